@@ -1,0 +1,47 @@
+"""A trained generator and the plan of what to draw from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from synthdata.records.codec import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint(Record):
+    """A finished generator: safetensors and a config, never pickle."""
+
+    dataset: str
+    family: str  # row of `synthdata.models.GENERATORS`
+    config: str  # canonical JSON of the family's config
+    key: str  # of the safetensors file in the private store
+    sha256: str
+    size_bytes: int
+    train_key: str  # digest of training set, generator section and code version
+    code_version: str
+    seen: int  # training volumes seen, augmented ones counted each time
+    losses: tuple[tuple[int, float], ...] = ()  # (volumes seen, mean loss since the last point), at most 500
+    monitor: Mapping[str, float] | None = None  # last values of the monitored numbers
+    previews: Mapping[str, str] | None = None  # name to key of a PNG in the private store
+    parents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplePlan(Record):
+    """What to draw: one seed per case, so the same plan gives the same bytes, whatever the shard order."""
+
+    dataset: str
+    checkpoint: str  # digest
+    training_set: str  # digest
+    seed: int  # case i uses SeedSequence([seed, i])
+    cases: int
+    shard_size: int
+    steps: int  # of the sampler
+    guidance: float = 1.0  # classifier-free guidance weight; 1 is none
+    conditions: str = "{}"  # canonical JSON: counts asked for, per column value
+    watermark_key: str = ""  # public identifier of the secret key; empty: no watermark
+    code_version: str = ""
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.cases // self.shard_size)

@@ -1,0 +1,193 @@
+"""Cases to Parquet shards and back: the one reader and the one writer of training, synthetic and released data.
+
+An array is a `large_binary` column of its raw little-endian bytes in C order; the field's metadata say `dtype`, `axes`
+and `unit`, and `shape` where all cases share one grid. The shape of each case is in its row in any case.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthdata.errors import IntegrityError, RecordError
+from synthdata.records.case import Case, Value
+from synthdata.records.case_set import CaseSet, ColumnSpec, ShardRef
+from synthdata.records.grid import Grid
+from synthdata.storage import keys
+from synthdata.storage.commit import commit_blob, sha256_of, stored_sha256
+from synthdata.storage.protocol import ObjectStore
+
+ROW_GROUP_CASES = 16
+GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
+ARROW_TYPES = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "category": pa.string(),
+    "boolean": pa.bool_(),
+}
+
+
+def shard_schema(
+    case_set: CaseSet, *, dtype: str, shape: tuple[int, int, int, int] | None
+) -> pa.Schema:
+    """Arrow schema of a shard.
+
+    Args:
+        case_set: Names the channels, units, labels and record columns.
+        dtype: numpy name of the image's type, int16 or float32.
+        shape: (c, z, y, x) where all cases share it.
+    """
+    image = {"dtype": dtype, "axes": "czyx", "unit": json.dumps(case_set.units)}
+    image |= {"channels": json.dumps(case_set.channels)}
+    mask = {"dtype": "uint8", "axes": "zyx", "labels": json.dumps(dict(case_set.labels))}
+    if shape is not None:
+        image["shape"], mask["shape"] = json.dumps(shape), json.dumps(shape[1:])
+    columns = [
+        pa.field(
+            column.name,
+            ARROW_TYPES[column.kind],
+            metadata={"unit": column.unit, "description": column.description, "role": column.role},
+        )
+        for column in case_set.columns
+    ]
+    return pa.schema(
+        [
+            pa.field("case_id", pa.string(), nullable=False),
+            pa.field("patient_id", pa.string(), nullable=False),
+            *columns,
+            pa.field("shape_zyx", pa.list_(pa.int32(), 3), nullable=False),
+            pa.field("spacing_mm", pa.list_(pa.float64(), 3), nullable=False),
+            pa.field("origin_mm", pa.list_(pa.float64(), 3), nullable=False),
+            pa.field("direction", pa.list_(pa.float64(), 9), nullable=False),
+            pa.field("provenance", pa.string(), nullable=False),
+            pa.field("image", pa.large_binary(), nullable=False, metadata=image),
+            pa.field("mask", pa.large_binary(), nullable=False, metadata=mask),
+        ],
+        metadata={"synthdata.origin": case_set.origin, "synthdata.dataset": case_set.dataset},
+    )
+
+
+def write_shard(path: Path, cases: Sequence[Case], case_set: CaseSet) -> None:
+    """Write cases to one Parquet file, zstd, small row groups; the same cases give the same bytes."""
+    shapes = {case.image.shape for case in cases}
+    dtypes = {case.image.dtype.name for case in cases}
+    if len(dtypes) != 1:
+        raise RecordError(f"cases have image types {sorted(dtypes)}, expected one: convert them first")
+    shape = shapes.pop() if len(shapes) == 1 else None
+    schema = shard_schema(case_set, dtype=dtypes.pop(), shape=shape)
+    table = pa.Table.from_pylist([_row(case, case_set.columns) for case in cases], schema=schema)
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        row_group_size=ROW_GROUP_CASES,
+        use_dictionary=[name for name in schema.names if name not in {"image", "mask"}],
+        write_statistics=[name for name in schema.names if name not in {"image", "mask", "provenance"}],
+    )
+
+
+def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Sequence[Case]) -> ShardRef:
+    """Write cases as one content-addressed shard of a private stage, and read it back."""
+    with tempfile.TemporaryDirectory(prefix="synthdata-") as folder:
+        path = Path(folder) / "shard.parquet"
+        write_shard(path, cases, case_set)
+        digest, size = sha256_of(path), path.stat().st_size
+        key = keys.shard(case_set.dataset, stage, digest)
+        commit_blob(store, key, path)
+    return ShardRef(key=key, sha256=digest, size_bytes=size, cases=len(cases))
+
+
+def commit_shards(
+    store: ObjectStore, case_set: CaseSet, stage: str, cases: Iterable[Case], *, shard_size: int = 64
+) -> tuple[ShardRef, ...]:
+    """Write a stream of cases shard by shard; memory holds one shard."""
+    stream, refs = iter(cases), list[ShardRef]()
+    while part := list(islice(stream, shard_size)):
+        refs.append(commit_shard(store, case_set, stage, part))
+    return tuple(refs)
+
+
+def read_cases(store: ObjectStore, case_set: CaseSet, *, verify: bool = True) -> Iterator[Case]:
+    """Stream the cases of a CaseSet in order; memory holds one row group.
+
+    Raises:
+        MissingObjectError: A shard is not in the store.
+        IntegrityError: A shard is not the one that the CaseSet names.
+    """
+    for ref in case_set.shards:
+        yield from read_shard(store, case_set, ref, verify=verify)
+
+
+def read_shard(
+    store: ObjectStore, case_set: CaseSet, ref: ShardRef, *, verify: bool = True
+) -> Iterator[Case]:
+    """Stream the cases of one shard."""
+    if verify and (got := stored_sha256(store, ref.key)) != ref.sha256:
+        raise IntegrityError.of(f"shard {ref.key}", got, ref.sha256)
+    with store.open(ref.key) as reader:
+        yield from read_file(pq.ParquetFile(reader), case_set.columns)
+
+
+def read_file(file: pq.ParquetFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+    """Stream the cases of an open Parquet file."""
+    meta = file.schema_arrow.field("image").metadata or {}
+    dtype = np.dtype(meta[b"dtype"].decode()).newbyteorder("<")
+    channels = len(json.loads(meta[b"channels"]))
+    for group in range(file.num_row_groups):
+        table = file.read_row_group(group)
+        images, masks = table["image"], table["mask"]
+        rows = table.drop_columns(["image", "mask"]).to_pylist()
+        for index, row in enumerate(rows):
+            shape = tuple(row["shape_zyx"])
+            image = np.frombuffer(images[index].as_buffer(), dtype).reshape(channels, *shape)
+            mask = np.frombuffer(masks[index].as_buffer(), np.uint8).reshape(shape)
+            yield _case(row, columns, image.astype(dtype.newbyteorder("="), copy=False), mask)
+
+
+def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
+    """All rows without pixels: case_id, patient_id and the record columns."""
+    names = ["case_id", "patient_id", *(column.name for column in case_set.columns)]
+    tables = []
+    for ref in case_set.shards:
+        with store.open(ref.key) as reader:
+            tables.append(pq.read_table(reader, columns=names).replace_schema_metadata(None))
+    if not tables:
+        raise RecordError(f"CaseSet of {case_set.dataset} has no shards: the stage before it kept no case")
+    return pa.concat_tables(tables)
+
+
+def _row(case: Case, columns: Sequence[ColumnSpec]) -> dict[str, Any]:
+    unknown = set(case.record) - {column.name for column in columns}
+    if unknown:
+        raise RecordError(f"a record has columns {sorted(unknown)} which the CaseSet does not name")
+    little = case.image.dtype.newbyteorder("<")
+    return {
+        "case_id": case.case_id,
+        "patient_id": case.patient_id,
+        **{column.name: case.record.get(column.name) for column in columns},
+        **{name: getattr(case.grid, name) for name in GRID_FIELDS},
+        "provenance": json.dumps(dict(case.provenance), sort_keys=True, separators=(",", ":")),
+        "image": np.ascontiguousarray(case.image, little).tobytes(),
+        "mask": np.ascontiguousarray(case.mask).tobytes(),
+    }
+
+
+def _case(
+    row: Mapping[str, Any], columns: Sequence[ColumnSpec], image: np.ndarray, mask: np.ndarray
+) -> Case:
+    provenance: dict[str, Value] = json.loads(row["provenance"])
+    return Case(
+        case_id=row["case_id"],
+        patient_id=row["patient_id"],
+        image=image,
+        mask=mask,
+        grid=Grid(**{name: tuple(row[name]) for name in GRID_FIELDS}),
+        record={column.name: row[column.name] for column in columns},
+        provenance=provenance,
+    )

@@ -1,0 +1,121 @@
+"""What the validators found, and the verdict."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from synthdata.records.codec import Record
+from synthdata.records.estimate import Estimate
+
+Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Triple(Record):
+    """One fidelity number at equal n: generated, floor (train vs test) and ceiling (degraded vs test)."""
+
+    metric: str  # such as frechet, coverage, wasserstein/anterior_volume_mm3
+    family: str  # radiomics, encoder, tissue, lesion, record
+    lower_is_better: bool
+    generated: Estimate
+    floor: Estimate
+    ceiling: Estimate
+    score: Estimate  # (generated - floor) / (ceiling - floor); 0 is as good as real, 1 as bad as degraded
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FidelityReport(Record):
+    """Fidelity and diversity of one synthetic CaseSet against held-out real patients."""
+
+    dataset: str
+    synthetic: str  # digest of the synthetic CaseSet
+    training_set: str  # digest
+    triples: tuple[Triple, ...]
+    scores: Mapping[str, Estimate]  # median score per family
+    figures: Mapping[str, str]  # name to key of a PNG or an HTML file in the private store
+    encoder: str  # SHA-256 of the feature encoder's weights
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UtilityReport(Record):
+    """Train on synthetic, test on real, beside train on real, test on real."""
+
+    dataset: str
+    synthetic: str
+    training_set: str
+    task: str  # segmentation or classification
+    metric: str  # dice or balanced_accuracy
+    trtr: Estimate
+    tstr: Estimate
+    ratio: Estimate  # tstr / trtr, bootstrap over test patients and seeds
+    per_label: Mapping[str, tuple[Estimate, Estimate]]  # label or class to (trtr, tstr)
+    steps: int  # equal for both
+    seeds: int
+    figures: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CanaryRecall(Record):
+    """How many planted copies of one kind the copy search found."""
+
+    kind: str  # exact, noise, shift ...; negative: held-out patients
+    planted: int
+    found: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacyTest(Record):
+    """One test of the privacy gate."""
+
+    name: str
+    outcome: Outcome
+    statistic: float
+    p_value: float | None
+    threshold: float
+    power: float | None  # share of repetitions that would catch the spec's share of copies at this n
+    explanation: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacyReport(Record):
+    """Whether generated cases are nearer to training patients than chance allows."""
+
+    dataset: str
+    synthetic: str
+    training_set: str
+    outcome: Outcome
+    tests: tuple[PrivacyTest, ...]
+    canaries: tuple[CanaryRecall, ...]
+    copies: Estimate  # share of generated cases that are suspected copies, with upper bound
+    suspects: tuple[str, ...]  # synthetic case ids only
+    detectable_share: float  # smallest share of copies that the primary test catches with the aimed power
+    figures: Mapping[str, str]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExpectationsReport(Record):
+    """Outcome of the Great Expectations suites over the case and record tables."""
+
+    dataset: str
+    synthetic: str
+    suites: Mapping[str, bool]  # suite name to success
+    failed: tuple[str, ...]  # `<suite>/<column>/<expectation>`; no values
+    evaluated: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict(Record):
+    """May this synthetic CaseSet be released?"""
+
+    dataset: str
+    synthetic: str  # digest of the CaseSet that was judged
+    training_set: str
+    outcome: Outcome
+    gates: Mapping[str, Outcome]  # fidelity, utility, privacy, expectations
+    reasons: tuple[str, ...]  # a sentence each: what was measured, what was asked
+    reports: Mapping[str, str]  # gate to digest of the report that was read
+    thresholds: str  # digest of the spec's gates section
+    waivers: tuple[str, ...] = ()  # digests of signed waiver files

@@ -1,0 +1,221 @@
+"""A dataset spec: one YAML file says all about one dataset; parsed once, refused with the line."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from synthdata.errors import ConfigError
+from synthdata.records.case_set import ColumnSpec
+from synthdata.spec_yaml import bind_file
+
+SPEC_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
+DEFAULT_FOLDERS = {"SYNTHDATA_REALDATA": "../shared/data"}  # where a variable is not set
+VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhantomSource:
+    """The built-in cohort of `kind: phantom`."""
+
+    patients: int = 160
+    seed: int = 20261122
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where the scans come from."""
+
+    kind: Literal["phantom", "folder"]
+    format: Literal["dicom", "nifti", "npz"] = "dicom"
+    uri: str = ""  # of kind folder; `${VARIABLE}` is expanded when it is read, not at load
+    patients: str = ""  # CSV with columns file, subject; relative to uri (nifti)
+    clinical: str = ""  # CSV with a row per patient or case; relative to uri
+    images: str = "images"  # subfolder (nifti)
+    masks: str = "labels"  # subfolder (nifti)
+    arrays: Mapping[str, str] = field(default_factory=dict)  # `images`, `masks` or a column to array names (npz)
+    phantom: PhantomSource = field(default_factory=PhantomSource)
+
+    def __post_init__(self) -> None:
+        if self.kind == "folder" and not self.uri:
+            raise ConfigError("source.uri is empty: name the folder of the scans")
+
+    def folder(self) -> Path:
+        """Folder of the scans, with variables expanded. Raises ConfigError for an unset variable."""
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            found = os.environ.get(name) or DEFAULT_FOLDERS.get(name)
+            if found is None:
+                raise ConfigError(f"source.uri needs the variable {name}, which is not set: export it")
+            return found
+
+        return Path(VARIABLE.sub(value, self.uri)).expanduser()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Channel:
+    """One image channel."""
+
+    name: str  # such as T1w, CT
+    modality: Literal["MR", "CT", "CR", "DX"]
+    unit: str = "1"  # UCUM; `[hnsf'U]` for HU
+    window: tuple[float, float] | None = None  # lower and upper bound in the unit; None: percentiles per volume
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    series: str = ""  # regular expression for DICOM Series Description; empty: any series of the modality
+
+    def __post_init__(self) -> None:
+        low, high = self.percentiles
+        if self.modality == "CT" and self.unit != "[hnsf'U]":
+            raise ConfigError(f"channel {self.name} is CT in unit {self.unit!r}, expected \"[hnsf'U]\" (HU)")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ConfigError(f"channel {self.name} has window {self.window}: expected low < high")
+        if not 0 <= low < high <= 100:
+            raise ConfigError(f"channel {self.name} has percentiles {self.percentiles}: expected 0 <= low < high <= 100")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridSpec:
+    """The one grid of training and synthetic cases."""
+
+    shape_zyx: tuple[int, int, int]  # one slice: 2D
+    spacing_mm: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if min(self.shape_zyx) < 1 or min(self.spacing_mm) <= 0:
+            raise ConfigError(f"grid is {self.shape_zyx} of {self.spacing_mm} mm: expected positive numbers")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Shares of patients; train and control are of equal size, so that the privacy test is exact."""
+
+    train: float = 0.4
+    control: float = 0.4
+    test: float = 0.2
+
+    def __post_init__(self) -> None:
+        shares = (self.train, self.control, self.test)
+        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ConfigError(f"split is {shares}: expected three positive shares which add up to 1")
+        if self.train != self.control:
+            raise ConfigError(f"split has train {self.train} and control {self.control}: expected equal shares")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratorSpec:
+    """Which generator, and how long it learns."""
+
+    family: str = "flow"  # row of `synthdata.models.GENERATORS`
+    preset: str = "small"  # row of the family's presets
+    seen: int = 8000  # budget: training volumes seen
+    batch: int = 16
+    learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seen < 1 or self.batch < 1 or not 0 < self.learning_rate < 1:
+            raise ConfigError(
+                f"generator has seen {self.seen}, batch {self.batch}, learning_rate {self.learning_rate}: "
+                "expected positive numbers and a rate below 1"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampling:
+    """What is drawn."""
+
+    cases: int
+    steps: int = 8
+    guidance: float = 1.0
+    shard_size: int = 64
+    seed: int = 1
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # column to value to cases
+
+    def __post_init__(self) -> None:
+        if min(self.cases, self.steps, self.shard_size) < 1:
+            raise ConfigError("sampling has a count below 1: expected positive cases, steps and shard_size")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gates:
+    """Thresholds; a change of a shipped one is an ADR."""
+
+    fidelity_score: float = 0.5  # upper bound for the median score of each feature family (0 real, 1 degraded)
+    utility_ratio: float = 0.8  # lower bound for TSTR / TRTR
+    privacy_alpha: float = 0.01  # level of the primary privacy test
+    copies: float = 0.05  # share of copies which the privacy test must be able to see ...
+    power: float = 0.8  # ... with this probability, else INCONCLUSIVE
+    canary_recall: float = 0.95
+    utility_steps: int = 300
+    utility_seeds: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    """What is published."""
+
+    licence: str  # SPDX
+    version: str = "1.0.0"
+    formats: tuple[Literal["parquet", "dicom", "nifti"], ...] = ("parquet", "dicom")
+    attribution: str = ""  # of the source, as its licence asks for
+    source_licence: str = ""  # SPDX
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetSpec:
+    """One dataset, from source to release."""
+
+    name: str
+    title: str
+    source: Source
+    channels: tuple[Channel, ...]
+    grid: GridSpec
+    sampling: Sampling
+    release: Release
+    description: str = ""
+    owner: str = "team:imaging"
+    labels: Mapping[str, int] = field(default_factory=dict)  # name to value in the mask
+    label_codes: Mapping[str, str] = field(default_factory=dict)  # name to `<SNOMED CT code>|<meaning>`
+    clinical: tuple[ColumnSpec, ...] = ()
+    body_part: str = ""  # DICOM Body Part Examined
+    split: Split = field(default_factory=Split)
+    generator: GeneratorSpec = field(default_factory=GeneratorSpec)
+    gates: Gates = field(default_factory=Gates)
+
+    def __post_init__(self) -> None:
+        if not SPEC_NAME.fullmatch(self.name):
+            raise ConfigError(f"name is {self.name!r}, expected lower-case letters, digits and dashes")
+        if not self.channels:
+            raise ConfigError("channels is empty: name at least one")
+        values = sorted(self.labels.values())
+        if len(set(values)) != len(values) or any(not 1 <= value <= 255 for value in values):
+            raise ConfigError(f"labels has values {values}: expected different whole numbers from 1 to 255")
+        if unknown := sorted(set(self.label_codes) - set(self.labels)):
+            raise ConfigError(f"label_codes names {unknown}, which labels lacks")
+        columns = [column.name for column in self.clinical]
+        if unknown := sorted(set(self.sampling.counts) - set(columns)):
+            raise ConfigError(f"sampling.counts names {unknown}, which clinical lacks")
+
+
+def load_spec(path: Path) -> DatasetSpec:
+    """Read one spec.
+
+    Raises:
+        SpecError: Unknown key, wrong type or impossible value; the message has the file, the line, what came and what
+            was expected.
+    """
+    return bind_file(DatasetSpec, path)
+
+
+def load_specs(folders: list[Path]) -> dict[str, DatasetSpec]:
+    """Read all `*.yaml` of some folders, by name. Raises SpecError when two have one name."""
+    specs: dict[str, DatasetSpec] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*.yaml")):
+        spec = load_spec(path)
+        if spec.name in specs:
+            raise ConfigError(f"{path.name} is a second spec named {spec.name}: rename one")
+        specs[spec.name] = spec
+    return specs

@@ -1,0 +1,62 @@
+"""Write bytes under their own digest and read them back; the store is not trusted to verify."""
+
+import hashlib
+from pathlib import Path
+
+from synthdata.errors import IntegrityError
+from synthdata.storage.protocol import ObjectStore
+
+CHUNK_BYTES = 4 << 20
+
+
+def sha256_of(data: bytes | Path) -> str:
+    """Hex SHA-256 of bytes or of a file, in bounded memory."""
+    if isinstance(data, bytes):
+        return hashlib.sha256(data).hexdigest()
+    with data.open("rb") as reader:
+        return hashlib.file_digest(reader, "sha256").hexdigest()
+
+
+def stored_sha256(store: ObjectStore, key: str) -> str:
+    """Hex SHA-256 of an object as the store gives it back, in bounded memory."""
+    hasher = hashlib.sha256()
+    with store.open(key) as reader:
+        while chunk := reader.read(CHUNK_BYTES):
+            hasher.update(chunk)
+    return hasher.hexdigest()
+
+
+def commit_blob(store: ObjectStore, key: str, data: bytes | Path) -> str:
+    """Write an object whose key names its content, once; then read it back.
+
+    Args:
+        store: Where to.
+        key: Content-addressed key; an object which is there already is verified and kept.
+        data: Bytes, or a file.
+
+    Returns:
+        The hex SHA-256 of the object.
+
+    Raises:
+        IntegrityError: The store gives back other bytes.
+        StoreError: The store cannot be written.
+    """
+    want = sha256_of(data)
+    if not store.create(key, data) and stored_sha256(store, key) == want:
+        return want
+    got = stored_sha256(store, key)
+    if got != want:  # a torn object of a killed writer: its key names the content, so replace it
+        store.write(key, data)
+        got = stored_sha256(store, key)
+    if got != want:
+        raise IntegrityError.of(f"object {key} as read back", got, want)
+    return want
+
+
+def read_verified(store: ObjectStore, key: str, sha256: str) -> bytes:
+    """Whole object, refused unless it has the digest that its record names."""
+    data = store.read(key)
+    got = sha256_of(data)
+    if got != sha256:
+        raise IntegrityError.of(f"object {key}", got, sha256)
+    return data

@@ -1,0 +1,128 @@
+"""An object store in a folder: atomic by rename, create-only by hard link."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from synthdata.errors import ConfigError, MissingObjectError, StoreError
+
+PARTIAL = ".partial-"  # prefix of the name of a file which is being written; no key may use it
+
+
+class FolderStore:
+    """Objects as files below one folder."""
+
+    def __init__(self, root: Path, *, create: bool = True) -> None:
+        self.root = root.expanduser().resolve()
+        if create:
+            with _sentences(f"folder store {self.root.name}"):
+                self.root.mkdir(parents=True, exist_ok=True)
+        if not self.root.is_dir():
+            raise StoreError(f"store {root} is not a folder: make it, or check the address")
+
+    @property
+    def url(self) -> str:
+        """Address of the folder."""
+        return self.root.as_uri()
+
+    def path(self, key: str) -> Path:
+        """File of an object, which lies inside the folder whatever the key says."""
+        pure = PurePosixPath(key)
+        if not key or pure.is_absolute() or ".." in pure.parts or pure.name.startswith(PARTIAL):
+            raise ConfigError(f"key {key!r} leaves the store: expected a relative path without '..'")
+        return self.root / pure
+
+    def read(self, key: str) -> bytes:
+        """Whole object."""
+        with self.open(key) as reader:
+            return reader.read()
+
+    def open(self, key: str) -> BinaryIO:
+        """Reader of the file."""
+        try:
+            return self.path(key).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise MissingObjectError.of("the store", key) from None
+        except OSError as error:
+            raise StoreError(_sentence(f"object {key}", error)) from error
+
+    def size(self, key: str) -> int | None:
+        """Size of the file in bytes."""
+        path = self.path(key)
+        try:
+            return path.stat().st_size if path.is_file() else None
+        except OSError as error:
+            raise StoreError(_sentence(f"object {key}", error)) from error
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        """Write beside, then rename."""
+        with _sentences(f"object {key}"):
+            temporary = self._write_beside(self.path(key), data)
+            temporary.replace(self.path(key))
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write beside, then link: the link fails where the name is taken."""
+        target = self.path(key)
+        if target.exists():
+            return False
+        with _sentences(f"object {key}"):
+            temporary = self._write_beside(target, data)
+            try:
+                os.link(temporary, target)
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys below the prefix, without files which are still being written."""
+        folder = self.root / prefix if prefix.endswith("/") or not prefix else (self.root / prefix).parent
+        found = (
+            path.relative_to(self.root).as_posix()
+            for path in folder.rglob("*")
+            if path.is_file() and not path.name.startswith(PARTIAL)
+        )
+        yield from sorted(key for key in found if key.startswith(prefix))
+
+    def delete(self, key: str) -> None:
+        """Remove the file."""
+        with _sentences(f"object {key}"):
+            self.path(key).unlink(missing_ok=True)
+
+    def _write_beside(self, target: Path, data: bytes | Path) -> Path:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as writer:
+                if isinstance(data, Path):
+                    with data.open("rb") as reader:
+                        shutil.copyfileobj(reader, writer, 1 << 20)
+                else:
+                    writer.write(data)
+                writer.flush()
+                os.fsync(writer.fileno())
+            Path(name).chmod(0o644)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        return Path(name)
+
+
+def _sentence(what: str, error: OSError) -> str:
+    return f"{what} could not be used ({error.strerror or type(error).__name__}): check the rights and the free space"
+
+
+@contextmanager
+def _sentences(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(_sentence(what, error)) from error
+

@@ -1,0 +1,161 @@
+"""An object store in S3, or whatever speaks its protocol, through boto3."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
+
+import boto3
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from synthdata.errors import MissingObjectError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+MULTIPART_BYTES = 64 << 20  # larger objects go up in parts
+RANGE_BYTES = 1 << 20  # least that one ranged read fetches
+
+
+class S3Store:
+    """Objects below one prefix of one bucket."""
+
+    def __init__(self, *, bucket: str, prefix: str = "") -> None:
+        self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
+        config = Config(
+            s3={"addressing_style": "path"},
+            retries={"max_attempts": 8, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        try:
+            self._client = boto3.client("s3", config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise StoreError(f"S3 could not be opened ({type(error).__name__}): check the AWS_* variables") from error
+
+    @property
+    def url(self) -> str:
+        """Address of the prefix."""
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def read(self, key: str) -> bytes:
+        """Whole object in one request."""
+        return self._ask(key, lambda: self._get(key))
+
+    def open(self, key: str) -> BinaryIO:
+        """Reader by ranged requests."""
+        size = self.size(key)
+        if size is None:
+            raise MissingObjectError.of(self.url, key)
+        return io.BufferedReader(_RangedReader(self, key, size), RANGE_BYTES)
+
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """Bytes [start, start + length) of an object."""
+        return self._ask(key, lambda: self._get(key, Range=f"bytes={start}-{start + length - 1}"))
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes by a HEAD request."""
+        try:
+            head = self._ask(key, lambda: self._client.head_object(Bucket=self.bucket, Key=self.prefix + key))
+        except MissingObjectError:
+            return None
+        return int(head["ContentLength"])
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        """Put an object; S3 shows it whole or not at all."""
+        if isinstance(data, Path):
+            transfer = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES)
+            self._ask(
+                key,
+                lambda: self._client.upload_file(str(data), self.bucket, self.prefix + key, Config=transfer),
+            )
+        else:
+            self._ask(key, lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data))
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Put with `If-None-Match: *`; the store answers 412 where the key is taken."""
+        if isinstance(data, Path) and data.stat().st_size > MULTIPART_BYTES:
+            if self.size(key) is not None:
+                return False
+            self.write(key, data)  # content-addressed data: two writers write the same bytes
+            return True
+        body = data.read_bytes() if isinstance(data, Path) else data
+        try:
+            self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, IfNoneMatch="*")
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {409, 412}:
+                return False
+            raise StoreError(_sentence(key, error)) from error
+        except (BotoCoreError, OSError) as error:
+            raise StoreError(_sentence(key, error)) from error
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Keys by pages of a thousand."""
+        pages = self._client.get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+                for item in page.get("Contents", []):
+                    yield item["Key"].removeprefix(self.prefix)
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(_sentence(prefix, error)) from error
+
+    def delete(self, key: str) -> None:
+        """Delete an object."""
+        self._ask(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))
+
+    def _get(self, key: str, **options: str) -> bytes:
+        body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)["Body"].read()
+        return body
+
+    def _ask(self, key: str, request: "Callable[[], T]") -> T:
+        try:
+            return request()
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+                raise MissingObjectError.of(self.url, key) from None
+            raise StoreError(_sentence(key, error)) from error
+        except MissingObjectError:
+            raise
+        except Exception as error:
+            # boto3's transfer layer raises classes which share no base with the client's
+            raise StoreError(_sentence(key, error)) from error
+
+
+class _RangedReader(io.RawIOBase):
+    """Raw reader of one object by ranged requests."""
+
+    def __init__(self, store: S3Store, key: str, size: int) -> None:
+        self._store, self._key, self._size, self._at = store, key, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
+        length = min(len(buffer), self._size - self._at)
+        if length <= 0:
+            return 0
+        data = self._store.read_range(self._key, self._at, length)
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+def _sentence(key: str, error: Exception) -> str:
+    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else type(error).__name__
+    return f"object {key} could not be used in S3 ({code}): check the bucket, the rights and the endpoint"
