@@ -68,6 +68,14 @@ class TrustError(SynthDataError, ValueError):
     """Release data whose signature, version or digest cannot be trusted."""
 
 
+class MarkError(SynthDataError, ValueError):
+    """Data which cannot carry the marks of synthetic data."""
+
+
+class UnreadableFileError(SynthDataError, ValueError):
+    """A file which cannot be read as the image that its name or its first bytes promise."""
+
+
 class MissingExtraError(SynthDataError, ImportError):
     """A feature whose optional dependencies are not installed."""
 
