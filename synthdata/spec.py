@@ -113,6 +113,8 @@ class GeneratorSpec:
     seen: int = 8000  # budget: training volumes seen
     batch: int = 16
     learning_rate: float = 1e-3
+    augment: float = 1.0  # strength of the small deformations, 0 for none
+    flip_x: bool = False  # mirror left and right, where the anatomy allows it
     seed: int = 0
 
     def __post_init__(self) -> None:

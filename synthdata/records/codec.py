@@ -24,6 +24,7 @@ class Record:
 
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 
 def to_json(record: Record) -> bytes:
@@ -128,3 +129,9 @@ def _require(fits: bool, value: Any, where: str, want: str) -> Any:  # noqa: ANN
     if not fits:
         raise RecordError(f"{where} is a {type(value).__name__}, expected {want}: the record was changed by hand")
     return value
+
+
+def build_value(kind: type[T], value: Any) -> T:
+    """Plain JSON values to a dataclass which is no record, such as a network's config."""
+    built: T = _build(kind, value, kind.__name__)
+    return built

@@ -1,0 +1,51 @@
+"""Create-only proof that a shard was committed; the manifest is built from receipts, never from a listing."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from synthdata.errors import GenerationError, MissingObjectError
+from synthdata.records import ShardRef
+from synthdata.storage import ObjectStore, keys
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """One committed shard."""
+
+    shard: ShardRef
+    rejected: dict[str, int]
+    kept_failing: int
+
+
+class ReceiptBook:
+    """Receipts of one plan."""
+
+    def __init__(self, private: ObjectStore, dataset: str, plan_digest: str) -> None:
+        self.private, self.dataset, self.plan = private, dataset, plan_digest
+
+    def write(self, index: int, receipt: Receipt) -> bool:
+        """Write once; False where another worker was first (its shard counts)."""
+        ref = receipt.shard
+        document = {
+            "key": ref.key,
+            "sha256": ref.sha256,
+            "size_bytes": ref.size_bytes,
+            "cases": ref.cases,
+            "rejected": receipt.rejected,
+            "kept_failing": receipt.kept_failing,
+        }
+        data = json.dumps(document, sort_keys=True).encode()
+        return self.private.create(keys.receipt(self.dataset, self.plan, index), data)
+
+    def read(self, index: int) -> Receipt | None:
+        """The receipt of one shard, or None while it is still to do."""
+        key = keys.receipt(self.dataset, self.plan, index)
+        try:
+            document: dict[str, Any] = json.loads(self.private.read(key))
+        except MissingObjectError:
+            return None
+        except ValueError:
+            raise GenerationError(f"receipt {key} is not JSON: delete it and run again") from None
+        tally = {name: document.pop(name) for name in ("rejected", "kept_failing")}
+        return Receipt(shard=ShardRef(**document), **tally)

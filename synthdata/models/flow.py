@@ -1,0 +1,119 @@
+"""Diffusion as flow matching on a linear code of image and mask, predicting the clean code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from synthdata.errors import ConfigError
+from synthdata.models.codec import PatchCodec
+from synthdata.models.nets import UNet, UNetConfig
+from synthdata.models.protocol import Family, Geometry
+from synthdata.models.sampler import integrate
+
+MAX_WEIGHT_TIME = 0.95  # beyond this the weight of the loss stays constant
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowConfig:
+    """All that is needed to build a `FlowGenerator`."""
+
+    patch: int = 4  # voxels of a patch per axis; 1 along z where there is one slice
+    image_components: int = 32  # per image channel
+    field_components: int = 16  # per label
+    network: UNetConfig = field(default_factory=UNetConfig)
+    drop_conditions: float = 0.1  # share of training items without conditions, for guidance
+    time_mean: float = -0.4  # of the logit-normal law of the training times
+    time_std: float = 1.2
+
+
+class FlowGenerator(nn.Module):
+    """Learn E[code | noisy code, conditions]; draw by integrating the flow.
+
+    Source:
+        Flow matching: Lipman et al., ICLR 2023, arXiv:2210.02747. Weight of the loss: Karras et al., NeurIPS 2022,
+        arXiv:2206.00364, table 1, with sigma = (1 - t) / t and sigma_data = 1. Logit-normal times: Esser et al.,
+        ICML 2024, arXiv:2403.03206. Guidance: Ho and Salimans, arXiv:2207.12598, equation (6).
+    """
+
+    def __init__(self, config: FlowConfig, geometry: Geometry) -> None:
+        super().__init__()
+        self.config, self.geometry = config, geometry
+        z, y, x = geometry.grid.shape_zyx
+        patch = (1 if z == 1 else config.patch, config.patch, config.patch)
+        if any(side % step for side, step in zip((z, y, x), patch, strict=True)):
+            raise ConfigError(
+                f"grid.shape_zyx is {(z, y, x)}, expected multiples of the patch {patch}: "
+                "pad the grid, or choose a preset with another patch"
+            )
+        self.codec = PatchCodec(
+            channels=geometry.channels,
+            labels=geometry.labels,
+            patch_zyx=patch,
+            components=(
+                config.image_components * geometry.channels,
+                config.field_components * geometry.labels,
+            ),
+        )
+        self.latent = (self.codec.width, z // patch[0], y // patch[1], x // patch[2])
+        self.network = UNet(
+            config.network, channels=self.codec.width, conditions=geometry.conditions, flat=z == 1
+        )
+
+    def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Fit the linear code on training images and fields."""
+        self.codec.fit(items)
+
+    def encode(self, image: Tensor, fields: Tensor) -> Tensor:
+        """Codes of images and fields."""
+        return self.codec.encode(image, fields)
+
+    def loss(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> Tensor:
+        """Flow-matching loss of codes (b, k, z, y, x) with conditions (b, c); one number."""
+        batch = items.shape[0]
+        logits = torch.randn(batch, generator=rng) * self.config.time_std + self.config.time_mean
+        time = torch.sigmoid(logits).to(items.device)
+        noise = torch.randn(items.shape, generator=rng).to(items.device)
+        keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
+        t = time.view(-1, 1, 1, 1, 1)
+        noisy = (1 - t) * noise + t * items
+        clean = self.network(noisy, time, torch.cat([conditions * keep, keep], dim=1))
+        ratio = time.clamp_max(MAX_WEIGHT_TIME)
+        weight = 1 + (ratio / (1 - ratio)).square()  # 1 / posterior variance for data of variance 1
+        error = (clean - items).square().mean(dim=(1, 2, 3, 4))
+        return (weight * error).mean()
+
+    @torch.inference_mode()
+    def sample(
+        self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
+        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        device = self.codec.scale.device
+        noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(device)
+        told = torch.cat([conditions, torch.ones(len(seeds), 1)], dim=1).to(device)
+        untold = torch.zeros_like(told)
+
+        def denoise(state: Tensor, time: float) -> Tensor:
+            moment = torch.full((len(seeds),), time, device=device)
+            clean: Tensor = self.network(state, moment, told)
+            if guidance == 1:
+                return clean
+            free = self.network(state, moment, untold)
+            return free + guidance * (clean - free)
+
+        image, fields = self.codec.decode(integrate(denoise, noise, steps))
+        grain = torch.stack([torch.randn(image.shape[1:], generator=rng) for rng in rngs]).to(device)
+        return self.codec.add_texture(image, grain), fields
+
+
+FAMILY = Family(
+    config=FlowConfig,
+    presets={
+        "small": FlowConfig(),
+        "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
+        "small-2d": FlowConfig(patch=2, network=UNetConfig(widths=(64, 128), blocks=(2, 3), heads=4)),
+    },
+    build=FlowGenerator,
+)

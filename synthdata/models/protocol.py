@@ -1,0 +1,63 @@
+"""What training and generation need of a family of generators; a new family is one file and one table row."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from synthdata.records import Grid
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Geometry:
+    """Shapes that a generator is built for."""
+
+    grid: Grid
+    channels: int  # image channels c
+    labels: int  # mask labels l, without background
+    conditions: int  # width k of the condition vector
+
+
+class Generator(Protocol):
+    """A torch module which learns image and mask jointly, in network scale [-1, 1]."""
+
+    def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Fit what needs no gradient (normalisation, linear codes) on image (c, z, y, x) and field (l, z, y, x)."""
+        ...
+
+    def encode(self, image: Tensor, fields: Tensor) -> Tensor:
+        """One training item from images (b, c, z, y, x) and mask fields (b, l, z, y, x)."""
+        ...
+
+    def loss(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean loss of a batch of items (b, ...) with conditions (b, k)."""
+        ...
+
+    def sample(
+        self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """Images (b, c, z, y, x) and mask fields (b, l, z, y, x); row i depends on seeds[i] alone."""
+        ...
+
+    def parameters(self) -> Any:
+        """Learned tensors, as torch modules give them."""
+        ...
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """All tensors of the generator, codes included."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
+        """Set all tensors."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Family:
+    """One row of `GENERATORS`."""
+
+    config: type[Any]  # frozen dataclass
+    presets: Mapping[str, Any]  # name to config
+    build: Callable[[Any, Geometry], Any]  # gives a torch module which is a Generator

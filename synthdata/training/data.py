@@ -1,0 +1,89 @@
+"""Training cases in memory, as a generator sees them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from synthdata.errors import TrainingError
+from synthdata.models.conditions import ConditionCode
+from synthdata.models.fields import mask_fields
+from synthdata.models.protocol import Generator
+from synthdata.records import TrainingSet
+from synthdata.records.case import Value
+from synthdata.records.parquet import read_cases
+from synthdata.storage import ObjectStore
+from synthdata.training.augment import deform
+
+POOL_BYTES = 1 << 30  # memory of the deformed variants
+MAX_VARIANTS = 24  # deformed variants of one case
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingCases:
+    """All training cases, decoded once."""
+
+    images: Tensor  # float32 (n, c, z, y, x) in network scale
+    fields: Tensor  # float32 (n, l, z, y, x)
+    conditions: Tensor  # float32 (n, k)
+    records: tuple[dict[str, Value], ...]
+    volumes: np.ndarray  # label volumes in mm3 (n, l)
+
+
+def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> TrainingCases:
+    """Read the train group. Raises TrainingError for constant or non-finite images or unnamed labels."""
+    values = tuple(training_set.labels.values())
+    code = ConditionCode(training_set.columns)
+    images, fields, conditions, records, volumes = [], [], [], [], []
+    for case in read_cases(private, training_set.train):
+        scaled = np.stack(
+            [scale.to_network(channel) for scale, channel in zip(training_set.scales, case.image, strict=True)]
+        )
+        _check(case.case_id, scaled, case.mask, values)
+        images.append(torch.from_numpy(scaled))
+        fields.append(torch.from_numpy(mask_fields(case.mask, values)))
+        conditions.append(torch.from_numpy(code.encode(case.record)))
+        records.append(dict(case.record))
+        volumes.append([float((case.mask == value).sum()) * case.grid.voxel_mm3 for value in values])
+    if len(images) < 2:
+        raise TrainingError(f"the train group has {len(images)} cases, expected 2 or more: add patients")
+    return TrainingCases(
+        images=torch.stack(images),
+        fields=torch.stack(fields),
+        conditions=torch.stack(conditions),
+        records=tuple(records),
+        volumes=np.array(volumes).reshape(len(images), len(values)),
+    )
+
+
+def encode_pool(
+    model: Generator, cases: TrainingCases, *, seen: int, seed: int, strength: float, flip_x: bool
+) -> tuple[Tensor, Tensor]:
+    """Items (m, ...) and conditions (m, k): each case deformed in several ways, deterministic in the seed.
+
+    Deforming ahead of time costs a few seconds once; deforming for each step would cost more than the step.
+    """
+    count = len(cases.images)
+    first = model.encode(cases.images[:1], cases.fields[:1])
+    room = POOL_BYTES // (first.numel() * 4 * count)
+    variants = max(1, min(MAX_VARIANTS, seen // (2 * count), room)) if strength > 0 else 1
+    pool = torch.empty((count * variants, *first.shape[1:]))
+    for index in range(count):
+        for variant in range(variants):
+            image, fields = cases.images[index], cases.fields[index]
+            if variant:  # variant 0 is the case as it is
+                words = np.random.SeedSequence([seed, index, variant]).generate_state(1)
+                rng = torch.Generator().manual_seed(int(words[0]))
+                image, fields = deform(image, fields, rng, strength, flip_x=flip_x)
+            pool[index * variants + variant] = model.encode(image[None], fields[None])[0]
+    return pool, cases.conditions.repeat_interleave(variants, dim=0)
+
+
+def _check(case_id: str, scaled: np.ndarray, mask: np.ndarray, values: tuple[int, ...]) -> None:
+    if not np.isfinite(scaled).all():
+        raise TrainingError(f"case {case_id} holds NaN or infinity, expected finite voxels: prepare it again")
+    if unknown := sorted(set(np.unique(mask).tolist()) - {0, *values}):
+        raise TrainingError(
+            f"case {case_id} has mask values {unknown}, which the spec's labels do not name: name or remove them"
+        )

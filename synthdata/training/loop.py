@@ -1,0 +1,237 @@
+"""The training loop: one for all families, resumable bit for bit on one device."""
+
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from synthdata.errors import TrainingError
+from synthdata.models.clinical import fit_law
+from synthdata.models import Generator, Geometry, family_of
+from synthdata.models.build import pack_config
+from synthdata.models.conditions import ConditionCode
+from synthdata.progress import Progress, silent
+from synthdata.records import Checkpoint, TrainingSet, digest_of
+from synthdata.spec import DatasetSpec
+from synthdata.storage import ObjectStore, commit_blob, keys
+from synthdata.training.checkpoint import (
+    CODE_VERSION,
+    CheckpointFolder,
+    Progression,
+    flatten_optimizer,
+    restore_optimizer,
+    train_key_of,
+)
+from synthdata.training.data import TrainingCases, encode_pool, load_training_cases
+from synthdata.training.ema import PowerAverage
+from synthdata.training.schedule import learning_rate
+
+SAVE_SECONDS = 60.0
+CURVE_POINTS = 200
+MAX_REWINDS = 3
+GRADIENT_NORM = 1.0
+
+
+def never() -> bool:
+    """Training that nobody stops."""
+    return False
+
+
+def train(
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    private: ObjectStore,
+    *,
+    progress: Progress = silent,
+    should_stop: Callable[[], bool] = never,
+) -> Checkpoint:
+    """Train the generator of a spec on the train group, or go on where a killed run stopped.
+
+    Args:
+        spec: Names the family, the preset and the budget in volumes seen.
+        training_set: Prepared cases; control and test are not looked at.
+        private: Store of cases and checkpoints.
+        progress: Called about once a second.
+        should_stop: Asked after each step; True saves the state and raises.
+
+    Returns:
+        The finished checkpoint; the same record, without training, where the run has ended before.
+
+    Raises:
+        TrainingError: Too few or unusable cases, loss that stays non-finite after rewinds, or a stop.
+    """
+    folder = CheckpointFolder(private, spec.name, train_key_of(spec.generator, training_set))
+    if (done := folder.finished()) is not None:
+        return done
+    cases = load_training_cases(private, training_set)
+    run = _Run(spec, training_set, cases, folder)
+    progress(0, spec.generator.seen, "codes are fitted, training starts")
+    run.go(progress, should_stop)
+    record = _finish(spec, training_set, private, run, cases)
+    folder.finish(record)
+    return record
+
+
+class _Run:
+    """One training run: model, optimiser, average and where it stands."""
+
+    def __init__(
+        self, spec: DatasetSpec, training_set: TrainingSet, cases: TrainingCases, folder: CheckpointFolder
+    ) -> None:
+        self.spec, self.folder = spec.generator, folder
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.steps = math.ceil(self.spec.seen / self.spec.batch)
+        family = family_of(self.spec.family)
+        if self.spec.preset not in family.presets:
+            raise TrainingError(
+                f"generator.preset is {self.spec.preset!r}, expected one of {', '.join(family.presets)}"
+            )
+        self.config = family.presets[self.spec.preset]
+        self.geometry = Geometry(
+            grid=training_set.grid,
+            channels=len(training_set.scales),
+            labels=len(training_set.labels),
+            conditions=ConditionCode(training_set.columns).width,
+        )
+        torch.manual_seed(self.spec.seed)
+        self.model: Generator = family.build(self.config, self.geometry)
+        self.model.fit_codec(list(zip(cases.images, cases.fields, strict=True)))
+        self.pool, self.conditions = encode_pool(
+            self.model,
+            cases,
+            seen=self.spec.seen,
+            seed=self.spec.seed,
+            strength=self.spec.augment,
+            flip_x=self.spec.flip_x,
+        )
+        self.model.to(self.device, memory_format=torch.channels_last_3d)  # type: ignore[attr-defined]
+        self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]  # type: ignore[attr-defined]
+        self.optimizer = torch.optim.AdamW(
+            [value for _, value in self.named], lr=self.spec.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
+        )
+        self.average = PowerAverage(self.model)  # type: ignore[arg-type]
+        self.rng = torch.Generator().manual_seed(self.spec.seed)
+        self.at = Progression()
+        if not self._resume():
+            self._save()  # so that a rewind always has somewhere to go
+
+    def go(self, progress: Progress, should_stop: Callable[[], bool]) -> None:
+        """Train to the end of the budget."""
+        saved = told = time.monotonic()
+        while self.at.step < self.steps:
+            loss = self._step()
+            if not math.isfinite(loss):
+                self._rewind()
+                continue
+            self._note(loss)
+            now = time.monotonic()
+            if now - told > 1:
+                told = now
+                progress(self.at.step * self.spec.batch, self.spec.seen, f"loss {self._recent():.4f}")
+            if should_stop():
+                self._save()
+                raise TrainingError(f"training was stopped after {self.at.step} of {self.steps} steps: run it again to go on")
+            if now - saved > SAVE_SECONDS:
+                saved = now
+                self._save()
+        progress(self.spec.seen, self.spec.seen, f"loss {self._recent():.4f}")
+
+    def _step(self) -> float:
+        rate = learning_rate(self.spec.learning_rate, self.at.step, self.steps) * self.at.rate_factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        index = torch.randint(len(self.pool), (self.spec.batch,), generator=self.rng)
+        items = self.pool[index].to(self.device).contiguous(memory_format=torch.channels_last_3d)
+        conditions = self.conditions[index].to(self.device)
+        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss = self.model.loss(items, conditions, self.rng)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            return value
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_([p for _, p in self.named], GRADIENT_NORM)
+        if not torch.isfinite(norm):
+            return math.nan
+        self.optimizer.step()
+        self.at.step += 1
+        self.average.update(self.named, self.at.step)
+        return value
+
+    def _note(self, loss: float) -> None:
+        self.at.pending.append(loss)
+        if len(self.at.pending) >= max(1, self.steps // CURVE_POINTS):
+            self.at.losses.append((self.at.step * self.spec.batch, float(np.mean(self.at.pending))))
+            self.at.pending = []
+
+    def _recent(self) -> float:
+        if self.at.pending:
+            return float(np.mean(self.at.pending))
+        return self.at.losses[-1][1] if self.at.losses else math.nan
+
+    def _rewind(self) -> None:
+        """Go back to the last good state with half the step, or give up with the reason."""
+        rewinds, factor = self.at.rewinds + 1, self.at.rate_factor / 2
+        if rewinds > MAX_REWINDS:
+            raise TrainingError(
+                f"the loss was not finite {rewinds} times, last at step {self.at.step}: "
+                "lower generator.learning_rate, or look for wrong intensities in the training set"
+            )
+        self._resume()
+        self.at.rewinds, self.at.rate_factor = rewinds, factor
+        self.rng.manual_seed(self.spec.seed + 1000 * rewinds)
+        self._save()
+
+    def _save(self) -> None:
+        tensors = {f"model.{name}": value for name, value in self.named}
+        tensors |= {f"average.{name}": value for name, value in self.average.average.items()}
+        tensors |= flatten_optimizer(self.optimizer) | {"rng": self.rng.get_state()}
+        self.folder.save({name: value.cpu() for name, value in tensors.items()}, self.at)
+
+    def _resume(self) -> bool:
+        found = self.folder.load()
+        if found is None:
+            return False
+        tensors, self.at = found
+        with torch.no_grad():
+            for name, value in self.named:
+                value.copy_(tensors[f"model.{name}"])
+                self.average.average[name].copy_(tensors[f"average.{name}"])
+        restore_optimizer(self.optimizer, tensors)
+        self.rng.set_state(tensors["rng"])
+        return True
+
+    def averaged(self) -> dict[str, Tensor]:
+        """All tensors of the generator, learned ones averaged."""
+        state = self.model.state_dict() | self.average.average
+        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def _finish(
+    spec: DatasetSpec, training_set: TrainingSet, private: ObjectStore, run: _Run, cases: TrainingCases
+) -> Checkpoint:
+    data = save(run.averaged())
+    law = fit_law(training_set.columns, cases.records, cases.volumes)
+    key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "model.safetensors")
+    private.write(key, data)
+    return Checkpoint(
+        dataset=spec.name,
+        family=spec.generator.family,
+        config=pack_config(run.config, run.geometry, training_set, law, cases.volumes),
+        key=key,
+        sha256=commit_blob(private, key, data),
+        size_bytes=len(data),
+        train_key=run.folder.train_key,
+        code_version=CODE_VERSION,
+        seen=run.at.step * spec.generator.batch,
+        losses=tuple((int(seen), float(loss)) for seen, loss in run.at.losses),
+        monitor={"loss": run.at.losses[-1][1]} if run.at.losses else None,
+        parents=(digest_of(training_set),),
+    )
+
+
+
