@@ -1,0 +1,137 @@
+"""Features of a whole CaseSet, streamed, and kept in the private store by the digest of what made them."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+
+from synthdata.errors import ConfigError
+from synthdata.progress import Progress, silent
+from synthdata.records.case import Case
+from synthdata.records.case_set import CaseSet
+from synthdata.records.codec import digest_of
+from synthdata.records.parquet import read_cases
+from synthdata.records.training import TrainingSet
+from synthdata.storage import keys
+from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.features import radiomics
+from synthdata.validation.features.stored_encoder import EncoderFile, load_encoder
+from synthdata.validation.features.table import Features
+
+Family = Literal["radiomics", "encoder"]
+Measure = Callable[[Iterable[Case], TrainingSet], Features]
+BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """Something done to each case before it is measured, such as a degradation."""
+
+    name: str  # part of the key of the stored features: another effect needs another name
+    apply: Callable[[Case], Case]
+
+
+def features_of(
+    case_set: CaseSet,
+    training_set: TrainingSet,
+    private: ObjectStore,
+    family: Family,
+    *,
+    change: Change | None = None,
+    progress: Progress = silent,
+) -> Features:
+    """Features of all cases of a CaseSet, in its order; read from the private store where they are known.
+
+    Args:
+        case_set: Real or synthetic cases in the encoding of the training set.
+        training_set: Names channels, scales and labels; its `train` part trains the encoder.
+        private: Where shards, encoder and features are kept.
+        family: `radiomics` or `encoder`.
+        change: Done to each case before it is measured.
+        progress: Told after each case.
+
+    Returns:
+        One row per case; memory holds one batch of images, and the features.
+
+    Raises:
+        ConfigError: The family is unknown, or the CaseSet has other channels or labels than the training set.
+    """
+    check_encoding(case_set, training_set)
+    if family not in {"radiomics", "encoder"}:
+        raise ConfigError(f"feature family is {family!r}, expected radiomics or encoder")
+    if family == "encoder":
+        encoder = load_encoder(training_set, private)
+        extractor = encoder.sha256
+        measure: Measure = partial(encoder_features, encoder)
+    else:
+        extractor = _radiomics_id(training_set)
+        measure = radiomics_features
+    what = f"{digest_of(case_set)}/{extractor}/{change.name if change else ''}"
+    key = keys.features(case_set.dataset, family, hashlib.sha256(what.encode()).hexdigest())
+    if private.size(key) is not None:
+        return Features.from_bytes(private.read(key))
+    stream = _told(read_cases(private, case_set), case_set.cases, f"{family} features", progress)
+    features = measure(map(change.apply, stream) if change else stream, training_set)
+    private.create(key, features.to_bytes())
+    return features
+
+
+def radiomics_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
+    """Radiomics of a stream of cases."""
+    rows, names = [], tuple[str, ...]()
+    case_ids, patient_ids = list[str](), list[str]()
+    for case in cases:
+        found = radiomics.radiomics(case, training_set.scales, training_set.labels)
+        names = tuple(found)
+        rows.append(list(found.values()))
+        case_ids.append(case.case_id)
+        patient_ids.append(case.patient_id)
+    values = np.array(rows, np.float64).reshape(len(rows), len(names))
+    return Features(values=values, names=names, case_ids=tuple(case_ids), patient_ids=tuple(patient_ids))
+
+
+def encoder_features(encoder: EncoderFile, cases: Iterable[Case], training_set: TrainingSet) -> Features:
+    """Encoder features of a stream of cases; how many are encoded at once does not change them."""
+    from synthdata.validation.features.encoder import encode, to_network
+
+    stream, rows = iter(cases), []
+    case_ids, patient_ids = list[str](), list[str]()
+    while part := list(islice(stream, BATCH)):
+        rows.append(
+            encode(encoder.network, np.stack([to_network(case.image, training_set.scales) for case in part]))
+        )
+        case_ids += [case.case_id for case in part]
+        patient_ids += [case.patient_id for case in part]
+    values = np.concatenate(rows) if rows else np.zeros((0, 0))
+    names = tuple(f"encoder/{index:03d}" for index in range(values.shape[1]))
+    return Features(values=values, names=names, case_ids=tuple(case_ids), patient_ids=tuple(patient_ids))
+
+
+def check_encoding(case_set: CaseSet, training_set: TrainingSet) -> None:
+    """Raise ConfigError unless a CaseSet has the channels and labels of the training set."""
+    channels = tuple(scale.channel for scale in training_set.scales)
+    if case_set.channels != channels or dict(case_set.labels) != dict(training_set.labels):
+        raise ConfigError(
+            f"a CaseSet has channels {list(case_set.channels)} and labels {sorted(case_set.labels)}, "
+            f"expected {list(channels)} and {sorted(training_set.labels)}: "
+            "validate it with the training set it was made from"
+        )
+
+
+def _radiomics_id(training_set: TrainingSet) -> str:
+    """Names all that radiomics depend on beside the cases."""
+    scales = [(scale.channel, scale.low, scale.high) for scale in training_set.scales]
+    return json.dumps(["radiomics", radiomics.VERSION, scales, sorted(training_set.labels.items())])
+
+
+def _told(cases: Iterator[Case], total: int, message: str, progress: Progress) -> Iterator[Case]:
+    """The same cases; tells how many have gone by."""
+    for done, case in enumerate(cases):
+        progress(done, total, message)
+        yield case
+    progress(total, total, message)

@@ -1,0 +1,95 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from synthdata.errors import ConfigError, ShapeError
+from synthdata.records import CaseSet, TrainingSet
+from synthdata.records.parquet import read_cases
+from synthdata.storage.folder import FolderStore
+from synthdata.validation.features import Features, features_of
+from synthdata.validation.features.extract import encoder_features, radiomics_features
+from synthdata.validation.features.stored_encoder import encoder_key, load_encoder
+
+Cohort = tuple[FolderStore, TrainingSet]
+
+
+@pytest.mark.parametrize("family", ["radiomics", "encoder"])
+def test_features_are_kept_and_read_again_unchanged(cohort: Cohort, family: str) -> None:
+    store, training_set = cohort
+    first = features_of(training_set.test, training_set, store, family)
+    again = features_of(training_set.test, training_set, store, family)
+    assert first.names == again.names
+    assert first.case_ids == tuple(case.case_id for case in read_cases(store, training_set.test))
+    np.testing.assert_array_equal(first.values, again.values)
+
+
+def test_chunked_is_whole(cohort: Cohort) -> None:
+    store, training_set = cohort
+    encoder = load_encoder(training_set, store)
+    cases = list(read_cases(store, training_set.test))[:11]
+    for measure in (radiomics_features, lambda c, t: encoder_features(encoder, c, t)):
+        whole = measure(cases, training_set).values
+        single = np.concatenate([measure([case], training_set).values for case in cases])
+        np.testing.assert_allclose(single, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_the_encoder_is_trained_once_and_on_the_training_part_only(cohort: Cohort) -> None:
+    store, training_set = cohort
+    first = load_encoder(training_set, store)
+    assert load_encoder(training_set, store).sha256 == first.sha256
+    other = {name: getattr(training_set, name) for name in TrainingSet.__slots__}
+    swapped = TrainingSet(**other | {"control": training_set.test, "test": training_set.control})
+    assert encoder_key(swapped) == encoder_key(training_set)
+
+
+def test_the_encoder_tells_patients_apart_better_than_chance(cohort: Cohort) -> None:
+    store, training_set = cohort
+    from synthdata.records import Case
+
+    def noisier(case: Case) -> Case:
+        noise = np.random.default_rng(1).normal(0, 20, case.image.shape)
+        return Case(
+            **{name: getattr(case, name) for name in Case.__slots__}
+            | {"image": np.rint(case.image + noise).astype(np.int16)}
+        )
+
+    encoder = load_encoder(training_set, store)
+    cases = list(read_cases(store, training_set.control))[:20]
+    plain = encoder_features(encoder, cases, training_set).values
+    noisy = encoder_features(encoder, [noisier(case) for case in cases], training_set).values
+    distance = ((plain[:, None] - noisy[None]) ** 2 / plain.var(axis=0)).sum(axis=-1)
+    assert (distance.argmin(axis=1) == np.arange(20)).mean() > 0.5  # chance: 0.05
+
+
+def test_a_lost_label_is_told_by_its_presence_and_leaves_no_nan(
+    cohort: Cohort, synthesise: Callable[..., CaseSet]
+) -> None:
+    from synthdata.records import Case
+
+    def without_lesion(case: Case) -> Case:
+        mask = np.minimum(case.mask, 1)
+        return Case(**{name: getattr(case, name) for name in Case.__slots__} | {"mask": mask})
+
+    store, training_set = cohort
+    features = features_of(synthesise(without_lesion, n=3), training_set, store, "radiomics")
+    assert features.values[:, features.names.index("lesion/present")].max() == 0
+    assert np.isfinite(features.values).all()
+
+
+def test_features_of_other_channels_or_families_are_refused(cohort: Cohort) -> None:
+    store, training_set = cohort
+    other = CaseSet(
+        **{name: getattr(training_set.test, name) for name in CaseSet.__slots__} | {"channels": ("CT",)}
+    )
+    with pytest.raises(ConfigError, match="channels"):
+        features_of(other, training_set, store, "radiomics")
+    with pytest.raises(ConfigError, match="family"):
+        features_of(training_set.test, training_set, store, "colour")
+
+
+def test_features_with_nan_or_missing_rows_are_refused() -> None:
+    with pytest.raises(ShapeError, match="finite"):
+        Features(values=np.full((1, 1), np.nan), names=("a",), case_ids=("x",), patient_ids=("p",))
+    with pytest.raises(ShapeError, match="expected"):
+        Features(values=np.zeros((2, 1)), names=("a",), case_ids=("x",), patient_ids=("p",))
