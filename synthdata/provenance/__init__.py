@@ -1,1 +1,1 @@
-"""Is this image synthetic? Marks in the header, a keyed watermark in the pixels, hashes in a signed registry."""
+"""Is this image synthetic? Marks in the header, a keyed watermark in the pixels, hashes in a registry."""

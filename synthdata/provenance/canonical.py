@@ -1,8 +1,8 @@
 """One canonical form of pixels, on which Parquet, DICOM, NIfTI and a lossless PNG of an image agree.
 
-The form is the dense rank of each pixel among the values of the image: 0 for the lowest, 1 for the next ... It does not
-change under an offset, a slope, a unit, a float type or any other strictly increasing map, so the hash finds an image
-without trusting a header for the scale. Two images share it only if one is such a map of the other, pixel by pixel.
+The form is the dense rank of each pixel among the values of the image: 0 for the lowest, 1 for the next ... It
+does not change under an offset, a slope, a unit, a float type or any other strictly increasing map, so the hash
+finds an image without trusting a header for the scale. Two images share it only if one is such a map of the other.
 """
 
 import hashlib
@@ -12,7 +12,9 @@ import numpy as np
 
 CANONICAL_FORM = "dense-rank/1"  # written into a registry; a reader refuses another one
 MIN_VALUES = 16  # different values ...
-MIN_PIXELS = 64  # ... and pixels off the commonest one, below which an image says too little about where it is from
+MIN_PIXELS = (
+    64  # ... and pixels off the commonest one, below which an image says too little about where it is from
+)
 DENSE_SPAN = 1 << 16  # whole numbers over a narrower span are ranked by a table, without a sort
 
 
@@ -38,13 +40,13 @@ def pixel_hash(ranked: np.ndarray) -> bytes:
 
 
 def is_telling(ranked: np.ndarray) -> bool:
-    """Whether an image holds enough to be told from others: an empty or a nearly empty slice is like any other."""
+    """Whether an image can be told from others: an empty or a nearly empty slice is like any other."""
     counts = np.bincount(ranked.ravel())
     return len(counts) >= MIN_VALUES and ranked.size - int(counts.max()) >= MIN_PIXELS
 
 
 def orientations(ranked: np.ndarray) -> Iterator[np.ndarray]:
-    """The eight flips and turns of a slice (y, x), as written first, then each with light and dark swapped."""
+    """The eight flips and turns of a slice (y, x), as it is first, then each with light and dark swapped."""
     top = ranked.max(initial=0)
     for values in (ranked, top - ranked):
         for turned in (values, values.T):

@@ -1,7 +1,7 @@
 """The marks of synthetic data in a DICOM header: a declaration, repeated in several attributes.
 
-A public configuration of a de-identifier removes Synthetic Data (0008,001C), so no attribute stands alone. All of them
-can be removed or forged by whoever edits a header: they tell the honest, and bind nobody.
+A public configuration of a de-identifier removes Synthetic Data (0008,001C), so no attribute stands alone. All of
+them can be removed or forged by whoever edits a header: they tell the honest, and bind nobody.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,18 @@ MANUFACTURER = "synthdata"
 PURPOSE = ("109100", "DCM", "Synthesizing Equipment")  # DICOM PS3.16, CID 7005
 LONG_STRING = 64  # characters of a value of VR LO or PN
 CODE_STRING = 16  # characters of a value of VR CS
-DECISIVE = ("SyntheticData", "ContributingEquipmentSequence")  # attributes which the standard defines for this
-SUPPORTING = ("ImageType", "ImageComments", "DeidentificationMethod", "PatientID", "PatientName", "SeriesDescription")
+DECISIVE = (
+    "SyntheticData",
+    "ContributingEquipmentSequence",
+)  # attributes which the standard defines for this
+SUPPORTING = (
+    "ImageType",
+    "ImageComments",
+    "DeidentificationMethod",
+    "PatientID",
+    "PatientName",
+    "SeriesDescription",
+)
 SUPPORTING_NEEDED = 2  # a single free text could be anything
 
 
@@ -45,7 +55,7 @@ def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: 
         dataset: An image, a SEG or any other object made for a release. Its Patient ID starts with `SYN-`.
         dataset_name: Name of the released dataset.
         version: Its semantic version.
-        is_segmentation: A SEG has no pixels of its own device: its IOD allows no Image Type but DERIVED, PRIMARY.
+        is_segmentation: A SEG, whose IOD allows no Image Type but DERIVED, PRIMARY.
 
     Raises:
         MarkError: The Patient ID is not synthetic; then nothing was changed.
@@ -73,11 +83,13 @@ def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: 
         dataset.StudyDescription = _prefixed(str(dataset.StudyDescription))
     dataset.ImageComments = COMMENT
     if not is_segmentation:
-        dataset.DerivationDescription = f"Drawn by a generative model; {dataset_name} {version}; no acquisition"
+        dataset.DerivationDescription = (
+            f"Drawn by a generative model; {dataset_name} {version}; no acquisition"
+        )
 
 
 def read_marks(dataset: Dataset) -> HeaderMarks:
-    """Which marks of synthetic data a DICOM header carries, ours or another tool's; pixels are not looked at."""
+    """Which marks of synthetic data a DICOM header carries, ours or another tool's; without its pixels."""
     kind = dataset.get("ImageType", "")
     values = [kind] if isinstance(kind, str) else [str(value) for value in kind or ()]
     equipment = _synthesizer(dataset)
@@ -106,7 +118,9 @@ def _equipment(dataset: Dataset, dataset_name: str, version: str) -> None:
     item.ManufacturerModelName = "synthdata"
     item.SoftwareVersions = synthdata.__version__
     item.ContributionDescription = f"{dataset_name} {version}"
-    others = [other for other in dataset.get("ContributingEquipmentSequence", []) if not _is_synthesizer(other)]
+    others = [
+        other for other in dataset.get("ContributingEquipmentSequence", []) if not _is_synthesizer(other)
+    ]
     dataset.ContributingEquipmentSequence = [*others, item]
 
 
@@ -127,7 +141,9 @@ def _image_type(dataset: Dataset, *, is_segmentation: bool) -> None:
         return
     old = dataset.get("ImageType", "")
     values = [old] if isinstance(old, str) else [str(value) for value in old or ()]
-    default = "AXIAL" if dataset.get("Modality") == "CT" else "OTHER" if dataset.get("Modality") == "MR" else ""
+    default = (
+        "AXIAL" if dataset.get("Modality") == "CT" else "OTHER" if dataset.get("Modality") == "MR" else ""
+    )
     third = values[2] if len(values) > 2 else default
     dataset.ImageType = ["DERIVED", "SECONDARY", third[:CODE_STRING], NAME]
 

@@ -1,4 +1,4 @@
-"""The pixel registry: a released Parquet table of hashes, by which anybody recognises an unaltered image offline."""
+"""The pixel registry: a released table of hashes, by which anybody recognises an unaltered image offline."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,9 @@ SCHEMA = pa.schema(
         pa.field("sha256", pa.binary(32), nullable=False),
         pa.field("case_id", pa.string(), nullable=False),
         pa.field("channel", pa.string(), nullable=False),
-        pa.field("slice", pa.int32(), nullable=False, metadata={"meaning": "index along z; -1 is the whole volume"}),
+        pa.field(
+            "slice", pa.int32(), nullable=False, metadata={"meaning": "index along z; -1 is the whole volume"}
+        ),
     ]
 )
 
@@ -100,7 +102,9 @@ class Registry:
         ranked = ranks(pixels)
         if not is_telling(ranked):
             return None
-        return next((entry for turned in orientations(ranked) if (entry := self.lookup(pixel_hash(turned)))), None)
+        return next(
+            (entry for turned in orientations(ranked) if (entry := self.lookup(pixel_hash(turned)))), None
+        )
 
     def find_volume(self, pixels: np.ndarray) -> RegistryEntry | None:
         """Find a volume (z, y, x) as it was released, on any scale."""
@@ -116,13 +120,13 @@ def open_registry(folder: Path) -> Registry:
 
     Raises:
         UnreadableFileError: There is none, or it is no registry.
-        IntegrityError: The manifest beside it names another registry. Whether the manifest itself is signed is what
-            `synthdata check` tells.
+        IntegrityError: The manifest beside it names another registry. Whether the manifest itself is signed is
+            what `synthdata check` tells.
     """
     paths = [folder] if folder.is_file() else sorted(folder.rglob(REGISTRY_FILE))
     if not paths:
         raise UnreadableFileError(
-            f"{folder} holds no {REGISTRY_FILE}: give the folder of a pulled release, as `synthdata pull` makes it"
+            f"{folder} holds no {REGISTRY_FILE}: give the folder of a release, as `synthdata pull` makes it"
         )
     for path in paths:
         _check_against_manifest(path)
@@ -143,7 +147,9 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path)
     except (pa.ArrowInvalid, OSError):
-        raise UnreadableFileError(f"{path.name} is no Parquet file or was cut: pull the release again") from None
+        raise UnreadableFileError(
+            f"{path.name} is no Parquet file or was cut: pull the release again"
+        ) from None
 
 
 def _checked(table: pa.Table) -> pa.Table:
@@ -179,7 +185,9 @@ def _entry(table: pa.Table, row: int) -> RegistryEntry:
 
 
 def _check_against_manifest(path: Path) -> None:
-    beside = next((folder / MANIFEST_FILE for folder in path.parents[:3] if (folder / MANIFEST_FILE).is_file()), None)
+    beside = next(
+        (folder / MANIFEST_FILE for folder in path.parents[:3] if (folder / MANIFEST_FILE).is_file()), None
+    )
     if beside is None:
         return
     manifest = from_json(ReleaseManifest, beside.read_bytes())
