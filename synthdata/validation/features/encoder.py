@@ -29,7 +29,7 @@ class EncoderConfig:
     widths: tuple[int, ...] = (16, 32, 64, 64)
     projection: int = 64
     batch: int = 16
-    seen: int = 1600  # training images seen, two views each
+    seen: int = 800  # training images seen, two views each
     temperature: float = 0.2
     learning_rate: float = 2e-3
     seed: int = 20261122
@@ -40,13 +40,13 @@ class EncoderConfig:
 
     @classmethod
     def of(cls, channels: int, shape_zyx: Sequence[int]) -> "EncoderConfig":
-        """Config for cases of one shape; large ones are pooled so that a view has at most 2^17 voxels."""
+        """Config for cases of one shape; large ones are pooled so that a view has at most 2^16 voxels."""
         pooling, shape = [1, 1, 1], list(shape_zyx)
-        while np.prod(shape) > 1 << 17:
+        while np.prod(shape) > 1 << 16:
             axis = int(np.argmax(shape))
             pooling[axis] *= 2
             shape[axis] //= 2
-        seen = int(np.clip(1.5e8 / np.prod(shape), 600, 3200))
+        seen = int(np.clip(4e7 / np.prod(shape), 400, 2000))
         return cls(
             channels=channels, flat=shape_zyx[0] == 1, pooling=(pooling[0], pooling[1], pooling[2]), seen=seen
         )
@@ -77,10 +77,13 @@ class Encoder(nn.Module):
         self.body = nn.Sequential(*layers)
         self.head = nn.Sequential(nn.Linear(before, before), nn.GELU(), nn.Linear(before, config.projection))
 
+    def pool(self, images: Tensor) -> Tensor:
+        """Images (b, c, z, y, x) at the resolution that the encoder sees."""
+        return F.avg_pool3d(images, self.config.pooling) if max(self.config.pooling) > 1 else images
+
     def features(self, images: Tensor) -> Tensor:
-        """Features (b, d) of images (b, c, z, y, x) in network intensities."""
-        pooled = F.avg_pool3d(images, self.config.pooling) if max(self.config.pooling) > 1 else images
-        body: Tensor = F.gelu(self.body(pooled))
+        """Features (b, d) of pooled images (b, c, z, y, x) in network intensities."""
+        body: Tensor = F.gelu(self.body(images))
         return body.mean(dim=(2, 3, 4))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -148,11 +151,11 @@ def train_encoder(images: np.ndarray, config: EncoderConfig) -> Encoder:
         raise ConfigError(
             f"the feature encoder got {len(images)} training cases, expected at least 2: add patients"
         )
-    data = torch.from_numpy(images)
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = Encoder(config).train()
+    data = encoder.pool(torch.from_numpy(images))
     batch = min(config.batch, len(images))
     steps = max(1, config.seen // batch)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=config.learning_rate, weight_decay=1e-4)
@@ -176,7 +179,7 @@ def train_encoder(images: np.ndarray, config: EncoderConfig) -> Encoder:
 def encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     """Features of a batch float32 (b, c, z, y, x) in network intensities, float64 (b, d)."""
     with torch.inference_mode():
-        return encoder.features(torch.from_numpy(images)).numpy().astype(np.float64)
+        return encoder.features(encoder.pool(torch.from_numpy(images))).numpy().astype(np.float64)
 
 
 def to_network(image: np.ndarray, scales: Sequence[ChannelScale]) -> np.ndarray:

@@ -64,8 +64,10 @@ def run_length_features(levels: np.ndarray, count: int) -> dict[str, float]:
 
 def size_zone_features(levels: np.ndarray, count: int) -> dict[str, float]:
     """Size zone features of one region (at least one voxel)."""
-    zones, times = np.unique(size_zones(levels, count), axis=0, return_counts=True)
-    return _emphases(zones[:, 0], zones[:, 1], times, int((levels > 0).sum()))
+    zones = size_zones(levels, count)
+    kinds, times = np.unique(zones[:, 0] * (levels.size + 1) + zones[:, 1], return_counts=True)
+    level, size = np.divmod(kinds, levels.size + 1)
+    return _emphases(level, size, times, int((levels > 0).sum()))
 
 
 def _emphases(level: np.ndarray, size: np.ndarray, times: np.ndarray, most: int) -> dict[str, float]:
