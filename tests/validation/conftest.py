@@ -8,6 +8,7 @@ import pytest
 
 from synthdata.records import Case, CaseSet, ChannelScale, ColumnSpec, Grid, TrainingSet
 from synthdata.records.parquet import commit_shards
+from synthdata.spec import Channel, DatasetSpec, Gates, GridSpec, Release, Sampling, Source
 from synthdata.storage.folder import FolderStore
 
 GRID = Grid(shape_zyx=(12, 16, 16), spacing_mm=(2.0, 1.0, 1.0))
@@ -103,3 +104,20 @@ def synthesise(cohort: tuple[FolderStore, TrainingSet]) -> Callable[..., CaseSet
         return make_set(cohort[0], "synthetic", cases, synthetic=True)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def spec() -> DatasetSpec:
+    """A spec of the ellipsoids; its source is never read here."""
+    return DatasetSpec(
+        name="ellipsoids",
+        title="Ellipsoids",
+        source=Source(kind="folder", format="nifti", uri="."),
+        channels=(Channel(name="T1w", modality="MR"),),
+        grid=GridSpec(shape_zyx=GRID.shape_zyx, spacing_mm=GRID.spacing_mm),
+        sampling=Sampling(cases=40),
+        release=Release(licence="CC0-1.0"),
+        labels=LABELS,
+        clinical=COLUMNS,
+        gates=Gates(utility_steps=60, utility_seeds=2),
+    )

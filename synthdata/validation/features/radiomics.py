@@ -48,6 +48,7 @@ def radiomics(case: Case, scales: Sequence[ChannelScale], labels: Mapping[str, i
         found = {"present": float(present)} | {
             f"shape/{key}": value for key, value in shape_features(inside, case.grid.spacing_mm).items()
         }
+        found["shape/components"] = float(_components(inside))
         corner = [part.start * mm for part, mm in zip(box, case.grid.spacing_mm, strict=True)]
         for axis, offset in zip("zyx", corner, strict=True):
             found[f"shape/centre_{axis}_mm"] += offset
@@ -94,6 +95,13 @@ def _textures(values: np.ndarray, levels: np.ndarray) -> dict[str, float]:
         "ngtdm": neighbourhood_features(levels, LEVELS),
     }
     return {f"{family}/{name}": value for family, found in families.items() for name, value in found.items()}
+
+
+def _components(region: np.ndarray) -> int:
+    """Connected parts of a region (26 neighbours)."""
+    from scipy import ndimage
+
+    return int(ndimage.label(region, structure=np.ones((3, 3, 3), bool))[1])
 
 
 def _bounding_box(region: np.ndarray) -> tuple[slice, ...]:
