@@ -1,8 +1,9 @@
 """One canonical form of pixels, on which Parquet, DICOM, NIfTI and a lossless PNG of an image agree.
 
-The form is the dense rank of each pixel among the values of the image: 0 for the lowest, 1 for the next ... It
-does not change under an offset, a slope, a unit, a float type or any other strictly increasing map, so the hash
-finds an image without trusting a header for the scale. Two images share it only if one is such a map of the other.
+The form is the dense rank of each pixel among the values of the image: 0 for the lowest, 1 for the next ...
+It does not change under an offset, a slope, a unit, a float type or any other strictly increasing map, so the
+hash finds an image without trusting a header for the scale. Two images share it only if one is such a map of
+the other.
 """
 
 import hashlib

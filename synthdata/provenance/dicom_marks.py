@@ -1,7 +1,7 @@
 """The marks of synthetic data in a DICOM header: a declaration, repeated in several attributes.
 
-A public configuration of a de-identifier removes Synthetic Data (0008,001C), so no attribute stands alone. All of
-them can be removed or forged by whoever edits a header: they tell the honest, and bind nobody.
+A public configuration of a de-identifier removes Synthetic Data (0008,001C), so no attribute stands alone.
+All of them can be removed or forged by whoever edits a header: they tell the honest, and bind nobody.
 """
 
 from dataclasses import dataclass
@@ -19,19 +19,9 @@ MANUFACTURER = "synthdata"
 PURPOSE = ("109100", "DCM", "Synthesizing Equipment")  # DICOM PS3.16, CID 7005
 LONG_STRING = 64  # characters of a value of VR LO or PN
 CODE_STRING = 16  # characters of a value of VR CS
-DECISIVE = (
-    "SyntheticData",
-    "ContributingEquipmentSequence",
-)  # attributes which the standard defines for this
-SUPPORTING = (
-    "ImageType",
-    "ImageComments",
-    "DeidentificationMethod",
-    "PatientID",
-    "PatientName",
-    "SeriesDescription",
-)
-SUPPORTING_NEEDED = 2  # a single free text could be anything
+HINTS = frozenset({"ImageType", "PatientName", "SeriesDescription"})
+# scanners compute contrasts of real patients and call them synthetic: a hint counts beside a synthetic id
+IDS = frozenset({"PatientID", "patient_id"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +33,10 @@ class HeaderMarks:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the header declares synthetic content: one attribute made for it, or two free texts."""
-        decisive = any(name in self.found for name in DECISIVE)
-        return decisive or len([name for name in self.found if name not in DECISIVE]) >= SUPPORTING_NEEDED
+        """Whether the header declares synthetic content: a mark made for it, or a synthetic id and a hint."""
+        if any(name not in HINTS | IDS for name in self.found):
+            return True
+        return any(name in IDS for name in self.found) and any(name in HINTS for name in self.found)
 
 
 def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: bool = False) -> None:

@@ -1,10 +1,10 @@
 """A keyed watermark in the pixels: a faint pattern that only the holder of the key can find.
 
-Spread spectrum, blind and zero-bit: each slice of a case carries the same tile of random signs, scaled by the
-local contrast. The key has many such tiles and a case takes the one which its own pixels favour already (dirty-paper
-coding: the host helps instead of being noise). The detector whitens an image, folds it onto the tile and correlates
-with all tiles of the key. Its statistic is a sum of random signs with fixed weights, so its false-positive rate holds
-for any image, whatever its content: see `Detection`.
+Spread spectrum, blind and zero-bit: each slice of a case carries the same tile of random signs, scaled by
+the local contrast. The key has many such tiles and a case takes the one which its own pixels favour already
+(dirty-paper coding: the host helps instead of being noise). The detector whitens an image, folds it onto
+the tile and correlates with all tiles of the key. Its statistic is a sum of random signs with fixed
+weights, so its false-positive rate holds for any image, whatever its content: see `Detection`.
 
 Source:
     Cox et al., "Secure Spread Spectrum Watermarking for Multimedia", IEEE Trans. Image Process. 6(12), 1997;
@@ -16,8 +16,9 @@ import hashlib
 import hmac
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Self
 
 import numpy as np
 
@@ -56,6 +57,10 @@ class Detection:
     def marked(self) -> bool:
         """Whether the mark is there, wrong once in a million images without one."""
         return self.p_value <= FALSE_POSITIVE_RATE
+
+    def corrected(self, tries: int) -> Self:
+        """The same finding when it is the best of several looks at one image (Bonferroni)."""
+        return replace(self, p_value=min(1.0, self.p_value * tries))
 
 
 def embed(image: np.ndarray, scales: Sequence[ChannelScale], *, key: bytes, case_id: str) -> np.ndarray:
