@@ -1,0 +1,153 @@
+"""Does a DICOM file show that it was de-identified, and does its content agree?
+
+The declared method is a claim, not a proof: it only decides which of the findings an option allows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    ComputedRadiographyImageStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    DigitalXRayImageStorageForProcessing,
+    EnhancedCTImageStorage,
+    EnhancedMRImageStorage,
+    MRImageStorage,
+    SegmentationStorage,
+)
+
+from synthdata.intake.confidentiality import BASIC_PROFILE, CLEAN_FACES, CLEAN_PIXELS
+from synthdata.intake.elements import ElementJudge
+
+VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
+PROJECTIONS = frozenset(
+    {
+        ComputedRadiographyImageStorage,
+        DigitalXRayImageStorageForPresentation,
+        DigitalXRayImageStorageForProcessing,
+    }
+)
+ALLOWED = VOLUMES | PROJECTIONS | {SegmentationStorage}
+HEAD_PARTS = (
+    "HEAD",
+    "BRAIN",
+    "SKULL",
+    "FACE",
+    "NECK",
+    "ORBIT",
+    "EYE",
+    "EAR",
+    "SINUS",
+    "JAW",
+    "MAXILLA",
+    "MANDIBLE",
+    "IAC",
+)
+HEAD_EXTENT_MM = (150.0, 400.0)  # fields of view which may show a face where the body part is not stated
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileFrame:
+    """What surrounds the dataset in its file."""
+
+    preamble: bytes
+    trailing_bytes: int
+
+
+def codes_of(dataset: Dataset, judge: ElementJudge, frame: FileFrame, *, body_part: str = "") -> set[str]:
+    """Reason codes of one DICOM file; empty where nothing speaks against it.
+
+    Args:
+        dataset: The parsed file, with its file meta information.
+        judge: Judges the attributes; shared by the files of an intake.
+        frame: Preamble and trailing bytes of the file.
+        body_part: DICOM Body Part Examined by the spec, for files which do not state it.
+
+    Returns:
+        Codes of `synthdata.intake.reasons`.
+
+    Source:
+        DICOM PS3.15, Annex E (profiles and Table E.1-1); PS3.16, CID 7050 (method codes).
+    """
+    codes = _method_codes(dataset)
+    reasons = _evidence(dataset, codes)
+    findings = judge.judge(dataset) | judge.judge_file_meta(dataset.file_meta)
+    allowed = codes | _dates_option(dataset)
+    reasons |= {reason for reason, options in findings if not options & allowed}
+    if "deid.person_name" in reasons and _name_is_the_pseudonym(dataset, judge):
+        reasons.discard("deid.person_name")
+    if any(frame.preamble):
+        reasons.add("deid.preamble")
+    if frame.trailing_bytes:
+        reasons.add("deid.trailing_bytes")
+    return reasons | _pixel_risks(dataset, codes, body_part) | _origin(dataset)
+
+
+def _method_codes(dataset: Dataset) -> set[str]:
+    items = dataset.get("DeidentificationMethodCodeSequence") or []
+    return {
+        str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator", "") == "DCM"
+    }
+
+
+def _evidence(dataset: Dataset, codes: set[str]) -> set[str]:
+    reasons = set()
+    if dataset.get("PatientIdentityRemoved", "") != "YES":
+        reasons.add("deid.not_declared")
+    if not codes and not dataset.get("DeidentificationMethod"):
+        reasons.add("deid.no_method")
+    if BASIC_PROFILE not in codes:
+        reasons.add("deid.no_basic_profile")
+    return reasons
+
+
+def _dates_option(dataset: Dataset) -> set[str]:
+    """Dates which are declared as modified count as the option which modifies them."""
+    return {"113107"} if dataset.get("LongitudinalTemporalInformationModified", "") == "MODIFIED" else set()
+
+
+def _name_is_the_pseudonym(dataset: Dataset, judge: ElementJudge) -> bool:
+    """True where the only name of the file repeats its patient id, which is one word."""
+    name, identifier = str(dataset.get("PatientName", "")), str(dataset.get("PatientID", ""))
+    if not identifier or name != identifier or "^" in name or " " in name:
+        return False
+    rest = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag != 0x00100010})  # noqa: SIM118
+    return all(reason != "deid.person_name" for reason, _ in judge.judge(rest))
+
+
+def _pixel_risks(dataset: Dataset, codes: set[str], body_part: str) -> set[str]:
+    kind = UID(str(dataset.get("SOPClassUID", "")))
+    reasons = set()
+    if kind not in ALLOWED:
+        reasons.add("deid.sop_class")
+    burned = dataset.get("BurnedInAnnotation", "")
+    at_risk = kind in PROJECTIONS or kind not in ALLOWED
+    if burned == "YES" or (at_risk and burned != "NO" and CLEAN_PIXELS not in codes):
+        reasons.add("deid.burned_in")
+    face = dataset.get("RecognizableVisualFeatures", "")
+    cleaned = face == "NO" or CLEAN_FACES in codes
+    if face == "YES" or (kind in VOLUMES and not cleaned and _may_show_a_head(dataset, body_part)):
+        reasons.add("deid.face")
+    return reasons
+
+
+def _may_show_a_head(dataset: Dataset, body_part: str) -> bool:
+    part = str(dataset.get("BodyPartExamined", "") or body_part).upper()
+    if part:
+        return any(name in part for name in HEAD_PARTS)
+    spacing = dataset.get("PixelSpacing") or [0, 0]
+    extent = np.asarray(spacing, dtype=float) * [int(dataset.get("Rows", 0)), int(dataset.get("Columns", 0))]
+    return bool(HEAD_EXTENT_MM[0] <= extent.max() <= HEAD_EXTENT_MM[1])
+
+
+def _origin(dataset: Dataset) -> set[str]:
+    reasons = set()
+    if dataset.get("SyntheticData", "") == "YES":
+        reasons.add("source.synthetic")
+    image_type = [str(value) for value in (dataset.get("ImageType") or [])]
+    if image_type[1:2] == ["SECONDARY"]:
+        reasons.add("source.secondary")
+    return reasons

@@ -1,0 +1,258 @@
+"""Cases from a folder of DICOM files: images by series, masks from SEG objects, one case per patient and study."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synthdata.intake.clinical import ClinicalTable
+from synthdata.intake.dicom_file import Instance, is_dicom, read_instance
+from synthdata.intake.elements import ElementJudge
+from synthdata.intake.geometry import resample
+from synthdata.intake.inventory import Inventory
+from synthdata.intake.labels import place, read_segmentation
+from synthdata.intake.pixels import narrow, slice_values
+from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
+from synthdata.progress import Progress
+from synthdata.records.case import Case, Value
+from synthdata.records.grid import Grid
+from synthdata.spec import Channel, DatasetSpec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """All that came of one patient and study."""
+
+    case: str
+    patient: str
+    series: tuple[Series, ...]
+    masks: tuple[Instance, ...]
+
+    def hold(self, code: str) -> None:
+        """Book a reason with each file of the study that no other reason holds back."""
+        for instance in self.instances():
+            if instance.seen.outcome == "accepted":
+                instance.seen.reasons.add(code)
+
+    def instances(self) -> list[Instance]:
+        """Images and masks."""
+        return [item for series in self.series for item in series.instances] + list(self.masks)
+
+
+def survey(
+    paths: Sequence[Path], inventory: Inventory, names: Pseudonyms, *, body_part: str, progress: Progress
+) -> list[Instance]:
+    """Read and judge each file once; what is no DICOM gets its reason."""
+    judge, instances = ElementJudge(), list[Instance]()
+    for count, path in enumerate(paths, 1):
+        seen, data = inventory.add(path)
+        if data and not is_dicom(data):
+            seen.reasons.add("file.not_an_image")
+        elif data:
+            instance = read_instance(seen, data, judge=judge, names=names, body_part=body_part)
+            if instance is not None:
+                instances.append(instance)
+        progress(count, len(paths), "reading and judging files")
+    kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
+    return [item for item in instances if id(item.seen) in kept]
+
+
+def studies_of(instances: Iterable[Instance], inventory: Inventory) -> list[Study]:
+    """Group instances to studies, judge series and patients; sorted by pseudonym."""
+    instances = list(instances)
+    _hold_conflicting_patients(instances)
+    series = group_series(instances)
+    by_case: dict[str, list[Series]] = {}
+    for one in series:
+        if one.note:
+            inventory.notes.add(one.note)
+        by_case.setdefault(one.first.case, []).append(one)
+    masks: dict[str, list[Instance]] = {}
+    for instance in instances:
+        if instance.is_mask:
+            masks.setdefault(instance.case, []).append(instance)
+    patients = {instance.case: instance.patient for instance in instances}
+    return [
+        Study(
+            case=case,
+            patient=patients[case],
+            series=tuple(by_case.get(case, ())),
+            masks=tuple(sorted(masks.get(case, ()), key=lambda item: item.seen.sha256)),
+        )
+        for case in sorted(patients)
+    ]
+
+
+def _hold_conflicting_patients(instances: Sequence[Instance]) -> None:
+    stated: dict[str, tuple[set[str], set[str]]] = {}
+    for instance in instances:
+        sexes, births = stated.setdefault(instance.patient, (set(), set()))
+        sexes.update(filter(None, [instance.person[0]]))
+        births.update(filter(None, [instance.person[1]]))
+    conflicting = {patient for patient, facts in stated.items() if max(map(len, facts)) > 1}
+    for instance in instances:
+        if instance.patient in conflicting:
+            instance.seen.reasons.add("patient.conflict")
+
+
+class DicomSource:
+    """Streams the cases of a spec; memory holds one case."""
+
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        studies: Sequence[Study],
+        table: ClinicalTable,
+        inventory: Inventory,
+        progress: Progress,
+    ) -> None:
+        self._spec, self._studies, self._table = spec, studies, table
+        self._inventory, self._progress = inventory, progress
+
+    def cases(self) -> Iterator[Case]:
+        """Accepted cases, in the order of their pseudonyms."""
+        for count, study in enumerate(self._studies, 1):
+            case = self._case(study)
+            if case is not None:
+                yield case
+            self._progress(count, len(self._studies), "building cases")
+
+    def _case(self, study: Study) -> Case | None:
+        record, reason = self._table.look_up(study.patient)
+        if not study.series:
+            study.hold("mask.no_image")
+            return None
+        channels = self._channels(study)
+        if channels is None:
+            return None
+        self._refuse_unused(study, channels)
+        if reason:
+            study.hold(reason)
+            return None
+        if len({series.first.frame_of_reference for series in channels}) > 1:
+            study.hold("case.other_frame_of_reference")
+            return None
+        built = self._image(channels)
+        mask = (
+            self._mask(study, built[1], channels[0].first.frame_of_reference) if built is not None else None
+        )
+        if built is None or mask is None:
+            study.hold("case.companion")
+            return None
+        image, grid, resampled = built
+        facts: dict[str, Value] = {"slices": grid.shape_zyx[0], "resampled_channels": resampled}
+        return Case(
+            case_id=study.case,
+            patient_id=study.patient,
+            image=image,
+            mask=mask,
+            grid=grid,
+            record=record,
+            provenance=facts,
+        )
+
+    def _channels(self, study: Study) -> list[Series] | None:
+        """One accepted series per channel of the spec; reasons are booked where that fails."""
+        chosen: list[Series] = []
+        for channel in self._spec.channels:
+            found = [series for series in study.series if _matches(channel, series.first)]
+            for series in found:
+                hold_companions(series)
+            usable = [series for series in found if series.accepted]
+            if len(usable) != 1:
+                study.hold("case.ambiguous_channel" if usable else "case.missing_channel")
+                return None
+            if (
+                usable[0].first.thickness_mm
+                and len(usable[0].instances) == 1
+                and self._spec.grid.shape_zyx[0] > 1
+            ):
+                refuse_series(usable[0], "series.one_slice")
+                study.hold("case.companion")
+                return None
+            chosen.append(usable[0])
+        return chosen
+
+    def _refuse_unused(self, study: Study, channels: Sequence[Series]) -> None:
+        used = {id(series) for series in channels}
+        for series in study.series:
+            if id(series) not in used and series.accepted:
+                refuse_series(series, "series.no_channel")
+
+    def _image(self, channels: Sequence[Series]) -> tuple[np.ndarray, Grid, int] | None:
+        """Image (c, z, y, x) on the grid of the first channel, that grid, and how many channels were resampled."""
+        volumes, grid, resampled = [], channels[0].grid, 0
+        if grid is None:
+            return None
+        for series in channels:
+            volume = self._volume(series)
+            if volume is None or series.grid is None:
+                return None
+            if not series.grid.matches(grid):
+                volume = resample(volume, series.grid, grid, order=1, fill=float(volume.min()))
+                resampled += 1
+                self._inventory.notes.add(
+                    "channels on other grids were resampled to the first channel's grid, linearly"
+                )
+            volumes.append(volume)
+        image = narrow(np.stack(volumes))
+        if image is None:
+            for series in channels:
+                refuse_series(series, "pixels.not_finite")
+            return None
+        return image, grid, resampled
+
+    def _volume(self, series: Series) -> np.ndarray | None:
+        slices = []
+        for instance in series.instances:
+            data = self._inventory.reread(instance.seen)
+            if data is None:
+                return None
+            values = slice_values(instance, data)
+            if values is None:
+                instance.seen.reasons.add("pixels.undecodable")
+                return None
+            slices.append(values)
+        return np.stack(slices)
+
+    def _mask(self, study: Study, grid: Grid, frame_of_reference: str) -> np.ndarray | None:
+        """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
+        mask = np.zeros(grid.shape_zyx, np.uint8)
+        if not self._spec.labels:
+            return mask
+        if not study.masks:
+            study.hold("mask.missing")
+            return None
+        if any(item.seen.outcome != "accepted" for item in study.masks):
+            return None
+        for instance in study.masks:
+            placed = self._placed(instance, grid, frame_of_reference)
+            if placed is None:
+                return None
+            mask = np.maximum(mask, placed)
+        return mask
+
+    def _placed(self, instance: Instance, grid: Grid, frame_of_reference: str) -> np.ndarray | None:
+        data = self._inventory.reread(instance.seen)
+        if data is None:
+            return None
+        segmentation = read_segmentation(data, self._spec.labels)
+        if segmentation is None:
+            instance.seen.reasons.add("mask.unreadable")
+            return None
+        if segmentation.unknown_labels:
+            self._inventory.notes.add("segments whose label the spec does not name were left out")
+        same_world = segmentation.frame_of_reference == frame_of_reference
+        placed = place(segmentation, grid) if same_world else None
+        if placed is None:
+            instance.seen.reasons.add("mask.off_grid")
+        return placed
+
+
+def _matches(channel: Channel, instance: Instance) -> bool:
+    return instance.modality == channel.modality and bool(
+        re.search(channel.series, instance.description, re.IGNORECASE)
+    )

@@ -1,0 +1,108 @@
+"""Look at a folder without a spec: what would be held back, and why."""
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from synthdata.errors import SourceError
+from synthdata.intake.clinical import read_rows
+from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
+from synthdata.intake.dicom_source import studies_of
+from synthdata.intake.elements import ElementJudge
+from synthdata.intake.inventory import Inventory, SeenFile, files_below
+from synthdata.intake.nifti_file import is_nifti, read_nifti
+from synthdata.intake.npz_source import is_npz
+from synthdata.intake.pixels import slice_values
+from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.series import hold_companions
+from synthdata.intake.text_patterns import looks_identifying
+from synthdata.progress import Progress, silent
+from synthdata.records.case_set import CaseSet
+from synthdata.records.intake import IntakeReport
+
+NO_CASES = CaseSet(
+    dataset="inspection",
+    origin="real",
+    channels=(),
+    modalities=(),
+    units=(),
+    labels={},
+    columns=(),
+    shards=(),
+)
+
+
+def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
+    """De-identification and integrity of all files of a folder; nothing is stored.
+
+    Args:
+        folder: Folder of DICOM, NIfTI or NPZ files and CSV tables, or one file; only read.
+        progress: Told how many files are done.
+
+    Returns:
+        Counts and reasons; its CaseSet is empty.
+
+    Raises:
+        SourceError: The folder is empty, or holds no scan at all.
+    """
+    inventory, judge = Inventory(), ElementJudge()
+    names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
+    paths, instances, scans = files_below(folder), list[Instance](), 0
+    with quiet_parsers():
+        for count, path in enumerate(paths, 1):
+            seen, data = inventory.add(path)
+            if is_dicom(data):
+                instance = read_instance(seen, data, judge=judge, names=names, body_part="")
+                if instance is not None:
+                    instances.append(instance)
+                    _try_decoding(instance, data)
+                scans += 1
+            elif data:
+                scans += _inspect_other(seen, data)
+            progress(count, len(paths), "reading and judging files")
+        kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
+        patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
+    if not scans:
+        raise SourceError(
+            f"the source holds {len(paths)} files and no scan, expected DICOM, NIfTI or NPZ: check the path"
+        )
+    return inventory.report(NO_CASES, patients=patients)
+
+
+def _judge_series(instances: Sequence[Instance], inventory: Inventory) -> int:
+    """Judge series as a whole; returns the number of patients with an accepted file."""
+    for study in studies_of(instances, inventory):
+        for series in study.series:
+            hold_companions(series)
+    return len({item.patient for item in instances if item.seen.outcome == "accepted"})
+
+
+def _try_decoding(instance: Instance, data: bytes) -> None:
+    """Compressed pixels show only in the decoder that they are whole."""
+    if instance.pixels.offset < 0 and not instance.problems and not instance.is_mask:
+        if slice_values(instance, data) is None:
+            instance.seen.reasons.add("pixels.undecodable")
+
+
+def _inspect_other(seen: SeenFile, data: bytes) -> int:
+    """Judge what is no DICOM; returns 1 for a scan."""
+    if is_nifti(data):
+        read_nifti(seen, data)
+        return 1
+    if is_npz(data):
+        return 1
+    if seen.path.suffix.lower() == ".csv":
+        _inspect_table(seen, data)
+    else:
+        seen.reasons.add("file.not_an_image")
+    return 0
+
+
+def _inspect_table(seen: SeenFile, data: bytes) -> None:
+    try:
+        rows = read_rows(data, "table", ())
+    except SourceError:
+        seen.reasons.add("file.malformed")
+        return
+    if any(looks_identifying(cell) for row in rows for cell in row.values()):
+        seen.reasons.add("deid.text_pattern")

@@ -1,0 +1,125 @@
+"""The book of one intake: each file that was seen, its digest, and why it was held back."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from synthdata.errors import SourceError
+from synthdata.intake.reasons import REASONS
+from synthdata.records.case_set import CaseSet
+from synthdata.records.intake import IntakeReport, ReasonCount
+
+MAXIMUM_BYTES = 1 << 30
+
+
+@dataclass(slots=True)
+class SeenFile:
+    """One file; the path is for reading only and never leaves this process."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    reasons: set[str] = field(default_factory=set)
+
+    @property
+    def outcome(self) -> str:
+        """refused, quarantined or accepted; a reason to refuse wins, for no review could save the file."""
+        outcomes = {REASONS[code].outcome for code in self.reasons}
+        return next((name for name in ("refused", "quarantined") if name in outcomes), "accepted")
+
+
+class Inventory:
+    """Every file has one outcome; nothing is lost."""
+
+    def __init__(self) -> None:
+        self.files: list[SeenFile] = []
+        self.notes: set[str] = set()
+        self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
+
+    def add(self, path: Path) -> tuple[SeenFile, bytes]:
+        """Read a file once and book it. Returns no bytes for a file which cannot be read; its reason is booked."""
+        data, reason = b"", ""
+        try:
+            if path.stat().st_size > MAXIMUM_BYTES:
+                reason = "file.too_large"
+            else:
+                data = path.read_bytes()
+                reason = "" if data else "file.empty"
+        except OSError:
+            reason = "file.unreadable"
+        seen = SeenFile(path, hashlib.sha256(data).hexdigest(), len(data), {reason} if reason else set())
+        self.files.append(seen)
+        return seen, data
+
+    def reread(self, seen: SeenFile) -> bytes | None:
+        """The bytes that were booked, or None (with a reason) where they are not there any more."""
+        try:
+            data = seen.path.read_bytes()
+        except OSError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() == seen.sha256:
+            return data
+        seen.reasons.add("file.changed")
+        return None
+
+    def refuse_duplicates(self, files: Iterable[SeenFile]) -> list[SeenFile]:
+        """Keep one file of each content; the others get their reason."""
+        kept: dict[str, SeenFile] = {}
+        for seen in files:
+            if seen.sha256 in kept:
+                seen.reasons.add("file.duplicate")
+            else:
+                kept[seen.sha256] = seen
+        return list(kept.values())
+
+    def digest(self) -> str:
+        """Hex SHA-256 of the sorted (size, SHA-256) of all files; names play no part."""
+        lines = sorted(f"{seen.size_bytes} {seen.sha256}\n" for seen in self.files)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def report(self, cases: CaseSet, *, patients: int) -> IntakeReport:
+        """Counts and reasons."""
+        outcomes = Counter(seen.outcome for seen in self.files)
+        codes = Counter(code for seen in self.files for code in seen.reasons) + self.row_counts
+        reasons = tuple(
+            ReasonCount(
+                code=code, outcome=REASONS[code].outcome, files=count, explanation=REASONS[code].explanation
+            )
+            for code, count in sorted(codes.items())
+        )
+        return IntakeReport(
+            dataset=cases.dataset,
+            inventory=self.digest(),
+            seen=len(self.files),
+            accepted=outcomes["accepted"],
+            quarantined=outcomes["quarantined"],
+            refused=outcomes["refused"],
+            patients=patients,
+            cases=cases,
+            reasons=reasons,
+            notes=tuple(sorted(self.notes)),
+        )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below a folder, or the one file. Links to folders are not followed, so loops cannot occur.
+
+    Raises:
+        SourceError: There is no such folder, or it holds no file.
+    """
+    if folder.is_file():
+        return [folder]
+    if not folder.is_dir():
+        raise SourceError(
+            "the source is neither a folder nor a file, expected one with scans: check source.uri"
+        )
+    walk = os.walk(folder, followlinks=False)
+    paths = sorted(Path(root) / name for root, _, names in walk for name in names)
+    if not paths:
+        raise SourceError(
+            "the source folder is empty, expected scans: check source.uri, or wait for the transfer"
+        )
+    return paths

@@ -1,0 +1,151 @@
+"""Masks of DICOM SEG objects, put on the grid of their image."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from synthdata.intake.dicom_file import DAMAGE
+from synthdata.intake.geometry import grid_of_slices, overlaps, resample
+from synthdata.records.grid import Grid
+
+ON_GRID = 0.02  # of a voxel: a frame this near to a slice lies on it
+FRACTION = 0.5  # of the maximum: a voxel of a fractional segment belongs to it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segmentation:
+    """Frames of one SEG object with a label each."""
+
+    frames: np.ndarray  # bool (f, y, x)
+    values: np.ndarray  # mask value of each frame, 0 where the spec has no such label; shape (f,)
+    positions_mm: np.ndarray  # LPS of the first pixel of each frame, shape (f, 3)
+    orientation: np.ndarray  # LPS cosines of a row, then of a column, shape (6,)
+    spacing_yx: tuple[float, float]
+    thickness_mm: float
+    frame_of_reference: str
+    unknown_labels: int  # segments which the spec does not name
+
+
+def read_segmentation(data: bytes, labels: Mapping[str, int]) -> Segmentation | None:
+    """Frames of a SEG file.
+
+    Args:
+        data: The file.
+        labels: Name to mask value; names are matched with Segment Label, whatever the case.
+
+    Returns:
+        The frames, or None where geometry, segment numbers or pixels are missing or damaged.
+
+    Source:
+        DICOM PS3.3, C.8.20 (Segmentation) and C.7.6.16 (functional groups).
+    """
+    try:
+        return _segmentation(dcmread(io.BytesIO(data)), labels)
+    except DAMAGE:
+        return None
+
+
+def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
+    known = {name.strip().lower(): value for name, value in labels.items()}
+    segments = {
+        int(item.SegmentNumber): known.get(str(item.get("SegmentLabel", "")).strip().lower(), 0)
+        for item in dataset.SegmentSequence
+    }
+    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    groups = list(dataset.PerFrameFunctionalGroupsSequence)
+    measures = _group(groups[0], shared, "PixelMeasuresSequence")
+    orientations = np.array(
+        [_group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient for item in groups],
+        dtype=float,
+    )
+    if not np.allclose(orientations, orientations[0], atol=1e-4):
+        raise ValueError("frames differ in orientation")
+    return Segmentation(
+        frames=_frames(dataset, len(groups)),
+        values=np.array(
+            [
+                segments[int(_group(item, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)]
+                for item in groups
+            ]
+        ),
+        positions_mm=np.array(
+            [_group(item, shared, "PlanePositionSequence").ImagePositionPatient for item in groups],
+            dtype=float,
+        ),
+        orientation=orientations[0],
+        spacing_yx=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
+        thickness_mm=float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1),
+        frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
+        unknown_labels=sum(value == 0 for value in segments.values()),
+    )
+
+
+def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
+    items = frame.get(keyword) or shared.get(keyword)
+    if not items:
+        raise ValueError(f"{keyword} is missing")
+    found: Dataset = items[0]
+    return found
+
+
+def _frames(dataset: Dataset, count: int) -> np.ndarray:
+    shape = (count, int(dataset.Rows), int(dataset.Columns))
+    if not dataset.file_meta.TransferSyntaxUID.is_compressed and int(dataset.BitsAllocated) == 1:
+        packed = np.frombuffer(dataset.PixelData, np.uint8)
+        return np.unpackbits(packed, count=int(np.prod(shape)), bitorder="little").reshape(shape).astype(bool)
+    values = np.asarray(dataset.pixel_array).reshape(shape)
+    if dataset.get("SegmentationType", "BINARY") == "FRACTIONAL":
+        whole: np.ndarray = values >= FRACTION * float(dataset.get("MaximumFractionalValue", 255))
+        return whole
+    return values > 0
+
+
+def place(segmentation: Segmentation, grid: Grid) -> np.ndarray | None:
+    """Mask of a segmentation on the grid of an image.
+
+    Args:
+        segmentation: Frames with labels; where two overlap, the higher value is kept.
+        grid: Grid of the image.
+
+    Returns:
+        uint8 (z, y, x); None where the segmentation lies outside the image.
+    """
+    mask = np.zeros(grid.shape_zyx, np.uint8)
+    own = _own_grid(segmentation)
+    if own is None:
+        return None
+    frame_index = np.rint(
+        (segmentation.positions_mm - own.origin_mm) @ own.axes[0] / own.spacing_mm[0]
+    ).astype(int)
+    if not overlaps(own, grid):
+        return None
+    for value in sorted(set(segmentation.values.tolist()) - {0}):
+        volume = np.zeros(own.shape_zyx, np.uint8)
+        for frame in np.flatnonzero(segmentation.values == value):
+            volume[frame_index[frame]] |= segmentation.frames[frame].astype(np.uint8)
+        moved = volume if own.matches(grid) else resample(volume, own, grid, order=0, fill=0)
+        mask[moved > 0] = value
+    return mask
+
+
+def _own_grid(segmentation: Segmentation) -> Grid | None:
+    """Smallest even grid which holds all frames; None where they do not lie on one."""
+    row, column = segmentation.orientation[:3], segmentation.orientation[3:]
+    normal = np.cross(row, column)
+    along = segmentation.positions_mm @ normal
+    levels = np.unique(np.round(along, 3))
+    step = float(np.diff(levels).min()) if len(levels) > 1 else segmentation.thickness_mm
+    index = (along - along.min()) / step
+    first = segmentation.positions_mm[along.argmin()]
+    lateral = segmentation.positions_mm - first - (along - along.min())[:, None] * normal
+    if (
+        np.abs(index - np.rint(index)).max() > ON_GRID * max(1.0, index.max())
+        or np.abs(lateral).max() > ON_GRID
+    ):
+        return None
+    shape = (int(np.rint(index.max())) + 1, *segmentation.frames.shape[1:])
+    return grid_of_slices(first, segmentation.orientation, segmentation.spacing_yx, step, shape)

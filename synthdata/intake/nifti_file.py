@@ -1,0 +1,101 @@
+"""One NIfTI file from its bytes: header texts judged, voxels turned to (z, y, x), geometry to LPS."""
+
+import gzip
+import io
+import zlib
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from synthdata.errors import ShapeError
+from synthdata.intake.dicom_file import DAMAGE
+from synthdata.intake.geometry import grid_of_affine
+from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
+from synthdata.intake.text_patterns import bytes_look_identifying
+from synthdata.records.grid import Grid
+
+GZIP = b"\x1f\x8b"
+MAGIC = (b"n+1\0", b"n+2\0")
+TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NiftiImage:
+    """Voxels (c, z, y, x) in the file's scaled values, and where they lie."""
+
+    voxels: np.ndarray
+    grid: Grid
+
+
+def is_nifti(data: bytes) -> bool:
+    """True for the magic word of a single-file NIfTI, plain or gzip."""
+    if data[:2] == GZIP:
+        try:
+            data = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, 352)
+        except zlib.error:
+            return False
+    return data[344:348] in MAGIC or data[4:8] in MAGIC
+
+
+def read_nifti(seen: SeenFile, data: bytes) -> NiftiImage | None:
+    """Read one file; reasons are booked with the file.
+
+    Args:
+        seen: The file's entry in the inventory.
+        data: Its bytes.
+
+    Returns:
+        The image, or None where the file is damaged.
+    """
+    try:
+        plain = _unpacked(data)
+        if plain is None:
+            seen.reasons.add("file.too_large")
+            return None
+        kind = nib.Nifti2Image if plain[4:8] in MAGIC else nib.Nifti1Image
+        image = kind.from_stream(io.BytesIO(plain))
+        seen.reasons |= _header_codes(image.header)
+        array = np.asanyarray(image.dataobj)
+        return _turned(array, image.affine)
+    except ShapeError:
+        seen.reasons.add("series.no_geometry")
+    except (EOFError, OSError, zlib.error):
+        seen.reasons.add("file.truncated")
+    except (*DAMAGE, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+        seen.reasons.add("file.malformed")
+    return None
+
+
+def _unpacked(data: bytes) -> bytes | None:
+    """The plain file, or None where it would be larger than intake reads."""
+    if data[:2] != GZIP:
+        return data
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as reader:
+        plain = reader.read(MAXIMUM_BYTES + 1)
+    return plain if len(plain) <= MAXIMUM_BYTES else None
+
+
+def _header_codes(header: nib.Nifti1Header) -> set[str]:
+    reasons = set()
+    if len(header.extensions):
+        reasons.add("deid.nifti_extension")
+    fields = [bytes(header[name].tobytes()) for name in TEXT_FIELDS if name in header.keys()]  # noqa: SIM118
+    if any(bytes_look_identifying(field.replace(b"\0", b"\n")) for field in fields):
+        reasons.add("deid.text_pattern")
+    return reasons
+
+
+def _turned(array: np.ndarray, affine: np.ndarray) -> NiftiImage:
+    """Axes (x, y, z) or (x, y, z, c) to (c, z, y, x)."""
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim == 5 and array.shape[3] == 1:
+        array = array[:, :, :, 0]
+    if array.ndim not in {3, 4} or array.dtype.kind not in "iuf":
+        raise ValueError("not an image of numbers with three or four axes")
+    voxels = array[None] if array.ndim == 3 else np.moveaxis(array, 3, 0)
+    return NiftiImage(
+        voxels=np.ascontiguousarray(voxels.transpose(0, 3, 2, 1)),
+        grid=grid_of_affine(affine, array.shape[:3]),
+    )

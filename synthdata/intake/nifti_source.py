@@ -1,0 +1,191 @@
+"""Cases from a folder of NIfTI files: `images/`, `labels/` of the same names, and a table of patients."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from synthdata.errors import SourceError
+from synthdata.intake.clinical import ClinicalTable, read_rows
+from synthdata.intake.geometry import overlaps, resample
+from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
+from synthdata.intake.pixels import narrow
+from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.progress import Progress
+from synthdata.records.case import Case
+from synthdata.spec import DatasetSpec
+
+SUFFIXES = (".nii.gz", ".nii")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pair:
+    """Image and mask of one case, with its pseudonyms."""
+
+    case: str
+    patient: str
+    image: SeenFile
+    mask: SeenFile | None
+
+    def hold(self, code: str) -> None:
+        """Book a reason with those files that no other reason holds back."""
+        for seen in (self.image, self.mask):
+            if seen is not None and seen.outcome == "accepted":
+                seen.reasons.add(code)
+
+
+def survey_pairs(
+    paths: Sequence[Path],
+    root: Path,
+    spec: DatasetSpec,
+    inventory: Inventory,
+    names: Pseudonyms,
+    progress: Progress,
+) -> list[Pair]:
+    """Book all files, pair images with masks by name, and name their patients."""
+    folders: dict[str, dict[str, SeenFile]] = {spec.source.images: {}, spec.source.masks: {}}
+    for count, path in enumerate(paths, 1):
+        seen, data = inventory.add(path)
+        if data:
+            folder = path.parent.relative_to(root).as_posix()
+            if not is_nifti(data):
+                seen.reasons.add(
+                    "file.not_an_image" if not path.name.endswith(SUFFIXES) else "file.malformed"
+                )
+            elif folder not in folders:
+                seen.reasons.add("file.outside")
+            else:
+                folders[folder][_stem(path.name)] = seen
+        progress(count, len(paths), "reading files")
+    images, masks = folders[spec.source.images], folders[spec.source.masks]
+    if not images:
+        raise SourceError(
+            "the source folder holds no NIfTI image where source.images says: check uri and images"
+        )
+    for stem, seen in masks.items():
+        if stem not in images:
+            seen.reasons.add("mask.no_image")
+    return _pairs(images, masks, _patients(root, spec, inventory), names)
+
+
+def _stem(name: str) -> str:
+    return next((name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix)), name)
+
+
+def _patients(root: Path, spec: DatasetSpec, inventory: Inventory) -> dict[str, str] | None:
+    """Subject by file stem, or None where each file is a patient of its own."""
+    if not spec.source.patients:
+        inventory.notes.add("the spec names no table of patients: each file counts as a patient of its own")
+        return None
+    try:
+        data = (root / spec.source.patients).read_bytes()
+    except OSError:
+        raise SourceError(
+            "the table of source.patients cannot be read: put it below uri, or mend the spec"
+        ) from None
+    rows = read_rows(data, "table of patients", ("file", "subject"))
+    subjects: dict[str, str] = {}
+    for row in rows:
+        if subjects.setdefault(_stem(row["file"]), row["subject"]) != row["subject"]:
+            raise SourceError("the table of patients gives one file to two subjects: mend it")
+    return subjects
+
+
+def _pairs(
+    images: dict[str, SeenFile],
+    masks: dict[str, SeenFile],
+    subjects: dict[str, str] | None,
+    names: Pseudonyms,
+) -> list[Pair]:
+    pairs = []
+    for stem, seen in images.items():
+        subject = stem if subjects is None else subjects.get(stem, "")
+        pair = Pair(
+            case=names.case(subject, stem), patient=names.patient(subject), image=seen, mask=masks.get(stem)
+        )
+        if not subject:
+            pair.hold("patient.unknown")
+        pairs.append(pair)
+    return sorted(pairs, key=lambda pair: pair.case)
+
+
+class NiftiSource:
+    """Streams the cases of a spec; memory holds one case."""
+
+    def __init__(
+        self,
+        spec: DatasetSpec,
+        pairs: Sequence[Pair],
+        table: ClinicalTable,
+        inventory: Inventory,
+        progress: Progress,
+    ) -> None:
+        self._spec, self._pairs, self._table = spec, pairs, table
+        self._inventory, self._progress = inventory, progress
+
+    def cases(self) -> Iterator[Case]:
+        """Accepted cases, in the order of their pseudonyms."""
+        for count, pair in enumerate(self._pairs, 1):
+            case = self._case(pair)
+            if case is not None:
+                yield case
+            else:
+                pair.hold("case.companion")
+            self._progress(count, len(self._pairs), "building cases")
+
+    def _case(self, pair: Pair) -> Case | None:
+        record, reason = self._table.look_up(pair.patient)
+        if reason:
+            pair.hold(reason)
+        if self._spec.labels and pair.mask is None:
+            pair.hold("mask.missing")
+        image = self._read(pair.image)
+        if image is None:
+            return None
+        if len(image.voxels) != len(self._spec.channels):
+            pair.hold("case.missing_channel")
+            return None
+        mask = self._mask(pair, image)
+        voxels = narrow(image.voxels)
+        if voxels is None:
+            pair.image.reasons.add("pixels.not_finite")
+        if mask is None or voxels is None or pair.image.outcome != "accepted":
+            return None
+        return Case(
+            case_id=pair.case,
+            patient_id=pair.patient,
+            image=voxels,
+            mask=mask,
+            grid=image.grid,
+            record=record,
+            provenance={"slices": image.grid.shape_zyx[0]},
+        )
+
+    def _read(self, seen: SeenFile) -> NiftiImage | None:
+        data = self._inventory.reread(seen)
+        image = read_nifti(seen, data) if data is not None else None
+        return image if seen.outcome == "accepted" else None
+
+    def _mask(self, pair: Pair, image: NiftiImage) -> np.ndarray | None:
+        """Mask on the grid of the image, all zero without labels; None with the reason booked."""
+        if not self._spec.labels or pair.mask is None:
+            return np.zeros(image.grid.shape_zyx, np.uint8) if not self._spec.labels else None
+        labels = self._read(pair.mask)
+        if labels is None:
+            return None
+        values = np.unique(labels.voxels)
+        if not set(values.tolist()) <= {0, *self._spec.labels.values()} or len(labels.voxels) != 1:
+            pair.mask.reasons.add("mask.unknown_value")
+            return None
+        mask = labels.voxels[0].astype(np.uint8)
+        if labels.grid.matches(image.grid):
+            return mask
+        if not overlaps(labels.grid, image.grid):
+            pair.mask.reasons.add("mask.off_grid")
+            return None
+        self._inventory.notes.add(
+            "masks on other grids were resampled to their image's grid, by nearest neighbour"
+        )
+        return resample(mask, labels.grid, image.grid, order=0, fill=0)

@@ -1,0 +1,185 @@
+"""Why intake holds a file back: a code, an outcome, and one sentence for people."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Outcome = Literal["quarantined", "refused", "noted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason; the sentence says what it means and what to do, never which value was found."""
+
+    outcome: Outcome
+    explanation: str
+
+
+def _held(explanation: str) -> Reason:
+    return Reason("quarantined", explanation)
+
+
+def _refused(explanation: str) -> Reason:
+    return Reason("refused", explanation)
+
+
+FILES = {
+    "file.unreadable": _refused("The file cannot be read: check its rights and the disk, and copy it again."),
+    "file.empty": _refused("The file has no bytes: copy it again."),
+    "file.changed": _refused(
+        "The file changed while it was read: run intake again once the transfer has ended."
+    ),
+    "file.too_large": _refused("The file is larger than 1 GiB, or would be once unpacked: split the series."),
+    "file.not_an_image": _refused(
+        "The file is neither DICOM, NIfTI nor NPZ: keep other files outside the folder of the scans."
+    ),
+    "file.other_format": _refused(
+        "The file is not of the spec's source.format: put it into a source of its own."
+    ),
+    "file.truncated": _refused("The file ends before its data does: transfer it again."),
+    "file.malformed": _refused("The file's structure breaks its standard: export it again, or repair it."),
+    "file.duplicate": _refused("The same bytes came twice; one copy was kept: nothing to do."),
+    "file.no_pixels": _refused("The file has no pixel data: export the images, not only their headers."),
+    "file.outside": _refused(
+        "The file is not where the spec looks for images or labels: move it, or remove it."
+    ),
+}
+
+DEIDENTIFICATION = {
+    "deid.not_declared": _held(
+        "Patient Identity Removed (0012,0062) is not YES: de-identify by PS3.15 and declare it, or let a person review."
+    ),
+    "deid.no_method": _held(
+        "Neither De-identification Method (0012,0063) nor its code sequence (0012,0064) is given: state how it was done."
+    ),
+    "deid.no_basic_profile": _held(
+        "The method codes lack 113100, Basic Application Confidentiality Profile: apply the profile and declare it."
+    ),
+    "deid.identifying_attribute": _held(
+        "An attribute of PS3.15 Table E.1-1 holds a value which the declared profile and options do not allow."
+    ),
+    "deid.person_name": _held("A person's name is present, at some depth: replace it by a pseudonym."),
+    "deid.birth_date": _held("A date of birth is present: remove it."),
+    "deid.date": _held(
+        "A date or time is present, and no option which keeps or modifies dates (113106, 113107) is declared."
+    ),
+    "deid.age_over_90": _held("An age above 90 years is stated: aggregate such ages to 90."),
+    "deid.text_pattern": _held(
+        "A text looks like a date, a telephone number, an e-mail address, an identity number or a title with a name."
+    ),
+    "deid.private_tag": _held(
+        "Private attributes are present without the Retain Safe Private option (113111), or unknown ones with it."
+    ),
+    "deid.unknown_element": _held(
+        "An attribute is unknown to the standard (VR UN), so its content cannot be judged."
+    ),
+    "deid.overlay": _held("An overlay or a curve is present, which may hold drawn text: remove it."),
+    "deid.embedded_document": _held("A document, an icon or a graphic annotation is embedded: remove it."),
+    "deid.file_meta": _held(
+        "The file meta information names an application entity or holds private information."
+    ),
+    "deid.preamble": _held(
+        "The 128 bytes of the preamble are not zero and may hide content: write them as zero."
+    ),
+    "deid.trailing_bytes": _held(
+        "Bytes follow the last attribute and may hide content: write the file again."
+    ),
+    "deid.sop_class": _held("The SOP class is not on the list of image classes that intake can vouch for."),
+    "deid.burned_in": _held(
+        "Text may be burned into the pixels: Burned In Annotation is YES, or not NO for a modality at risk."
+    ),
+    "deid.face": _held(
+        "A head volume may show a face: deface it and declare 113102 or Recognizable Visual Features = NO."
+    ),
+    "deid.nifti_extension": _held(
+        "The NIfTI header carries an extension, which may hold a DICOM header: remove it."
+    ),
+    "case.companion": _held("Another file of the same series or case is held back, and a part is of no use."),
+    "source.secondary": _held(
+        "Image Type says SECONDARY: the image was made from others, and may be a screen shot."
+    ),
+    "source.synthetic": _refused(
+        "Synthetic Data (0008,001C) is YES: synthetic images are no source of real ones."
+    ),
+}
+
+SERIES = {
+    "series.duplicate_uid": _held(
+        "Two different files carry one SOP Instance UID: find out which one is right."
+    ),
+    "series.mixed": _refused(
+        "The slices differ in orientation, size or spacing: split localisers from the series."
+    ),
+    "series.repeated_position": _refused(
+        "Several slices lie at one position (time points, echoes, contrasts): export each as a series of its own."
+    ),
+    "series.missing_slice": _refused("A slice is missing inside the series: fetch it from the archive."),
+    "series.uneven_gaps": _refused("The distances of the slices differ: send a series with even distances."),
+    "series.gantry_tilt": _refused(
+        "The slices are shifted against each other (gantry tilt): resample the series."
+    ),
+    "series.one_slice": _refused(
+        "A single slice came where the spec asks for a volume: send the whole series."
+    ),
+    "series.no_geometry": _refused(
+        "Position, orientation or spacing is missing or impossible: export it again."
+    ),
+    "series.multi_frame": _refused(
+        "Enhanced multi-frame images are not read yet: convert them to classic ones."
+    ),
+    "series.mosaic": _refused("A Siemens mosaic is not read yet: convert it to single slices."),
+    "series.no_channel": _refused(
+        "No channel of the spec asks for this series: nothing to do, or mend the spec."
+    ),
+}
+
+PIXELS = {
+    "pixels.colour": _refused("The image has colour, expected one sample per pixel: send the original."),
+    "pixels.undecodable": _refused(
+        "The pixel data cannot be decoded: the file is damaged or its syntax unknown."
+    ),
+    "pixels.lookup_table": _refused(
+        "The values need a modality lookup table, which is not read yet: export linear ones."
+    ),
+    "pixels.not_finite": _refused("The image holds NaN or infinity: export it again."),
+}
+
+CASES = {
+    "case.missing_channel": _held(
+        "The study lacks a series for a channel of the spec: send it, or mend the spec."
+    ),
+    "case.ambiguous_channel": _held(
+        "Several series of the study match one channel: make the spec's pattern narrower."
+    ),
+    "case.other_frame_of_reference": _held(
+        "The channels do not share a frame of reference: register them first."
+    ),
+    "mask.missing": _held("The spec has labels, and the case has no mask: send a DICOM SEG or a label map."),
+    "mask.unknown_value": _refused(
+        "The mask holds a value which the spec's labels do not name: mend one of them."
+    ),
+    "mask.off_grid": _refused(
+        "The mask lies on another grid, outside the image: send the mask of this image."
+    ),
+    "mask.unreadable": _refused(
+        "The mask's frames cannot be placed: geometry or segment numbers are missing."
+    ),
+    "mask.no_image": _held("The mask belongs to no accepted image: send its series."),
+    "patient.unknown": _held("The table of patients does not name this file: add its row."),
+    "patient.conflict": _held(
+        "One patient id carries conflicting sex or birth: two persons may share the id."
+    ),
+    "clinical.no_row": _held("The clinical table has no row for this patient: add it."),
+    "clinical.conflicting_rows": _held(
+        "The clinical table has differing rows for one patient: two may share the id."
+    ),
+    "clinical.bad_value": _held(
+        "A clinical value is missing, of a wrong type, or no value that the spec lists."
+    ),
+    "clinical.out_of_range": _held("A clinical value lies outside the range that the spec allows."),
+    "clinical.row_without_images": Reason(
+        "noted",
+        "Clinical rows have no accepted images (the count is of rows): send the images, or ignore it.",
+    ),
+}
+
+REASONS: dict[str, Reason] = {**FILES, **DEIDENTIFICATION, **SERIES, **PIXELS, **CASES}
