@@ -1,0 +1,1 @@
+"""Bodies of the command line, one module per command."""
