@@ -1,0 +1,137 @@
+"""The real patients and the generated cases, as thumbnails; who is train is known here, and used only by labels."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from synthdata.errors import ConfigError
+from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
+from synthdata.privacy.ratio_tail import Matches, matches_of
+from synthdata.privacy.views import Thumbnailer, Thumbnails, View, view_names
+from synthdata.records import Case, CaseSet, TrainingSet
+from synthdata.records.parquet import read_cases
+from synthdata.storage import ObjectStore
+
+DUPLICATE_FRACTION = 0.25  # patients nearer than this share of the median nearest distance are one cluster
+CLUSTER_NEIGHBOURS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pool:
+    """Real cases in which matches are searched, in every view."""
+
+    thumbnails: Thumbnails
+    patient: np.ndarray  # int64 (n,), index of the patient of each case
+    in_train: np.ndarray  # bool (P,), of each patient
+    views: dict[str, View]
+    vectors: dict[str, np.ndarray]  # float64 (n, k) per view
+    clusters: dict[str, np.ndarray] = field(default_factory=dict)  # int64 (P,) per view
+
+    @property
+    def patients(self) -> int:
+        """Number of patients."""
+        return len(self.in_train)
+
+    def restricted(self, people: np.ndarray) -> "Pool":
+        """The pool of some patients, in the same views; people are indices of patients, ascending."""
+        new = np.full(self.patients, -1)
+        new[people] = np.arange(len(people))
+        rows = np.flatnonzero(new[self.patient] >= 0)
+        return Pool(
+            thumbnails=self.thumbnails.take(rows),
+            patient=new[self.patient[rows]],
+            in_train=self.in_train[people],
+            views=self.views,
+            vectors={name: values[rows] for name, values in self.vectors.items()},
+            clusters={name: values[people] for name, values in self.clusters.items()},
+        )
+
+
+def thumbnailer_of(training_set: TrainingSet) -> Thumbnailer:
+    """Thumbnails on the grid and in the encoding of a training set."""
+    return Thumbnailer(training_set.grid.shape_zyx, training_set.scales, tuple(training_set.labels.values()))
+
+
+def pool_of(training_set: TrainingSet, private: ObjectStore) -> Pool:
+    """Read train and control, fit the views on both alike.
+
+    Raises:
+        ConfigError: A patient is in both groups, or a group is too small to search in.
+    """
+    make = thumbnailer_of(training_set)
+    both = make.of_cases(_cases_of(private, training_set.train, training_set.control))
+    count = training_set.train.cases
+    train, control = set(both.patient[:count]), set(both.patient[count:])
+    if shared := len(train & control):
+        raise ConfigError(
+            f"{shared} patients are in train and control, expected none: split by patient again"
+        )
+    if min(len(train), len(control)) < 4:
+        raise ConfigError(
+            f"train has {len(train)} and control {len(control)} patients, expected 4 or more of each: add patients"
+        )
+    return make_pool(both, train)
+
+
+def make_pool(cases: Thumbnails, train: set[str]) -> Pool:
+    """A pool of thumbnails; `train` are the patients that the generator saw."""
+    names = sorted(set(cases.patient))
+    number = {name: index for index, name in enumerate(names)}
+    patient = np.array([number[name] for name in cases.patient])
+    views = {name: View(name, cases) for name in view_names(labelled=cases.mask.shape[1] > 0)}
+    vectors = {name: view.embed(cases)[0] for name, view in views.items()}
+    return Pool(
+        thumbnails=cases,
+        patient=patient,
+        in_train=np.array([name in train for name in names]),
+        views=views,
+        vectors=vectors,
+        clusters={name: duplicate_clusters(values, patient) for name, values in vectors.items()},
+    )
+
+
+def duplicate_clusters(vectors: np.ndarray, patient: np.ndarray) -> np.ndarray:
+    """Cluster of each patient: patients with near duplicates share one. Shape (P,)."""
+    people = int(patient.max()) + 1
+    k = min(CLUSTER_NEIGHBOURS, people - 2)
+    near = nearest_patients(vectors, vectors, patient, k=k, own=patient)
+    limit = DUPLICATE_FRACTION * float(np.median(near.distance[:, 0]))
+    cluster = np.arange(people)
+    for row, column in np.argwhere(near.distance < limit):
+        one, two = cluster[patient[row]], cluster[near.patient[row, column]]
+        cluster[cluster == max(one, two)] = min(one, two)
+    return cluster
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Embedded:
+    """Cases in every view and pose of a pool; computed once, searched in any part of the pool."""
+
+    vectors: dict[str, np.ndarray]  # float64 (poses, n, k) per view
+
+    @classmethod
+    def of(cls, pool: Pool, cases: Thumbnails) -> "Embedded":
+        """Push cases through the views of a pool."""
+        return cls(vectors={name: view.embed(cases, posed=True) for name, view in pool.views.items()})
+
+    def take(self, rows: np.ndarray) -> "Embedded":
+        """Some of the cases; rows are indices or a mask."""
+        return Embedded(vectors={name: values[:, rows] for name, values in self.vectors.items()})
+
+    def matches(self, pool: Pool, *, own: np.ndarray | None = None) -> dict[str, Matches]:
+        """Matches in the pool per view; `own` is a patient of the pool left out for each case, -1 for none."""
+        return {name: matches_of(self._nearest(pool, name, own)) for name in self.vectors}
+
+    def _nearest(self, pool: Pool, name: str, own: np.ndarray | None) -> Nearest:
+        clusters = pool.clusters[name]
+        parts = [
+            nearest_patients(pose, pool.vectors[name], pool.patient, own=own, clusters=clusters)
+            for pose in self.vectors[name]
+        ]
+        return parts[0] if len(parts) == 1 else merge_nearest(parts, clusters)
+
+
+def _cases_of(private: ObjectStore, *sets: CaseSet) -> Iterator[Case]:
+    for case_set in sets:
+        yield from read_cases(private, case_set)

@@ -1,0 +1,201 @@
+"""From numbers to the tests of the report: an outcome each, and a sentence that a privacy officer can read."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from synthdata.privacy.alterations import GATING
+from synthdata.privacy.canaries import NEGATIVE
+from synthdata.privacy.cohort import Pool
+from synthdata.privacy.copy_search import CopyThreshold
+from synthdata.privacy.membership import Attack
+from synthdata.privacy.power import PowerCurve
+from synthdata.privacy.ratio_tail import Matches, TailResult
+from synthdata.records import CanaryRecall, PrivacyTest
+from synthdata.records.reports import Outcome
+from synthdata.spec import Gates
+
+RATIO_TAIL, COPY_SEARCH, CANARIES = "ratio_tail", "copy_search", "canary_self_test"
+POSITIVE, NEGATIVE_CONTROL, MEMBERSHIP = "positive_control", "negative_control", "membership_inference"
+GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, CANARIES, POSITIVE, NEGATIVE_CONTROL})
+MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
+NEGATIVES_REJECTED = 0.10  # of random splits of real strangers: more, and the test itself is broken
+NEGATIVES_SUSPECTED = 0.05
+
+
+def combined_outcome(tests: Sequence[PrivacyTest]) -> Outcome:
+    """FAIL of any test fails; else INCONCLUSIVE of a gating test; PASS needs every gating test."""
+    if any(test.outcome == "FAIL" for test in tests):
+        return "FAIL"
+    gating = {test.name: test.outcome for test in tests if test.name in GATING_TESTS}
+    whole = gating.keys() == GATING_TESTS and all(outcome == "PASS" for outcome in gating.values())
+    return "PASS" if whole else "INCONCLUSIVE"
+
+
+def tail_test(result: TailResult, curve: PowerCurve, gates: Gates) -> PrivacyTest:
+    """The primary test."""
+    best, power = result.best, curve.at(gates.copies)
+    seen = (
+        f"of {best.distinct} distinct real patients matched in the {best.name} tail of view {best.view}, "
+        f"{best.in_train} are training patients (adjusted p {result.p_value:.3g}, Holm {result.p_holm:.3g})"
+    )
+    aim = f"copies of {gates.copies:.1%} of the cases would be caught with power {power:.2f}, asked {gates.power:.2f}"
+    outcome: Outcome
+    if result.p_value < gates.privacy_alpha:
+        outcome, advice = (
+            "FAIL",
+            "training patients are favoured: train shorter or on more patients, then generate again",
+        )
+    elif result.attainable >= gates.privacy_alpha:
+        outcome, advice = (
+            "INCONCLUSIVE",
+            "too few patients or cases for any result to reach the level: add both",
+        )
+    elif power < gates.power:
+        outcome, advice = (
+            "INCONCLUSIVE",
+            "the test would miss too many copies: add control patients or generated cases",
+        )
+    else:
+        outcome, advice = "PASS", "no sign that training patients are favoured"
+    return PrivacyTest(
+        name=RATIO_TAIL,
+        outcome=outcome,
+        statistic=best.in_train / best.distinct,
+        p_value=result.p_value,
+        threshold=gates.privacy_alpha,
+        power=power,
+        explanation=f"{seen}; {aim}; {advice}",
+    )
+
+
+def copy_test(
+    matches: Mapping[str, Matches], thresholds: Mapping[str, CopyThreshold], flags: np.ndarray
+) -> PrivacyTest:
+    """The search for single copies."""
+    nearness = {view: float(found.ratio.min()) / thresholds[view].ratio for view, found in matches.items()}
+    view = min(nearness, key=lambda name: nearness[name])
+    least, limit = float(matches[view].ratio.min()), thresholds[view].ratio
+    count = int(flags.sum())
+    advice = (
+        "look at the nearest pairs, remove the suspects and train less"
+        if count
+        else "none is closer than chance allows"
+    )
+    return PrivacyTest(
+        name=COPY_SEARCH,
+        outcome="FAIL" if count else "PASS",
+        statistic=least,
+        p_value=None,
+        threshold=limit,
+        power=None,
+        explanation=(
+            f"{count} of {len(flags)} cases are suspected copies of a training patient; the closest has d1/d2 = {least:.2f} "
+            f"in view {view}, suspected below {limit:.2f}; {advice}"
+        ),
+    )
+
+
+def canary_test(canaries: Sequence[CanaryRecall], gates: Gates) -> PrivacyTest:
+    """Whether the search finds copies that were planted, and leaves strangers alone."""
+    asked = {canary.kind: canary for canary in canaries if canary.kind in GATING}
+    recalls = {kind: canary.found / canary.planted for kind, canary in asked.items() if canary.planted}
+    weakest = min(recalls, key=lambda kind: recalls[kind], default="")
+    least = recalls.get(weakest, 0.0)
+    strangers = next((canary for canary in canaries if canary.kind == NEGATIVE), None)
+    false_share = strangers.found / strangers.planted if strangers is not None and strangers.planted else 1.0
+    fine = (
+        recalls.keys() == GATING.keys()
+        and least >= gates.canary_recall
+        and false_share <= NEGATIVES_SUSPECTED
+    )
+    others = [canary for canary in canaries if canary.kind not in GATING and canary.kind != NEGATIVE]
+    told = ", ".join(f"{canary.kind} {canary.found}/{canary.planted}" for canary in others)
+    return PrivacyTest(
+        name=CANARIES,
+        outcome="PASS" if fine else "INCONCLUSIVE",
+        statistic=least,
+        p_value=None,
+        threshold=gates.canary_recall,
+        power=None,
+        explanation=(
+            f"least recall {least:.2f} of planted copies ({weakest or 'none planted'}), asked {gates.canary_recall:.2f}; "
+            f"{false_share:.1%} of control cases wrongly suspected, allowed {NEGATIVES_SUSPECTED:.0%}; reported only: "
+            f"{told or 'none'}; "
+            + ("the search works here" if fine else "the search is blind here: add patients or labels")
+        ),
+    )
+
+
+def control_tests(replay: float, rejections: float, gates: Gates) -> tuple[PrivacyTest, PrivacyTest]:
+    """The two sets whose answer is known."""
+    alpha = gates.privacy_alpha
+    positive = PrivacyTest(
+        name=POSITIVE,
+        outcome="PASS" if replay < alpha else "INCONCLUSIVE",
+        statistic=replay,
+        p_value=replay,
+        threshold=alpha,
+        power=None,
+        explanation=f"a set that replays altered training cases gets p = {replay:.3g}, which must be below {alpha}",
+    )
+    negative = PrivacyTest(
+        name=NEGATIVE_CONTROL,
+        outcome="PASS" if rejections <= NEGATIVES_REJECTED else "INCONCLUSIVE",
+        statistic=rejections,
+        p_value=None,
+        threshold=NEGATIVES_REJECTED,
+        power=None,
+        explanation=(
+            f"control patients taken for generated cases are rejected in {rejections:.1%} of random splits, "
+            f"allowed {NEGATIVES_REJECTED:.0%} of so few splits at a nominal {alpha:.1%}"
+        ),
+    )
+    return positive, negative
+
+
+def attack_test(attack: Attack) -> PrivacyTest:
+    """Membership inference; it fails a release or says nothing."""
+    auc = attack.auc
+    caught = auc.low > MEMBERSHIP_AUC
+    outcome: Outcome = "FAIL" if caught else "PASS" if auc.high <= MEMBERSHIP_AUC else "INCONCLUSIVE"
+    advice = (
+        "members are recognised: train shorter or on more patients"
+        if caught
+        else "reported, never a reason to pass"
+    )
+    return PrivacyTest(
+        name=MEMBERSHIP,
+        outcome=outcome,
+        statistic=auc.value,
+        p_value=attack.p_value,
+        threshold=MEMBERSHIP_AUC,
+        power=None,
+        explanation=f"distance attack has AUC {auc} over {auc.n} training patients, 0.5 is guessing; {advice}",
+    )
+
+
+def method_notes(
+    result: TailResult, curve: PowerCurve, thresholds: Mapping[str, CopyThreshold], pool: Pool
+) -> tuple[str, ...]:
+    """What a statistician wants to see beside the verdict."""
+    powers = ", ".join(
+        f"{share:.1%}: {power:.2f}" for share, power in zip(curve.shares, curve.power, strict=True)
+    )
+    tails = "; ".join(
+        f"{tail.view} {tail.name}: {tail.in_train} of {tail.distinct} (p {tail.p_value:.3g})"
+        for tail in result.tails
+    )
+    limits = "; ".join(
+        f"{limit.view}: r < {limit.ratio:.2f}, dimension {limit.dimension:.1f}, least real ratio {limit.least_real:.2f}"
+        for limit in thresholds.values()
+    )
+    return (
+        f"Pool of {int(pool.in_train.sum())} training and {int((~pool.in_train).sum())} control patients, "
+        f"{len(pool.patient)} cases.",
+        f"Power of the ratio-tail test by share of planted copies ({curve.repeats} repetitions): {powers}.",
+        f"Tails (training patients of distinct patients matched): {tails}.",
+        f"Thresholds of the copy search: {limits}.",
+        "Views are fitted on train and control alike; the encoder trained on train alone is not used, because it would "
+        "make the two groups differ without any copy.",
+    )

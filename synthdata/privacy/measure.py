@@ -1,0 +1,197 @@
+"""The privacy report of one synthetic CaseSet: every test, what it would have caught, and which cases are suspect."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthdata.errors import ConfigError
+from synthdata.privacy.alterations import GATING
+from synthdata.privacy.canaries import Planted, plant, recalls, strangers
+from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
+from synthdata.privacy.controls import replay_p_value, stranger_rejections
+from synthdata.privacy.copy_search import CopyThreshold, copy_share, real_ratios, suspected, thresholds_of
+from synthdata.privacy.findings import (
+    attack_test,
+    canary_test,
+    combined_outcome,
+    control_tests,
+    copy_test,
+    method_notes,
+    tail_test,
+)
+from synthdata.privacy.membership import distance_attack
+from synthdata.privacy.pair_sheet import draw_pairs, images_of
+from synthdata.privacy.power import SHARES, power_curve
+from synthdata.privacy.ratio_tail import LabelShuffles, Matches
+from synthdata.progress import Progress, silent
+from synthdata.records import CaseSet, PrivacyReport, TrainingSet, digest_of
+from synthdata.records.parquet import read_cases
+from synthdata.spec import DatasetSpec
+from synthdata.storage import ObjectStore, keys
+
+SEED = 20261122  # of shuffles, planted copies and splits: the same inputs give the same report
+COPY_RATE = 0.5  # of the gate's level: clean releases with one or more suspects by chance
+PAIRS = 6
+STEPS = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Evidence:
+    """All that the tests look at."""
+
+    pool: Pool
+    real: Embedded
+    synthetic: Embedded
+    case_ids: tuple[str, ...]
+    planted: Planted
+    ratios: dict[str, np.ndarray]  # of real cases in the other group
+    floors: dict[str, float]  # least ratio of a real case among all other real patients
+    pooled: dict[str, Matches]  # of generated cases in train and control
+    in_train: dict[str, Matches]  # of generated cases in train alone
+    thresholds: dict[str, CopyThreshold]
+
+
+def measure_privacy(
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    *,
+    progress: Progress = silent,
+) -> PrivacyReport:
+    """Test whether generated cases are nearer to training patients than chance allows.
+
+    Args:
+        spec: Names the level, the share of copies to see, the power and the canary recall that are asked for.
+        training_set: Its train and control cases are compared; control patients were never trained on.
+        synthetic: The generated cases, after the watermark.
+        private: Store of all shards; the sheet of nearest pairs is written to it.
+        progress: Told after each step.
+
+    Returns:
+        The report; INCONCLUSIVE wherever a test could not have failed.
+
+    Raises:
+        ConfigError: Nothing to compare: too few patients, a patient in both groups, or no generated case.
+        ShapeError: Cases on another grid.
+    """
+    if not synthetic.cases:
+        raise ConfigError("the synthetic CaseSet has no cases, expected one or more: generate first")
+    rng = np.random.default_rng(SEED)
+    evidence = _gather(spec, training_set, synthetic, private, rng=rng, progress=progress)
+    pool, gates = evidence.pool, spec.gates
+    shuffles = LabelShuffles(pool.in_train, rng=rng)
+    result = shuffles.test(evidence.pooled, evidence.floors)
+    gating = np.flatnonzero(np.isin(evidence.planted.kind, tuple(GATING)))
+    copies = evidence.planted.embedded.take(gating).matches(pool)
+    progress(4, STEPS, "planting copies to learn the power of the test")
+    curve = power_curve(
+        shuffles,
+        clean=evidence.pooled,
+        copies=copies,
+        floors=evidence.floors,
+        alpha=gates.privacy_alpha,
+        shares=tuple(sorted({*SHARES, gates.copies})),
+        rng=rng,
+    )
+    progress(5, STEPS, "canaries")
+    train_pool = pool.restricted(np.flatnonzero(pool.in_train))
+    found = recalls(evidence.planted, evidence.planted.embedded.matches(train_pool), evidence.thresholds)
+    rate = COPY_RATE * gates.privacy_alpha
+    negatives = strangers(pool, evidence.real, evidence.ratios, cases=synthetic.cases, rate=rate)
+    progress(6, STEPS, "controls and membership inference")
+    replay = replay_p_value(shuffles, copies=copies, cases=synthetic.cases, floors=evidence.floors, rng=rng)
+    rejections = stranger_rejections(
+        pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
+    )
+    flags = suspected(evidence.in_train, evidence.thresholds)
+    tests = (
+        tail_test(result, curve, gates),
+        copy_test(evidence.in_train, evidence.thresholds, flags),
+        canary_test((*found, negatives), gates),
+        *control_tests(replay, rejections, gates),
+        attack_test(distance_attack(pool, evidence.synthetic.vectors)),
+    )
+    figures = _pair_sheet(training_set, synthetic, private, evidence)
+    progress(STEPS, STEPS, "privacy measured")
+    return PrivacyReport(
+        dataset=training_set.dataset,
+        synthetic=digest_of(synthetic),
+        training_set=digest_of(training_set),
+        outcome=combined_outcome(tests),
+        tests=tests,
+        canaries=(*found, negatives),
+        copies=copy_share(int(flags.sum()), len(flags)),
+        suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
+        detectable_share=curve.detectable(gates.power),
+        figures=figures,
+        notes=method_notes(result, curve, evidence.thresholds, pool),
+    )
+
+
+def _gather(
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    *,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> _Evidence:
+    progress(0, STEPS, "reading train and control")
+    pool = pool_of(training_set, private)
+    real = Embedded.of(pool, pool.thumbnails)
+    progress(1, STEPS, "reading generated cases")
+    thumbnails = thumbnailer_of(training_set).of_cases(read_cases(private, synthetic))
+    generated = Embedded.of(pool, thumbnails)
+    progress(2, STEPS, "making altered copies")
+    planted = plant(training_set, private, pool, rng=rng)
+    progress(3, STEPS, "searching nearest patients")
+    ratios = real_ratios(pool, real)
+    floors = {name: float(found.ratio.min()) for name, found in real.matches(pool, own=pool.patient).items()}
+    rate = COPY_RATE * spec.gates.privacy_alpha
+    return _Evidence(
+        pool=pool,
+        real=real,
+        synthetic=generated,
+        case_ids=thumbnails.case_id,
+        planted=planted,
+        ratios=ratios,
+        floors=floors,
+        pooled=generated.matches(pool),
+        in_train=generated.matches(pool.restricted(np.flatnonzero(pool.in_train))),
+        thresholds=thresholds_of(ratios, pool.patient, cases=synthetic.cases, rate=rate),
+    )
+
+
+def _pair_sheet(
+    training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore, evidence: _Evidence
+) -> dict[str, str]:
+    """Draw the nearest pairs over all views and keep them in the private store; name to key."""
+    scaled = {
+        view: found.ratio / evidence.thresholds[view].ratio for view, found in evidence.in_train.items()
+    }
+    views = list(scaled)
+    stacked = np.stack([scaled[view] for view in views])
+    rows = np.argsort(stacked.min(axis=0), kind="stable")[:PAIRS].tolist()
+    chosen = [views[int(stacked[:, row].argmin())] for row in rows]
+    train_rows = np.flatnonzero(
+        evidence.pool.in_train[evidence.pool.patient]
+    )  # train cases come first in the pool
+    matched = [
+        int(train_rows[evidence.in_train[view].case[row]]) for row, view in zip(rows, chosen, strict=True)
+    ]
+    left = images_of(private, synthetic, rows)
+    right = images_of(private, training_set.train, matched)
+    pairs = [
+        (
+            left[row],
+            right[match],
+            f"{evidence.case_ids[row]}: r = {evidence.in_train[view].ratio[row]:.2f} ({view})",
+        )
+        for row, match, view in zip(rows, matched, chosen, strict=True)
+    ]
+    png = draw_pairs(pairs, training_set.scales[0])
+    key = keys.report(training_set.dataset, digest_of(synthetic), "nearest_pairs.png")
+    private.write(key, png)
+    return {"nearest_pairs": key}

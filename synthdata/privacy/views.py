@@ -1,0 +1,266 @@
+"""Views of a case: vectors in which a copy lies near its original. Fitted on train and control alike.
+
+A case is first made a thumbnail (block means of the encoded image and of one-hot masks, a low-pass), so that texture
+that a generator adds does not hide a copy. Each view is a principal component analysis of thumbnails of the pooled
+real patients, whitened. Nothing here knows which patients were trained on.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage, stats
+
+from synthdata.errors import ConfigError, ShapeError
+from synthdata.records import Case, ChannelScale
+
+VOXELS = 8000  # of a thumbnail, at most
+KEPT_VARIANCE = 0.95
+MOST_COMPONENTS = 32
+MOST_FITTED = 2000  # cases that a view is fitted on
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Thumbnails:
+    """Low-pass copies of some cases, as they lie and with the centre of their labels moved to the grid's centre."""
+
+    image: np.ndarray  # float32 (n, c, z, y, x), about [-1, 1]
+    mask: np.ndarray  # float32 (n, l, z, y, x), share of each label in the block
+    centred_image: np.ndarray  # like image
+    centred_mask: np.ndarray  # like mask
+    factor: tuple[int, int, int]  # voxels of a block along z, y, x
+    case_id: tuple[str, ...]
+    patient: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.case_id)
+
+    def take(self, index: np.ndarray) -> "Thumbnails":
+        """Some of the cases."""
+        return Thumbnails(
+            image=self.image[index],
+            mask=self.mask[index],
+            centred_image=self.centred_image[index],
+            centred_mask=self.centred_mask[index],
+            factor=self.factor,
+            case_id=tuple(self.case_id[i] for i in index),
+            patient=tuple(self.patient[i] for i in index),
+        )
+
+
+class Thumbnailer:
+    """Makes thumbnails of cases on one grid."""
+
+    def __init__(
+        self, shape_zyx: tuple[int, int, int], scales: Sequence[ChannelScale], labels: Sequence[int]
+    ) -> None:
+        self.scales, self.labels = tuple(scales), tuple(sorted(labels))
+        self.shape_zyx, self.factor = shape_zyx, block_factor(shape_zyx)
+
+    def arrays(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Thumbnails of one encoded image (c, z, y, x) and its mask (z, y, x): as they lie, then centred."""
+        if image.shape != (len(self.scales), *self.shape_zyx):
+            want = (len(self.scales), *self.shape_zyx)
+            raise ShapeError(
+                f"a case has an image of shape {image.shape}, expected {want}: prepare it on the grid"
+            )
+        scaled = np.stack(
+            [scale.to_network(channel) for scale, channel in zip(self.scales, image, strict=True)]
+        )
+        onehot = np.zeros((len(self.labels), *mask.shape), np.float32)
+        for row, label in enumerate(self.labels):
+            onehot[row] = mask == label
+        pair = (scaled, onehot)
+        move = _to_the_centre(mask) if self.labels else np.zeros(3)
+        centred = tuple(_shifted(part, move) for part in pair) if move.any() else pair
+        return tuple(block_mean(part, self.factor) for part in (*pair, *centred))
+
+    def collect(self, rows: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> Thumbnails:
+        """Thumbnails of (case_id, patient, image, mask); holds one full case at a time."""
+        names, patients, parts = [], [], []
+        for case_id, patient, image, mask in rows:
+            names.append(case_id)
+            patients.append(patient)
+            parts.append(self.arrays(image, mask))
+        if not names:
+            raise ShapeError("a set has no cases: materialise the stage which fills it")
+        image, mask, centred_image, centred_mask = (np.stack(part) for part in zip(*parts, strict=True))
+        return Thumbnails(
+            image=image,
+            mask=mask,
+            centred_image=centred_image,
+            centred_mask=centred_mask,
+            factor=self.factor,
+            case_id=tuple(names),
+            patient=tuple(patients),
+        )
+
+    def of_cases(self, cases: Iterable[Case]) -> Thumbnails:
+        """Thumbnails of a stream of cases."""
+        return self.collect((case.case_id, case.patient_id, case.image, case.mask) for case in cases)
+
+
+def block_factor(shape_zyx: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Smallest block, equal along all axes longer than 8, whose thumbnail has at most VOXELS voxels."""
+    factor = 1
+    while True:
+        blocks = tuple(factor if size > 8 else 1 for size in shape_zyx)
+        if np.prod([-(-size // block) for size, block in zip(shape_zyx, blocks, strict=True)]) <= VOXELS:
+            return blocks[0], blocks[1], blocks[2]
+        factor += 1
+
+
+def block_mean(volume: np.ndarray, factor: tuple[int, int, int]) -> np.ndarray:
+    """Means over blocks of the last three axes, edges repeated; float32.
+
+    Both ends are padded alike where that is possible, so that a mirrored volume has a mirrored thumbnail.
+    """
+    if factor == (1, 1, 1) or not volume.size:
+        return np.asarray(volume[:, :: factor[0], :: factor[1], :: factor[2]], np.float32)
+    padding = [(0, 0), *(_padding(size, block) for size, block in zip(volume.shape[1:], factor, strict=True))]
+    padded = np.pad(volume, padding, mode="edge")
+    c, z, y, x = padded.shape
+    fz, fy, fx = factor
+    blocks = padded.reshape(c, z // fz, fz, y // fy, fy, x // fx, fx)
+    means: np.ndarray = blocks.mean(axis=(2, 4, 6), dtype=np.float32)
+    return means
+
+
+def _padding(size: int, block: int) -> tuple[int, int]:
+    """Voxels to add at each end."""
+    for extra in range(block):
+        if (size + 2 * extra) % block == 0:
+            return extra, extra
+    return 0, -size % block
+
+
+def _to_the_centre(mask: np.ndarray) -> np.ndarray:
+    """Voxels along z, y, x that bring the centroid of all labels to the centre of the grid; zeros without labels."""
+    found = np.nonzero(mask)
+    if not len(found[0]):
+        return np.zeros(3)
+    return (np.array(mask.shape) - 1) / 2 - np.array([axis.mean() for axis in found])
+
+
+def _shifted(volumes: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """Volumes (c, z, y, x) moved by a fraction of voxels, edges repeated."""
+    if not volumes.size:
+        return volumes
+    return ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Pose:
+    """A change of place, to find an original that was moved: applied to the query."""
+
+    flip: bool = False  # of the x axis
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)  # voxels of the full grid along z, y, x
+
+    def apply(self, volumes: np.ndarray, factor: tuple[int, int, int]) -> np.ndarray:
+        """Move thumbnails (n, c, z, y, x); linear interpolation, edges repeated."""
+        moved = volumes[..., ::-1] if self.flip else volumes
+        if not any(self.shift) or not moved.size:
+            return moved
+        blocks = np.array(self.shift) / np.array(factor)
+        return np.asarray(ndimage.shift(moved, (0, 0, *blocks), order=1, mode="nearest", prefilter=False))
+
+
+def poses(*, centred: bool, flat: bool) -> tuple[Pose, ...]:
+    """Both flips; without labels to centre on, each with a grid of shifts of 1.4 voxels."""
+    steps = (0.0,) if centred else (-1.4, 0.0, 1.4)
+    moves = [(z, y, x) for z in (0.0,) if flat or centred for y in steps for x in steps]
+    moves = moves or [(z, y, x) for z in steps for y in steps for x in steps]
+    moves.sort(key=lambda move: sum(abs(part) for part in move))  # the pose at rest comes first
+    return tuple(Pose(flip=flip, shift=move) for flip in (False, True) for move in moves)
+
+
+class View:
+    """One representation, fitted on the pooled real patients.
+
+    image: standardised intensities and masks, as they lie. mask: masks alone, centred, both flips. moved: ranks of
+    intensity and masks, centred, both flips (and shifts where there are no labels to centre on).
+    """
+
+    def __init__(self, name: str, pool: Thumbnails) -> None:
+        """Fit; name is image, mask or moved."""
+        self.name = name
+        labelled = pool.mask.shape[1] > 0
+        if name == "mask" and not labelled:
+            raise ConfigError("a dataset without labels has no mask view: leave it out")
+        flat = pool.image.shape[2] == 1
+        self.poses = (Pose(),) if name == "image" else poses(centred=labelled, flat=flat)
+        # the fit looks at some thousand cases at most, drawn without a look at their group
+        rows = np.sort(np.random.default_rng(0).permutation(len(pool))[:MOST_FITTED])
+        blocks = self._blocks(pool.take(rows), Pose())
+        self.means = [block.mean(axis=0) for block in blocks]
+        self.weights = [1 / max(float(np.sqrt(block.var(axis=0).sum())), 1e-9) for block in blocks]
+        self.basis = _whitening(self._join(blocks), name)
+
+    def embed(self, thumbnails: Thumbnails, *, posed: bool = False) -> np.ndarray:
+        """Vectors, float64 (poses, n, k); the pose at rest alone unless `posed`."""
+        chosen = self.poses if posed else self.poses[:1]
+        return np.stack([self._rows(thumbnails, pose) for pose in chosen])
+
+    def _rows(self, thumbnails: Thumbnails, pose: Pose) -> np.ndarray:
+        """Vectors of one pose, some hundred cases at a time."""
+        index = np.arange(len(thumbnails))
+        parts = [index[start : start + 256] for start in range(0, len(index), 256)]
+        return np.concatenate(
+            [
+                self._join(self._blocks(thumbnails.take(part), pose)).astype(np.float64) @ self.basis
+                for part in parts
+            ]
+        )
+
+    def _blocks(self, thumbnails: Thumbnails, pose: Pose) -> list[np.ndarray]:
+        """Image and mask as matrices (n, d), after the pose."""
+        at_rest = self.name == "image"
+        image = thumbnails.image if at_rest else thumbnails.centred_image
+        mask = thumbnails.mask if at_rest else thumbnails.centred_mask
+        chosen = [] if self.name == "mask" else [image]
+        chosen += [mask] if mask.shape[1] else []
+        chosen = [pose.apply(part, thumbnails.factor) for part in chosen]
+        if self.name != "mask":
+            chosen[0] = (_standardised if at_rest else _ranked)(chosen[0])
+        return [part.reshape(len(part), -1).astype(np.float32) for part in chosen]
+
+    def _join(self, blocks: list[np.ndarray]) -> np.ndarray:
+        """Blocks of equal total variance beside each other."""
+        scaled = zip(blocks, self.means, self.weights, strict=True)
+        return np.concatenate([(block - mean) * weight for block, mean, weight in scaled], axis=1)
+
+
+def view_names(*, labelled: bool) -> tuple[str, ...]:
+    """The views of a dataset."""
+    return ("image", "mask", "moved") if labelled else ("image", "moved")
+
+
+def _standardised(images: np.ndarray) -> np.ndarray:
+    """Mean 0 and standard deviation 1 per case and channel; a flat channel stays 0."""
+    axes = (2, 3, 4)
+    centred = images - images.mean(axis=axes, keepdims=True)
+    return centred / np.maximum(centred.std(axis=axes, keepdims=True), 1e-6)
+
+
+def _ranked(images: np.ndarray) -> np.ndarray:
+    """Ranks per case and channel, -1..1: the same after any rising change of intensity."""
+    flat = images.reshape(*images.shape[:2], -1)
+    ranks = stats.rankdata(flat, axis=2, method="average")
+    return (2 * (ranks - 0.5) / flat.shape[2] - 1).reshape(images.shape).astype(np.float32)
+
+
+def _whitening(rows: np.ndarray, name: str) -> np.ndarray:
+    """Columns that map centred rows (n, d) to whitened principal components (n, k); float64."""
+    values, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    positive = values > max(values[0], 1e-12) * 1e-6
+    if not positive.any():
+        raise ShapeError(
+            f"all real cases look the same in the {name} view: check the images that preparation wrote"
+        )
+    share = np.cumsum(values[positive]) / values[positive].sum()
+    kept = int(
+        min(np.searchsorted(share, KEPT_VARIANCE) + 1, MOST_COMPONENTS, max(2, len(rows) // 4), len(share))
+    )
+    basis: np.ndarray = (rows.T.astype(np.float64) @ vectors[:, :kept]) / values[:kept] * np.sqrt(len(rows))
+    return basis
