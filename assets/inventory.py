@@ -1,0 +1,70 @@
+"""What lies in a source's folder, cheaply enough to ask every minute."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from assets.references import ScanInventory
+from synthdata.errors import SourceError
+from synthdata.progress import Progress, silent
+from synthdata.spec import DatasetSpec
+
+
+def source_folder(spec: DatasetSpec, sources: Path) -> Path:
+    """Folder of the scans of a spec; that of the phantom lies below `sources`."""
+    return sources / spec.name if spec.source.kind == "phantom" else spec.source.folder()
+
+
+def take_inventory(spec: DatasetSpec, folder: Path) -> ScanInventory:
+    """Count the files of a folder and digest (path, size, time of change) of each.
+
+    Raises:
+        SourceError: The folder is not there, or holds no file.
+    """
+    if not folder.is_dir():
+        raise SourceError(
+            f"the folder of source {spec.name} is not there: check source.uri of its spec and the variables in it"
+        )
+    rows = sorted(
+        (path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+        for stat in [path.stat()]
+    )
+    if not rows:
+        raise SourceError(f"the folder of source {spec.name} is empty: put scans there, or mend source.uri")
+    return ScanInventory(
+        dataset=spec.name,
+        files=len(rows),
+        size_bytes=sum(size for _, size, _ in rows),
+        digest=hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        origin=spec.source.kind,
+    )
+
+
+def write_phantom(spec: DatasetSpec, folder: Path, key: str, *, progress: Progress = silent) -> ScanInventory:
+    """Write the built-in cohort, unless it is there, whole and of the same key.
+
+    The file beside the folder says which inputs made it and what it looked like; it is written last, so that a
+    folder of a killed run is written again.
+    """
+    done = folder.with_name(folder.name + ".done.json")
+    try:
+        said = json.loads(done.read_text(encoding="utf-8"))
+        inventory = take_inventory(spec, folder)
+    except (OSError, ValueError, SourceError):
+        pass
+    else:
+        if said == {"key": key, "inventory": inventory.digest}:
+            return inventory
+    from synthdata.phantom import write_cohort
+
+    done.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    phantom = spec.source.phantom
+    write_cohort(folder, patients=phantom.patients, seed=phantom.seed, progress=progress)
+    inventory = take_inventory(spec, folder)
+    done.write_text(json.dumps({"key": key, "inventory": inventory.digest}), encoding="utf-8")
+    return inventory

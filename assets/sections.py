@@ -1,0 +1,57 @@
+"""Which part of a spec and which code a stage depends on; a stage runs again when one of them changes."""
+
+import dataclasses
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+
+import synthdata
+from synthdata.spec import DatasetSpec
+
+STAGES = ("sources", "intake", "preparation", "model", "generation", "validation", "release")
+FIRST_READ_BY = {  # a section that is not listed counts for every stage: too much work is better than a stale result
+    "grid": "preparation",
+    "split": "preparation",
+    "generator": "model",
+    "sampling": "generation",
+    "gates": "validation",
+    "release": "release",
+    "title": "release",
+    "description": "release",
+}
+READ_BY_NONE = frozenset({"owner"})
+CODE = {  # packages of synthdata whose change makes the results of a stage stale
+    "sources": ("phantom", "dicom"),
+    "intake": ("intake", "dicom"),
+    "preparation": ("preparation",),
+    "model": ("models", "training"),
+    "generation": ("generation", "models", "provenance"),
+    "validation": ("validation", "privacy"),
+    "release": ("release", "provenance", "dicom", "validation"),
+}
+
+
+def sections_digest(spec: DatasetSpec, stage: str) -> str:
+    """SHA-256 of those sections of a spec that a stage, or a stage before it, reads."""
+    document = dataclasses.asdict(spec)
+    read = {
+        name: value
+        for name, value in document.items()
+        if name not in READ_BY_NONE
+        and STAGES.index(FIRST_READ_BY.get(name, STAGES[0])) <= STAGES.index(stage)
+    }
+    text = json.dumps(read, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@cache
+def code_version(stage: str) -> str:
+    """Twelve hex digits of the sources that a stage runs, so that a change of code is seen by itself."""
+    root = Path(synthdata.__file__).parent
+    hasher = hashlib.sha256()
+    for package in CODE[stage]:
+        for path in sorted((root / package).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                hasher.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return hasher.hexdigest()[:12]

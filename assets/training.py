@@ -1,0 +1,57 @@
+"""From the training set to a generator: group `model`."""
+
+import dagster as dg
+
+from assets.describing import describe_checkpoint
+from assets.preparation import training_set_stage
+from assets.stage import Stage, working
+from assets.watching import Watcher
+from synthdata.records import Checkpoint, TrainingSet
+from synthdata.spec import DatasetSpec
+from synthdata.storage import ObjectStore
+
+CRASHED = dg.RetryPolicy(
+    max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+)  # a killed process resumes from its last checkpoint
+SATURDAY_NIGHT = (  # training costs: once a week, and only on inputs whose checks passed
+    dg.AutomationCondition.on_cron("0 2 * * 6")
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    & ~dg.AutomationCondition.in_progress()
+)
+
+
+def checkpoint_stage(spec: DatasetSpec) -> Stage:
+    """Name of the checkpoint."""
+    return Stage(spec=spec, group="model", name="checkpoint", kinds=("pytorch", "python"))
+
+
+def checkpoint(spec: DatasetSpec) -> dg.AssetsDefinition:
+    """The trained generator."""
+    stage = checkpoint_stage(spec)
+    text = (
+        f"Generator of family *{spec.generator.family}*, preset *{spec.generator.preset}*, which sees the train group "
+        "alone. A killed run goes on where it stopped; nothing is trained twice on the same inputs."
+    )
+
+    @dg.asset(
+        **stage.options(text),
+        ins={"prepared": dg.AssetIn(key=training_set_stage(spec).key)},
+        automation_condition=SATURDAY_NIGHT,
+        retry_policy=CRASHED,
+        pool="gpu",
+    )
+    def trained(
+        context: dg.AssetExecutionContext,
+        prepared: TrainingSet,
+        private: dg.ResourceParam[ObjectStore],
+        watcher: dg.ResourceParam[Watcher],
+    ) -> dg.MaterializeResult[Checkpoint]:
+        from synthdata.training import train
+
+        with working(context, watcher, stage.key) as progress:
+            made, was_there = stage.remember(
+                private, Checkpoint, (prepared,), lambda: train(spec, prepared, private, progress=progress)
+            )
+        return stage.result(made, describe_checkpoint(made, private), was_there=was_there)
+
+    return trained
