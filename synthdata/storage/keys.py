@@ -1,6 +1,6 @@
 """The only place where object keys are spelled.
 
-Private store: `records/`, `datasets/<name>/{shards,quarantine,receipts,checkpoints,previews,reports}`.
+Private store: `records/`, `latest/`, `memo/`, `datasets/<name>/{shards,quarantine,receipts,checkpoints,previews,reports}`.
 Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`.
 """
 
@@ -13,6 +13,11 @@ def record(kind: str, digest: str) -> str:
 def latest(asset: str) -> str:
     """Pointer to the newest record of one asset, such as `phantom-head/model/checkpoint` (private)."""
     return f"latest/{asset}.json"
+
+
+def memo(asset: str, stage_key: str) -> str:
+    """Names the record that a stage made of certain inputs, so that it is not made twice (private)."""
+    return f"memo/{asset}/{stage_key}.json"
 
 
 def shard(dataset: str, stage: str, sha256: str) -> str:
@@ -60,6 +65,11 @@ def trust_metadata(name: str) -> str:
     return f"metadata/{name}"
 
 
+def signed_target(sha256: str, name: str) -> str:
+    """A TUF target which changes, such as the recall list, under its content (release)."""
+    return f"targets/{sha256}.{name}"
+
+
 def release(dataset: str, version: str, path: str) -> str:
     """A file of one release (release)."""
     return f"datasets/{dataset}/{version}/{path}"
@@ -77,6 +87,7 @@ def features(dataset: str, family: str, digest: str) -> str:
 
 PSEUDONYM_KEY = "secrets/pseudonym-key"  # (private)
 WATERMARK_KEY = "secrets/watermark-key"  # (private)
+SPLIT_KEY = "secrets/split-key"  # (private)
 RECALLS = "recalls.json"  # (release)
 PORTAL = "index.html"  # (release)
 WAIVERS = "waivers/"  # prefix of signed waiver files (private)
