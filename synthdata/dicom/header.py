@@ -28,6 +28,7 @@ OLDEST_STATED_AGE = 90  # years; higher ages are aggregated, HIPAA Safe Harbor, 
 
 BASIC_PROFILE = "113100|Basic Application Confidentiality Profile"
 CLEAN_FACES = "113102|Clean Recognizable Visual Features Option"
+CLEAN_DESCRIPTORS = "113105|Clean Descriptors Option"
 KEEP_CHARACTERISTICS = "113108|Retain Patient Characteristics Option"
 
 

@@ -56,9 +56,9 @@ def write_cohort(
 ) -> None:
     """Write a cohort: `<patient>/<channel>/*.dcm`, `<patient>/SEG/*.dcm` and `clinical.csv`.
 
-    A patient depends on the seed, the number and the settings alone: more patients leave the first ones as they are.
-    A patient's folder appears when it is whole, so that a killed run is taken up by the next; a run over a finished
-    folder changes nothing.
+    A patient depends on the seed, the number and the settings alone: more patients leave the first ones as
+    they are. A patient's folder appears when it is whole, so that a killed run is taken up by the next; a run
+    over a finished folder changes nothing.
 
     Args:
         out: Folder; made where it lacks. May hold a smaller or unfinished cohort of the same settings.
@@ -83,7 +83,8 @@ def write_cohort(
         _write(out, settings, patients, progress)
     except OSError as error:
         raise SourceError(
-            f"the phantom could not be written ({error.strerror}): check the folder, its rights and the free space"
+            f"the phantom could not be written ({error.strerror}): "
+            "check the folder, its rights and the free space"
         ) from None
 
 
@@ -132,7 +133,7 @@ def _check_folder(out: Path, settings: CohortSettings, cohort: Sequence[Patient]
         got = dcmread(first, stop_before_pixels=True).StudyInstanceUID if first else ""
         if got != study_uid(expected[name], settings.name()):
             raise SourceError(
-                "the folder holds a phantom of another seed, other channels, another grid or another version: "
+                "the folder holds a phantom of another seed, other channels, another grid or version: "
                 "choose an empty folder"
             )
 

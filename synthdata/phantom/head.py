@@ -1,6 +1,6 @@
 """The standard head: which tissue is at which place, deformed for each patient.
 
-The frame has its origin in the middle of the brain; z points up, y to the back, x to the left (LPS), all in mm.
+The frame has its origin in the middle of the brain; z points up, y to the back, x to the left (LPS), in mm.
 Volumes are painted from outside in: skin, fat, skull, fluid, brain, ventricles, lesion.
 """
 
@@ -16,10 +16,10 @@ from synthdata.phantom.tissues import Tissue
 CAVITY_MM = (66.0, 82.0, 64.0, 72.0)  # inner radii of the skull: up, along y, along x, down
 SCALP_MM = 6.5
 SKIN_MM = 2.2
-CORTEX_MM = 3.6
-SULCUS_DEPTH_MM = 15.0
+CORTEX_MM = 4.2
+SULCUS_DEPTH_MM = 19.0
 
-VENTRICLES = (  # centre z, y, |x| and radii z, y, x of the ellipsoids which make the ventricles at VENTRICLES_ML
+VENTRICLES = (  # centre (z, y, |x|) and radii (z, y, x) of the ellipsoids of ventricles of VENTRICLES_ML
     ((16.0, -2.0, 9.0), (7.0, 26.0, 6.0)),  # bodies
     ((11.0, -28.0, 12.0), (8.5, 13.0, 6.0)),  # frontal horns
     ((9.0, 24.0, 19.0), (10.0, 13.0, 7.0)),  # atria
@@ -59,8 +59,9 @@ def sample_tissues(axes: Sequence[np.ndarray], patient: Patient) -> np.ndarray:
     tissues[ventricles] = Tissue.VENTRICLE
     if patient.lesion is not None:
         inside = ellipsoid(points, patient.lesion.centre_mm, patient.lesion.radii_mm) < 1
+        swollen = brain | ((tissues == Tissue.CSF) & (depth > law.csf_gap_mm(patient.age_years)))
         kind = Tissue.INFARCT if patient.diagnosis == "infarct" else Tissue.HAEMORRHAGE
-        tissues[brain & ~ventricles & inside] = kind
+        tissues[swollen & ~ventricles & inside] = kind  # a lesion closes the sulci within it
     return tissues
 
 
@@ -106,17 +107,17 @@ def _paint_brain(
     shallow = below < SULCUS_DEPTH_MM
     fluid = shallow & (distance < sulcus)
     fissure = (side < 0.6 * gap) & (below < 26) & ((z > 8) | (y < -30)) & (z > -40)
-    sylvian = (np.abs(z - 4 + 0.25 * y) < 1.0 + 0.5 * gap) & (side > 36) & (np.abs(y + 14) < 24)
+    opening = (0.6 + 0.5 * gap) * np.clip((side - 32) / 22, 0, 1) * (1 - ((y + 14) / 26) ** 2)
+    sylvian = np.abs(z - 4 + 0.25 * y) < opening
     brain = (below > 0) & ~fluid & ~fissure & ~sylvian
     tissues[brain] = Tissue.WHITE
     ribbon = (below < CORTEX_MM) | (shallow & (distance < sulcus + 0.55))
     tissues[brain & ribbon] = Tissue.GREY
-    folded = (x * np.sign(x), *points[:2])
     for centre, radii in DEEP_GREY:
-        tissues[brain & (ellipsoid((z, y, folded[0]), centre, radii) < 1)] = Tissue.GREY
+        tissues[brain & (ellipsoid((z, y, side), centre, radii) < 1)] = Tissue.GREY
     cerebellum = ellipsoid(points, *CEREBELLUM)
     inside = below > -0.5
-    tissues[inside & (cerebellum < 1.18)] = Tissue.CSF
+    tissues[inside & (cerebellum < 1.12)] = Tissue.CSF
     tissues[inside & (cerebellum < 1)] = Tissue.GREY
     tissues[inside & (cerebellum < 0.42)] = Tissue.WHITE
     stem = np.sqrt(side * side + (y - 14 - 0.15 * z) ** 2)
@@ -146,7 +147,7 @@ def _paint_base(tissues: np.ndarray, points: Sequence[np.ndarray]) -> None:
 
 
 def _ventricles(points: Sequence[np.ndarray], axes: Sequence[np.ndarray], patient: Patient) -> np.ndarray:
-    """Where the ventricles are, bool (z, y, x); widened until they hold what the patient's ventricles hold."""
+    """Where the ventricles are, bool (z, y, x); widened until they hold the patient's volume."""
     z, y, x = points
     mirrored = (z, y, np.abs(x))
     cell_ml = float(np.prod([axis[1] - axis[0] for axis in axes])) / 1000
@@ -170,7 +171,7 @@ def _near_the_middle(points: Sequence[np.ndarray]) -> np.ndarray:
 
 def _ventricle_shape(points: Sequence[np.ndarray], growth: float) -> np.ndarray:
     """Union of the ellipsoids, which widen more than they lengthen."""
-    wide, long = np.float32(growth**0.4), np.float32(growth**0.2)
+    wide, long = growth**0.4, growth**0.2
     inside = np.zeros(points[0].shape, dtype=bool)
     for centre, (rz, ry, rx) in VENTRICLES:
         inside |= ellipsoid(points, centre, (rz * wide, ry * long, rx * wide)) < 1

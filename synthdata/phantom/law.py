@@ -1,7 +1,7 @@
 """Ground truth of the phantom as code: what a faithful generator must keep.
 
-Tests and reports ask here for the expected density of a tissue, the growth of the ventricles and the coupling of the
-laboratory value to the lesion; the phantom itself draws from the same functions.
+Tests and reports ask here for the expected density of a tissue, the growth of the ventricles and the coupling
+of the laboratory value to the lesion; the phantom itself draws from the same functions.
 """
 
 import math
@@ -45,7 +45,7 @@ def expected_ventricle_ml(age_years: float, sex: str) -> float:
         mL. Single people lie around it with a standard deviation of the logarithm of VENTRICLE_LOG_SD.
 
     Source:
-        Growth that accelerates with age: Scahill et al., Arch. Neurol. 60, 2003, 989-994; the numbers are ours.
+        Faster growth at higher age: Scahill et al., Arch. Neurol. 60, 2003, 989-994; the numbers are ours.
     """
     factor = VENTRICLE_MALE_FACTOR if sex == "M" else 1.0
     return VENTRICLE_ML_AT_50 * factor * math.exp(VENTRICLE_GROWTH_PER_YEAR * (age_years - 50))

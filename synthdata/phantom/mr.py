@@ -28,7 +28,8 @@ class SpinEcho:
         Source:
             Haacke et al., Magnetic Resonance Imaging, Wiley 1999, 8.2: PD (1 - exp(-TR/T1)) exp(-TE/T2).
         """
-        return density * (1 - np.exp(-self.repetition_ms / t1)) * np.exp(-self.echo_ms / t2)
+        signal: np.ndarray = density * (1 - np.exp(-self.repetition_ms / t1)) * np.exp(-self.echo_ms / t2)
+        return signal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +51,8 @@ class SpoiledGradientEcho:
         angle = np.deg2rad(self.flip_degrees)
         e1 = np.exp(-self.repetition_ms / t1)
         steady = np.sin(angle) * (1 - e1) / (1 - np.cos(angle) * e1)
-        return density * steady * np.exp(-self.echo_ms / t2_star)
+        signal: np.ndarray = density * steady * np.exp(-self.echo_ms / t2_star)
+        return signal
 
 
 SEQUENCES: Mapping[str, SpinEcho | SpoiledGradientEcho] = MappingProxyType(
@@ -109,4 +111,5 @@ def rician(signal: np.ndarray, sigma: float, rng: np.random.Generator) -> np.nda
     """
     real = rng.standard_normal(signal.shape, dtype=np.float32)
     imaginary = rng.standard_normal(signal.shape, dtype=np.float32)
-    return np.hypot(signal + np.float32(sigma) * real, np.float32(sigma) * imaginary)
+    magnitude: np.ndarray = np.hypot(signal + np.float32(sigma) * real, np.float32(sigma) * imaginary)
+    return magnitude

@@ -73,7 +73,8 @@ def render(patient: Patient, channels: Sequence[str], grid: Grid, *, ideal: bool
         ideal: Leave out noise, gain and bias field.
 
     Returns:
-        The rendering. The mask has as many voxels of a label as its volume asks for, those with the largest share.
+        The rendering. The mask has as many voxels of a label as its volume asks for: those with the largest
+        share.
 
     Raises:
         ConfigError: An unknown channel, or a projection together with volumes.
@@ -150,7 +151,7 @@ def clinical_record(patient: Patient, volumes_ml: np.ndarray) -> dict[str, Value
         volumes_ml: Volume of each tissue within the image, (tissues,).
 
     Returns:
-        Age, sex, diagnosis, and what was measured: S100B in serum follows the lesion by the law of the phantom.
+        Age, sex, diagnosis, and what was measured: S100B in serum follows the lesion by the phantom's law.
     """
     lesion_ml = float(volumes_ml[Tissue.INFARCT] + volumes_ml[Tissue.HAEMORRHAGE])
     s100b = law.draw_log_normal(

@@ -43,7 +43,8 @@ def waves(
         for axis, position in enumerate(axes)
     )
     plane = (y[:, :, None] * x[:, None, :]).reshape(len(y), -1)
-    return ((z * amplitude[:, None].astype(np.float32)).T @ plane).reshape(z.shape[1], y.shape[1], x.shape[1])
+    total: np.ndarray = (z * amplitude[:, None].astype(np.float32)).T @ plane
+    return total.reshape(z.shape[1], y.shape[1], x.shape[1])
 
 
 def deformed(axes: Sequence[np.ndarray], patient: Patient) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from synthdata.dicom import (
     segmentation_dataset,
     uid_of,
 )
-from synthdata.dicom.header import BASIC_PROFILE, KEEP_CHARACTERISTICS, Modality
+from synthdata.dicom.header import BASIC_PROFILE, CLEAN_DESCRIPTORS, KEEP_CHARACTERISTICS, Modality
 from synthdata.phantom.mr import SEQUENCES, SpoiledGradientEcho
 from synthdata.phantom.patient import Patient
 from synthdata.phantom.render import PROJECTION, Rendering
@@ -34,7 +34,7 @@ MODEL = "digital head phantom"
 
 DEIDENTIFICATION = Deidentification(
     method="Digital anatomy, no person behind it",
-    codes=(BASIC_PROFILE, KEEP_CHARACTERISTICS),
+    codes=(BASIC_PROFILE, CLEAN_DESCRIPTORS, KEEP_CHARACTERISTICS),
     recognizable=False,  # the head has neither face nor ears
 )
 

@@ -56,10 +56,11 @@ PROPERTIES: Mapping[Tissue, Properties] = MappingProxyType(
         ),
     }
 )
-"""Source: T1, T2, T2* and proton density of skin, fat, muscle, CSF, grey and white matter at 1.5 T are those of
-BrainWeb: Kwan, Evans and Pike, IEEE Trans. Med. Imaging 18(11), 1999, 1085-1097, doi:10.1109/42.816072. Bone is given a
-T2 below a millisecond, so that it is dark. Infarct (oedema: long T1 and T2, low density) and haemorrhage (early
-subacute: short T1 and T2, high density) are set within the ranges of radiology textbooks, as are the Hounsfield units.
+"""Source: T1, T2, T2* and proton density of skin, fat, muscle, CSF, grey and white matter at 1.5 T are those
+of BrainWeb: Kwan, Evans and Pike, IEEE Trans. Med. Imaging 18(11), 1999, 1085-1097, doi:10.1109/42.816072.
+Bone is given a T2 below a millisecond, so that it is dark. Infarct (oedema: long T1 and T2, low density) and
+haemorrhage (early subacute: short T1 and T2, high density) are set within the ranges of radiology textbooks,
+as are the Hounsfield units.
 """
 
 HOST = (Tissue.GREY, Tissue.WHITE)  # what a lesion replaces, half and half
