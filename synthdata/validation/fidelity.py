@@ -49,14 +49,15 @@ NEIGHBOURS = 5
 MOST_CASES = 2000  # per group, evenly spread: memory of the distance matrices is bounded
 METHOD = (
     "A score is (generated - floor) / (ceiling - floor) at equal numbers of cases: floor is training against "
-    f"test, ceiling is degraded training cases against test: blurred by {BLUR_VOXELS:g} voxels (features), with "
-    "5 % of the range added (tissue), with 25 % more volume or one more component (lesion), with shuffled "
-    "records (record). 0 is as near to the test patients as the training patients are, 1 as far as degraded cases."
+    f"test, ceiling is degraded training cases against test: blurred by {BLUR_VOXELS:g} voxels (features), "
+    "with 5 % of the range added (tissue), with 25 % more volume or one more component (lesion), with "
+    "shuffled records (record). 0 is as near to the test patients as the training patients are, 1 as far as degraded "
+    "cases."
 )
 FEATURES_NOTE = (
-    "Frechet distances use at most 16 main directions of real and degraded training features and the residual, "
-    "so that the covariance has full rank; KID, coverage and precision use all features in robust units of the "
-    "training cases."
+    "Frechet distances use at most 16 main directions of real and degraded training features and the "
+    "residual, so that the covariance has full rank; KID, coverage and precision use all features in robust "
+    "units of the training cases."
 )
 
 

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - torch calls it so
 
 from synthdata.errors import ConfigError
 from synthdata.records.training import ChannelScale
+from synthdata.validation.augmentation import Strength, jitter, move, random_affine
 
 VERSION = "1"  # a change of network, augmentation or budget is a new version
 
@@ -103,38 +104,10 @@ def contrastive_loss(first: Tensor, second: Tensor, temperature: float) -> Tenso
 
 
 def augment(images: Tensor, generator: torch.Generator, *, flat: bool) -> Tensor:
-    """One random view: flip in x, small rotation, shift and zoom, gain, offset and noise.
-
-    Args:
-        images: Network intensities, shape (b, c, z, y, x).
-        generator: Of all randomness.
-        flat: Move in the plane only.
-
-    Returns:
-        Same shape.
-    """
-    b = len(images)
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(*shape, generator=generator) * 2 - 1
-
-    theta = torch.zeros(b, 3, 4)
-    angles = uniform(b, 3) * 0.17  # about 10 degrees; about z, y, x
-    if flat:
-        angles[:, 1:] = 0
-    theta[:, :, :3] = _rotation(angles) * (1 + 0.06 * uniform(b, 1, 1))
-    theta[:, :, 3] = uniform(b, 3) * 0.08
-    if flat:
-        theta[:, 2] = torch.tensor([0.0, 0.0, 1.0, 0.0])
-        theta[:, :2, 2] = 0
-    theta[:, 0] *= torch.where(torch.rand(b, 1, generator=generator) < 0.5, -1.0, 1.0)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    gain, offset = 1 + 0.15 * uniform(b, 1, 1, 1, 1), 0.1 * uniform(b, 1, 1, 1, 1)
-    noise = torch.randn(moved.shape, generator=generator) * (
-        0.05 * torch.rand(b, 1, 1, 1, 1, generator=generator)
-    )
-    return moved * gain + offset + noise
+    """One random view of images (b, c, z, y, x) in network intensities."""
+    strength = Strength(flip_x=True)
+    moved = move(images, random_affine(len(images), strength, generator, flat=flat))
+    return jitter(moved, strength, generator)
 
 
 def train_encoder(images: np.ndarray, config: EncoderConfig) -> Encoder:
@@ -185,17 +158,3 @@ def encode(encoder: Encoder, images: np.ndarray) -> np.ndarray:
 def to_network(image: np.ndarray, scales: Sequence[ChannelScale]) -> np.ndarray:
     """Encoded image (c, z, y, x) in network intensities, float32."""
     return np.stack([scale.to_network(image[index]) for index, scale in enumerate(scales)])
-
-
-def _rotation(angles: Tensor) -> Tensor:
-    """Rotation matrices (b, 3, 3) of (x, y, z) coordinates from angles (b, 3) about z, y and x, in radian."""
-    sine, cosine = angles.sin(), angles.cos()
-    zero, one = torch.zeros(len(angles)), torch.ones(len(angles))
-
-    def matrix(rows: list[Tensor]) -> Tensor:
-        return torch.stack(rows, dim=1).view(-1, 3, 3)
-
-    about_z = matrix([cosine[:, 0], -sine[:, 0], zero, sine[:, 0], cosine[:, 0], zero, zero, zero, one])
-    about_y = matrix([cosine[:, 1], zero, sine[:, 1], zero, one, zero, -sine[:, 1], zero, cosine[:, 1]])
-    about_x = matrix([one, zero, zero, zero, cosine[:, 2], -sine[:, 2], zero, sine[:, 2], cosine[:, 2]])
-    return about_z @ about_y @ about_x

@@ -1,0 +1,90 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synthdata.errors import ConfigError
+from synthdata.records import CaseSet, TrainingSet, UtilityReport, from_json, to_json
+from synthdata.spec import DatasetSpec
+from synthdata.storage.folder import FolderStore
+from synthdata.validation.segmenter import Segmenter, SegmenterConfig, dice
+from synthdata.validation.utility import Results, measure_utility, summarise
+
+Cohort = tuple[FolderStore, TrainingSet]
+Synthesise = Callable[..., CaseSet]
+
+
+def test_new_cases_of_the_same_law_are_as_useful_as_real_ones_and_shuffled_masks_are_not(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    store, training_set = cohort
+    spec = replace(spec, gates=replace(spec.gates, utility_steps=150, utility_seeds=1))
+    good = measure_utility(spec, training_set, synthesise(), store)
+    assert good.trtr.value > 0.55
+    assert good.ratio.value > 0.8
+    assert good.ratio.low <= good.ratio.value <= good.ratio.high
+    assert set(good.per_label) == {"organ", "lesion"}
+    assert from_json(UtilityReport, to_json(good)) == good
+
+    masks: list[np.ndarray] = []
+
+    def with_the_mask_of_another(case):
+        masks.append(case.mask[:, ::-1].copy())
+        return replace(case, mask=np.roll(masks[len(masks) // 2], 3, axis=2))
+
+    bad = measure_utility(spec, training_set, synthesise(with_the_mask_of_another), store)
+    assert bad.ratio.high < good.ratio.low
+
+
+def test_a_task_that_is_not_learnt_gives_ratio_zero(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    hasty = replace(spec, gates=replace(spec.gates, utility_steps=1, utility_seeds=1))
+    report = measure_utility(hasty, cohort[1], synthesise(), cohort[0])
+    assert report.ratio.high == 0
+    assert any("utility_steps" in note for note in report.notes)
+
+
+def test_without_labels_a_category_is_learnt_in_2d() -> None:
+    from synthdata.validation.classifier import ClassifierConfig, classify, train_classifier
+
+    rng = np.random.default_rng(0)
+    classes = [int(i % 3 == 0) for i in range(40)]
+    images = [rng.normal(0, 0.3, (1, 1, 16, 16)).astype(np.float32) for _ in classes]
+    for image, value in zip(images, classes, strict=True):
+        image[0, 0, 4:10, 4:10] += value
+    config = ClassifierConfig(channels=1, classes=2, flat=True, steps=40, seed=0)
+    network = train_classifier(images[:30], classes[:30], config)
+    assert [classify(network, image) for image in images[30:]] == classes[30:]
+
+
+def test_a_dataset_without_any_task_is_refused(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    with pytest.raises(ConfigError, match="neither labels nor a category"):
+        measure_utility(replace(spec, labels={}, clinical=()), cohort[1], synthesise(), cohort[0])
+
+
+@pytest.mark.parametrize("shape", [(1, 20, 28), (9, 10, 17)])
+def test_the_segmenter_keeps_any_shape_in_2d_and_3d(shape: tuple[int, int, int]) -> None:
+    import torch
+
+    network = Segmenter(SegmenterConfig(channels=2, classes=3, flat=shape[0] == 1, steps=1, seed=0)).eval()
+    assert network(torch.zeros(1, 2, *shape)).shape == (1, 3, *shape)
+
+
+def test_dice_has_its_closed_form_and_skips_labels_which_the_truth_lacks() -> None:
+    truth, predicted = np.zeros((1, 4, 4), np.uint8), np.zeros((1, 4, 4), np.uint8)
+    truth[0, :2], predicted[0, 1:3] = 1, 1
+    predicted[0, 0, 0] = 2
+    found = dice(predicted, truth, 3)
+    assert found[0] == pytest.approx(2 * 4 / 16)
+    assert np.isnan(found[1])
+
+
+def test_equal_arms_have_a_ratio_of_one_in_each_resample() -> None:
+    values = np.random.default_rng(0).uniform(0.5, 1, (2, 20, 3))
+    found = summarise(Results(trtr=values, tstr=values, patients=tuple("abcdefghij" * 2)), resamples=50)
+    np.testing.assert_allclose(found["tstr"], found["trtr"])
+    np.testing.assert_allclose(found["trtr"][0], values.mean(axis=(0, 1)))
