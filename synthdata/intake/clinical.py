@@ -111,7 +111,7 @@ def load_table(
         inventory: Takes a note on columns which are not read.
 
     Raises:
-        SourceError: The table lacks the patient's column or one of the spec, or there is none though columns are asked for.
+        SourceError: The table lacks a column of the patient or of the spec, or the spec names no table.
     """
     if data is None:
         if columns:
@@ -124,7 +124,7 @@ def load_table(
     key = next((name for name in ID_COLUMNS if name in header), None)
     if key is None:
         raise SourceError(
-            "the clinical table has no rows or no column patient (or subject): add one row per patient"
+            "the clinical table lacks rows or a column patient (or subject): add a row per patient"
         )
     if extra := len(set(header) - {key} - {column.name for column in columns}):
         inventory.notes.add(

@@ -128,7 +128,7 @@ def read_instance(
 def _damage(dataset: FileDataset) -> str:
     """A reason where the file ends too early or has no pixels."""
     tags = sorted(dataset.keys())
-    last = dataset.get_item(tags[-1]) if tags else None
+    last = _raw(dataset, tags[-1]) if tags else None
     if (
         isinstance(last, RawDataElement)
         and last.length != UNDEFINED_LENGTH
@@ -140,13 +140,19 @@ def _damage(dataset: FileDataset) -> str:
     syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
     if not syntax.is_transfer_syntax:
         return "file.malformed"
-    raw = dataset.get_item(PIXEL_DATA)
-    if not syntax.is_compressed and isinstance(raw, RawDataElement):
+    raw = _raw(dataset, PIXEL_DATA)
+    if not syntax.is_compressed and raw is not None:
         bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1))
         bits *= int(dataset.get("NumberOfFrames", 1) or 1) * int(dataset.BitsAllocated)
         if len(raw.value or b"") < (bits + 7) // 8:
             return "file.truncated"
     return ""
+
+
+def _raw(dataset: FileDataset, tag: int) -> RawDataElement | None:
+    """An attribute as it stands in the file; None where it was decoded while parsing (a sequence)."""
+    element: object = dataset.get_item(tag)
+    return element if isinstance(element, RawDataElement) else None
 
 
 def _is_deflated(dataset: FileDataset) -> bool:
@@ -200,10 +206,10 @@ def _problems(dataset: FileDataset) -> Iterator[str]:
 
 def _pixel_plan(dataset: FileDataset, rescale: tuple[float, float]) -> PixelPlan:
     syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
-    raw = dataset.get_item(PIXEL_DATA)
+    raw = _raw(dataset, PIXEL_DATA)
     allocated = int(dataset.BitsAllocated)
-    native = isinstance(raw, RawDataElement) and not syntax.is_encapsulated and not syntax.is_deflated
-    offset = raw.value_tell if native and allocated in {8, 16, 32} else -1
+    native = not syntax.is_encapsulated and not syntax.is_deflated and allocated in {8, 16, 32}
+    offset = raw.value_tell if raw is not None and native else -1
     kind = "i" if int(dataset.get("PixelRepresentation", 0)) else "u"
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     padding = dataset.get("PixelPaddingValue")

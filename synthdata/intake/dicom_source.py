@@ -1,4 +1,4 @@
-"""Cases from a folder of DICOM files: images by series, masks from SEG objects, one case per patient and study."""
+"""Cases from DICOM files: images by series, masks from SEG objects, one case per patient and study."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -183,7 +183,7 @@ class DicomSource:
                 refuse_series(series, "series.no_channel")
 
     def _image(self, channels: Sequence[Series]) -> tuple[np.ndarray, Grid, int] | None:
-        """Image (c, z, y, x) on the grid of the first channel, that grid, and how many channels were resampled."""
+        """Image (c, z, y, x) on the first channel's grid, that grid, and the number of resampled channels."""
         volumes, grid, resampled = [], channels[0].grid, 0
         if grid is None:
             return None
@@ -195,7 +195,7 @@ class DicomSource:
                 volume = resample(volume, series.grid, grid, order=1, fill=float(volume.min()))
                 resampled += 1
                 self._inventory.notes.add(
-                    "channels on other grids were resampled to the first channel's grid, linearly"
+                    "channels on another grid were resampled linearly to the first one's"
                 )
             volumes.append(volume)
         image = narrow(np.stack(volumes))

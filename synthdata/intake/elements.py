@@ -31,7 +31,7 @@ OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
 
 
 class ElementJudge:
-    """Findings of datasets; holds a cache of raw attributes, since slices of a series share nearly all of them."""
+    """Findings of datasets; holds a cache of raw attributes, since slices share nearly all of them."""
 
     def __init__(self) -> None:
         self._rules = load_rules()
@@ -51,7 +51,7 @@ class ElementJudge:
         return {("deid.file_meta", NEVER)} if extra else set()
 
     def _element(self, dataset: Dataset, tag: BaseTag) -> frozenset[Finding]:
-        raw = dataset.get_item(tag)
+        raw: DataElement | RawDataElement = dataset.get_item(tag)
         if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > CACHED_BYTES:
             return frozenset(self._judge(dataset[tag], _creator(dataset, tag)))
         key = (int(tag), raw.VR, raw.value, _creator(dataset, tag), raw.is_little_endian)

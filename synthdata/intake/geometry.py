@@ -1,5 +1,7 @@
 """Grids of scans, and one array put on another's grid."""
 
+from typing import Literal
+
 import numpy as np
 from scipy import ndimage
 
@@ -83,7 +85,9 @@ def overlaps(source: Grid, target: Grid) -> bool:
     return bool((inside.max(axis=1) >= -0.5).all() and (inside.min(axis=1)[:, None] <= upper).all())
 
 
-def resample(array: np.ndarray, source: Grid, target: Grid, *, order: int, fill: float) -> np.ndarray:
+def resample(
+    array: np.ndarray, source: Grid, target: Grid, *, order: Literal[0, 1], fill: float
+) -> np.ndarray:
     """Values of an array on another grid.
 
     Args:
@@ -102,7 +106,7 @@ def resample(array: np.ndarray, source: Grid, target: Grid, *, order: int, fill:
     if np.allclose(matrix, whole, atol=1e-4) and np.allclose(np.abs(whole[:3, :3]).sum(axis=0), 1):
         return _shifted(array.astype(kind, copy=False), whole.astype(int), target.shape_zyx, fill)
     resampled: np.ndarray = ndimage.affine_transform(
-        array.astype(kind, copy=False),
+        np.asarray(array, dtype=kind),
         matrix[:3, :3],
         offset=matrix[:3, 3],
         output_shape=target.shape_zyx,

@@ -79,9 +79,9 @@ def _judge_series(instances: Sequence[Instance], inventory: Inventory) -> int:
 
 def _try_decoding(instance: Instance, data: bytes) -> None:
     """Compressed pixels show only in the decoder that they are whole."""
-    if instance.pixels.offset < 0 and not instance.problems and not instance.is_mask:
-        if slice_values(instance, data) is None:
-            instance.seen.reasons.add("pixels.undecodable")
+    compressed = instance.pixels.offset < 0 and not instance.problems and not instance.is_mask
+    if compressed and slice_values(instance, data) is None:
+        instance.seen.reasons.add("pixels.undecodable")
 
 
 def _inspect_other(seen: SeenFile, data: bytes) -> int:

@@ -40,7 +40,7 @@ class Inventory:
         self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:
-        """Read a file once and book it. Returns no bytes for a file which cannot be read; its reason is booked."""
+        """Read a file once and book it; gives no bytes for a file which cannot be read."""
         data, reason = b"", ""
         try:
             if path.stat().st_size > MAXIMUM_BYTES:

@@ -80,7 +80,8 @@ def _header_codes(header: nib.Nifti1Header) -> set[str]:
     reasons = set()
     if len(header.extensions):
         reasons.add("deid.nifti_extension")
-    fields = [bytes(header[name].tobytes()) for name in TEXT_FIELDS if name in header.keys()]  # noqa: SIM118
+    names = header.template_dtype.names or ()
+    fields = [header[name].tobytes() for name in TEXT_FIELDS if name in names]
     if any(bytes_look_identifying(field.replace(b"\0", b"\n")) for field in fields):
         reasons.add("deid.text_pattern")
     return reasons

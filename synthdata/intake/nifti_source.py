@@ -179,7 +179,7 @@ class NiftiSource:
         if not set(values.tolist()) <= {0, *self._spec.labels.values()} or len(labels.voxels) != 1:
             pair.mask.reasons.add("mask.unknown_value")
             return None
-        mask = labels.voxels[0].astype(np.uint8)
+        mask: np.ndarray = labels.voxels[0].astype(np.uint8)
         if labels.grid.matches(image.grid):
             return mask
         if not overlaps(labels.grid, image.grid):

@@ -81,7 +81,7 @@ class NpzSource:
         self._inventory, self._progress = inventory, progress
 
     def cases(self) -> Iterator[Case]:
-        """Cases in the order of their pseudonyms. Raises SourceError for a shape which does not fit the spec."""
+        """Cases in the order of their pseudonyms. Raises SourceError for a shape unlike the spec's."""
         images = self._volumes(self._stack.arrays["images"])
         count = len(images)
         named = sorted(

@@ -46,16 +46,16 @@ FILES = {
 
 DEIDENTIFICATION = {
     "deid.not_declared": _held(
-        "Patient Identity Removed (0012,0062) is not YES: de-identify by PS3.15 and declare it, or let a person review."
+        "Patient Identity Removed (0012,0062) is not YES: de-identify by PS3.15, or let a person review."
     ),
     "deid.no_method": _held(
-        "Neither De-identification Method (0012,0063) nor its code sequence (0012,0064) is given: state how it was done."
+        "De-identification Method (0012,0063) and its code sequence (0012,0064) are empty: state the method."
     ),
     "deid.no_basic_profile": _held(
-        "The method codes lack 113100, Basic Application Confidentiality Profile: apply the profile and declare it."
+        "The method codes lack 113100, the basic confidentiality profile: apply the profile and declare it."
     ),
     "deid.identifying_attribute": _held(
-        "An attribute of PS3.15 Table E.1-1 holds a value which the declared profile and options do not allow."
+        "An attribute of PS3.15 Table E.1-1 holds a value which the declared options do not allow: clean it."
     ),
     "deid.person_name": _held("A person's name is present, at some depth: replace it by a pseudonym."),
     "deid.birth_date": _held("A date of birth is present: remove it."),
@@ -64,10 +64,10 @@ DEIDENTIFICATION = {
     ),
     "deid.age_over_90": _held("An age above 90 years is stated: aggregate such ages to 90."),
     "deid.text_pattern": _held(
-        "A text looks like a date, a telephone number, an e-mail address, an identity number or a title with a name."
+        "A text looks like a date, a telephone or identity number, an e-mail address or a titled name: clean it."
     ),
     "deid.private_tag": _held(
-        "Private attributes are present without the Retain Safe Private option (113111), or unknown ones with it."
+        "Private attributes are present without the option which keeps safe ones (113111), or unknown ones."
     ),
     "deid.unknown_element": _held(
         "An attribute is unknown to the standard (VR UN), so its content cannot be judged."
@@ -110,7 +110,7 @@ SERIES = {
         "The slices differ in orientation, size or spacing: split localisers from the series."
     ),
     "series.repeated_position": _refused(
-        "Several slices lie at one position (time points, echoes, contrasts): export each as a series of its own."
+        "Several slices lie at one position (time points, echoes): export each as a series of its own."
     ),
     "series.missing_slice": _refused("A slice is missing inside the series: fetch it from the archive."),
     "series.uneven_gaps": _refused("The distances of the slices differ: send a series with even distances."),

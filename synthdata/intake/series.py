@@ -1,4 +1,4 @@
-"""Files of one series, sorted along the normal; what is not an evenly spaced stack is refused with the figure."""
+"""Files of one series, sorted along the normal; what is no even stack is refused with the figure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -69,7 +69,7 @@ def _series(instances: list[Instance]) -> Series:
         problems.add("series.mixed")
     if problems:
         return _refused(instances, problems)
-    if instances[0].modality in PROJECTIONS or len(instances) == 1 and not instances[0].orientation:
+    if instances[0].modality in PROJECTIONS or (len(instances) == 1 and not instances[0].orientation):
         return _projection(instances)
     return _stack(instances)
 

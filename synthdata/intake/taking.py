@@ -3,17 +3,16 @@
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.clinical import ClinicalTable, load_table
-from synthdata.intake.dicom_file import is_dicom, quiet_parsers
+from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of, survey
 from synthdata.intake.inventory import Inventory, files_below
-from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.nifti_source import NiftiSource, survey_pairs
+from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.quarantine import keep_quarantined
 from synthdata.progress import Progress, silent
@@ -78,7 +77,7 @@ def _check_patterns(spec: DatasetSpec) -> None:
             re.compile(channel.series)
         except re.error:
             raise ConfigError(
-                f"channel {channel.name} has series {channel.series!r}, expected a regular expression: mend the spec"
+                f"channel {channel.name} has series {channel.series!r}, expected a regular expression"
             ) from None
 
 
@@ -119,7 +118,7 @@ def _require_dicom(inventory: Inventory, instances: Iterable[object]) -> None:
         seen.reasons - {"file.not_an_image", "file.empty", "file.unreadable"} for seen in inventory.files
     ):
         raise SourceError(
-            f"the source holds {len(inventory.files)} files and none is DICOM, expected DICOM scans: check source.uri"
+            f"the source holds {len(inventory.files)} files, none of them DICOM, expected scans: check the uri"
         )
 
 
@@ -157,7 +156,7 @@ def _case_set(spec: DatasetSpec) -> CaseSet:
 
 
 def _write(store: ObjectStore, case_set: CaseSet, cases: Iterator[Case]) -> tuple[CaseSet, int]:
-    """Write cases to shards while they come; a shard has one type of voxels, so there is one open shard per type."""
+    """Write cases to shards while they come; a shard has one type of voxels, so one is open per type."""
     waiting: dict[str, list[Case]] = {}
     refs: list[ShardRef] = []
     patients: set[str] = set()
@@ -168,7 +167,6 @@ def _write(store: ObjectStore, case_set: CaseSet, cases: Iterator[Case]) -> tupl
         if len(batch) == SHARD_CASES:
             refs.append(commit_shard(store, case_set, STAGE, batch))
             batch.clear()
-    for _, batch in sorted(waiting.items()):
-        for start in range(0, len(batch), SHARD_CASES):
-            refs.append(commit_shard(store, case_set, STAGE, list(islice(batch, start, start + SHARD_CASES))))
+    rest = (batch for _, batch in sorted(waiting.items()) if batch)
+    refs.extend(commit_shard(store, case_set, STAGE, batch) for batch in rest)
     return replace(case_set, shards=tuple(refs)), len(patients)

@@ -61,10 +61,12 @@ def encode(volume: np.ndarray, native: tuple[float, float], scale: ChannelScale)
         int16 of the same shape; HU within the window, or 0..1000 with a margin of 25 on both sides.
     """
     if scale.percentiles is None:
-        return np.rint(np.clip(volume, scale.low, scale.high)).astype(np.int16)
+        clipped: np.ndarray = np.rint(np.clip(volume, scale.low, scale.high)).astype(np.int16)
+        return clipped
     low, high = native
     values = (volume.astype(np.float64) - low) * (PERCENTILE_RANGE / (high - low))
-    return np.rint(np.clip(values, -MARGIN, PERCENTILE_RANGE + MARGIN)).astype(np.int16)
+    encoded: np.ndarray = np.rint(np.clip(values, -MARGIN, PERCENTILE_RANGE + MARGIN)).astype(np.int16)
+    return encoded
 
 
 def decode(encoded: np.ndarray, native: tuple[float, float], scale: ChannelScale) -> np.ndarray:

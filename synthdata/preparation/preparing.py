@@ -1,4 +1,4 @@
-"""Accepted cases to a training set: one grid, one encoding, three groups of patients without near duplicates."""
+"""Accepted cases to a training set: one grid, one encoding, three groups of different patients."""
 
 import tempfile
 from collections import Counter
@@ -48,8 +48,8 @@ def prepare(
         progress: Told how many cases are done.
 
     Returns:
-        The training set: int16 on one axial grid centred at 0 mm; train and control have equally many patients. Cases
-        left out are counted in `dropped` by reason: `constant_image`, `near_duplicate`, `trimmed`.
+        The training set: int16 on one axial grid around 0 mm; train and control have equally many patients.
+        Cases left out are counted in `dropped` by reason: `constant_image`, `near_duplicate`, `trimmed`.
 
     Raises:
         SourceError: The intake accepted no case.
@@ -65,7 +65,16 @@ def prepare(
     scales, grid = tuple(scale_of(channel) for channel in spec.channels), target_grid(spec.grid)
     dropped: Counter[str] = Counter()
     with tempfile.TemporaryDirectory(prefix="synthdata-") as folder, Spool(Path(folder) / "cases") as spool:
-        search = _fill(spool, spec, report, private, scales, grid, dropped, progress)
+        native = read_cases(private, report.cases)
+        search = DuplicateSearch()
+        for done, case in enumerate(native, 1):
+            prepared = prepare_case(case, spec, scales, grid)
+            if prepared is None:
+                dropped["constant_image"] += 1
+            else:
+                spool.append(prepared)
+                search.add(prepared.image, prepared.patient_id)
+            progress(done, report.cases.cases, "preparing cases")
         order = _leave_out_duplicates(spool, search, split_key, dropped)
         split = split_patients({spool.light(index).patient_id for index in order}, spec.split, split_key)
         members: dict[str, list[int]] = {name: [] for name in GROUPS}
@@ -102,8 +111,8 @@ def prepare_case(case: Case, spec: DatasetSpec, scales: Sequence[ChannelScale], 
         grid: Of `target_grid`.
 
     Returns:
-        The case as int16, or None where a channel is constant. Its provenance holds the native range of each channel
-        encoded by percentiles (`<channel>_low`, `<channel>_high`) and the share of the mask which lies on the grid.
+        The case as int16, or None where a channel is constant. Its provenance holds the native range of each
+        channel encoded by percentiles (`<channel>_low`, `<channel>_high`) and the share of the mask kept.
     """
     plan = plan_regrid(case.grid, spec.grid)
     channels, facts = [], dict[str, Value]()
@@ -126,29 +135,6 @@ def prepare_case(case: Case, spec: DatasetSpec, scales: Sequence[ChannelScale], 
         record=case.record,
         provenance=facts,
     )
-
-
-def _fill(
-    spool: Spool,
-    spec: DatasetSpec,
-    report: IntakeReport,
-    private: ObjectStore,
-    scales: Sequence[ChannelScale],
-    grid: Grid,
-    dropped: Counter[str],
-    progress: Progress,
-) -> DuplicateSearch:
-    """First pass: prepare each case, keep it on disk and its signature in memory."""
-    search = DuplicateSearch()
-    for done, case in enumerate(read_cases(private, report.cases), 1):
-        prepared = prepare_case(case, spec, scales, grid)
-        if prepared is None:
-            dropped["constant_image"] += 1
-        else:
-            spool.append(prepared)
-            search.add(prepared.image, prepared.patient_id)
-        progress(done, report.cases.cases, "preparing cases")
-    return search
 
 
 def _leave_out_duplicates(

@@ -1,7 +1,8 @@
-"""One case from its native grid to the grid of the training set: turned, centred, cropped or padded, resampled."""
+"""One case from its native grid to that of the training set: turned, centred, cropped, resampled."""
 
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Literal
 
 import numpy as np
 from scipy import ndimage
@@ -34,8 +35,8 @@ def plan_regrid(source: Grid, spec: GridSpec) -> Regrid:
     """Turn, centre and scale.
 
     Args:
-        source: Native grid. A volume is turned by whole quarters until its axes are nearest to head, back and left;
-            an oblique one stays oblique. A single slice keeps its axes, for a projection has no third one.
+        source: Native grid. A volume is turned by whole quarters until its axes are nearest to head, back and
+            left; an oblique one stays oblique. A single slice keeps its axes: a projection has no third one.
         spec: Shape and spacing asked for.
 
     Returns:
@@ -70,7 +71,7 @@ def _turn(source: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])
 
 
-def apply_regrid(array: np.ndarray, plan: Regrid, *, order: int, fill: float) -> np.ndarray:
+def apply_regrid(array: np.ndarray, plan: Regrid, *, order: Literal[0, 1], fill: float) -> np.ndarray:
     """Values on the training grid.
 
     Args:

@@ -1,4 +1,4 @@
-"""Patients to train, control and test by a keyed hash: stable when patients are added, and by nobody's choice."""
+"""Patients to train, control and test by a keyed hash: stable when patients are added, nobody's choice."""
 
 import hashlib
 import hmac
@@ -35,7 +35,7 @@ def split_patients(patients: Iterable[str], shares: Split, key: bytes) -> Patien
         key: Secret of the split.
 
     Returns:
-        The groups. Train and control have the same number of patients: the larger is trimmed from its highest position.
+        The groups; of train and control, the larger is trimmed from its highest position until they are equal.
 
     Raises:
         ConfigError: A group would be empty.
