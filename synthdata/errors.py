@@ -25,7 +25,9 @@ class MissingObjectError(StoreError, FileNotFoundError):
     @classmethod
     def of(cls, store: str, key: str) -> Self:
         """Name the store and the key."""
-        return cls(f"{store} has no object {key}: materialise the stage which writes it, or check the store's address")
+        return cls(
+            f"{store} has no object {key}: materialise the stage which writes it, or check the address"
+        )
 
 
 class IntegrityError(SynthDataError, ValueError):

@@ -35,7 +35,9 @@ class Source:
     clinical: str = ""  # CSV with a row per patient or case; relative to uri
     images: str = "images"  # subfolder (nifti)
     masks: str = "labels"  # subfolder (nifti)
-    arrays: Mapping[str, str] = field(default_factory=dict)  # `images`, `masks` or a column to array names (npz)
+    arrays: Mapping[str, str] = field(
+        default_factory=dict
+    )  # `images`, `masks` or a column to array names (npz)
     phantom: PhantomSource = field(default_factory=PhantomSource)
 
     def __post_init__(self) -> None:
@@ -62,18 +64,22 @@ class Channel:
     name: str  # such as T1w, CT
     modality: Literal["MR", "CT", "CR", "DX"]
     unit: str = "1"  # UCUM; `[hnsf'U]` for HU
-    window: tuple[float, float] | None = None  # lower and upper bound in the unit; None: percentiles per volume
+    window: tuple[float, float] | None = (
+        None  # lower and upper bound in the unit; None: percentiles per volume
+    )
     percentiles: tuple[float, float] = (0.5, 99.5)
     series: str = ""  # regular expression for DICOM Series Description; empty: any series of the modality
 
     def __post_init__(self) -> None:
         low, high = self.percentiles
         if self.modality == "CT" and self.unit != "[hnsf'U]":
-            raise ConfigError(f"channel {self.name} is CT in unit {self.unit!r}, expected \"[hnsf'U]\" (HU)")
+            raise ConfigError(f'channel {self.name} is CT in unit {self.unit!r}, expected "[hnsf\'U]" (HU)')
         if self.window is not None and not self.window[0] < self.window[1]:
             raise ConfigError(f"channel {self.name} has window {self.window}: expected low < high")
         if not 0 <= low < high <= 100:
-            raise ConfigError(f"channel {self.name} has percentiles {self.percentiles}: expected 0 <= low < high <= 100")
+            raise ConfigError(
+                f"channel {self.name} has percentiles {self.percentiles}: expected 0 <= low < high <= 100"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +107,9 @@ class Split:
         if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
             raise ConfigError(f"split is {shares}: expected three positive shares which add up to 1")
         if self.train != self.control:
-            raise ConfigError(f"split has train {self.train} and control {self.control}: expected equal shares")
+            raise ConfigError(
+                f"split has train {self.train} and control {self.control}: expected equal shares"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,7 +153,9 @@ class Sampling:
 class Gates:
     """Thresholds; a change of a shipped one is an ADR."""
 
-    fidelity_score: float = 0.5  # upper bound for the median score of each feature family (0 real, 1 degraded)
+    fidelity_score: float = (
+        0.5  # upper bound for the median score of each feature family (0 real, 1 degraded)
+    )
     utility_ratio: float = 0.8  # lower bound for TSTR / TRTR
     privacy_alpha: float = 0.01  # level of the primary privacy test
     copies: float = 0.05  # share of copies which the privacy test must be able to see ...
@@ -206,8 +216,8 @@ def load_spec(path: Path) -> DatasetSpec:
     """Read one spec.
 
     Raises:
-        SpecError: Unknown key, wrong type or impossible value; the message has the file, the line, what came and what
-            was expected.
+        SpecError: Unknown key, wrong type or impossible value; the message has the file, the line, what came and
+            what was expected.
     """
     return bind_file(DatasetSpec, path)
 

@@ -37,7 +37,7 @@ class _Binder:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def bind(self, kind: Any, node: yaml.Node, where: str) -> Any:  # noqa: ANN401 - follows annotations
+    def bind(self, kind: Any, node: yaml.Node, where: str) -> Any:  # noqa: PLR0911 - one per kind of annotation
         origin, arguments = get_origin(kind), get_args(kind)
         if dataclasses.is_dataclass(kind):
             return self._dataclass(kind, node, where)
@@ -58,15 +58,19 @@ class _Binder:
         return self._scalar(kind, node, where)
 
     def error(self, node: yaml.Node, where: str, got: str, want: str) -> SpecError:
-        return SpecError(f"{self.name}:{node.start_mark.line + 1}: {where or 'the spec'} is {got}, expected {want}")
+        return SpecError(
+            f"{self.name}:{node.start_mark.line + 1}: {where or 'the spec'} is {got}, expected {want}"
+        )
 
-    def _dataclass(self, kind: Any, node: yaml.Node, where: str) -> Any:  # noqa: ANN401
+    def _dataclass(self, kind: Any, node: yaml.Node, where: str) -> Any:
         hints = get_type_hints(kind)
         fields = {field.name: field for field in dataclasses.fields(kind)}
         values = {}
         for key, (key_node, item) in self._pairs(node, where).items():
             if key not in fields:
-                raise self.error(key_node, where, f"given the unknown key {key!r}", f"one of {', '.join(fields)}")
+                raise self.error(
+                    key_node, where, f"given the unknown key {key!r}", f"one of {', '.join(fields)}"
+                )
             values[key] = self.bind(hints[key], item, f"{where}.{key}".lstrip("."))
         needed = [
             name
@@ -101,7 +105,7 @@ class _Binder:
         pairs = enumerate(zip(arguments, node.value, strict=True))
         return tuple(self.bind(kind, item, f"{where}[{i}]") for i, (kind, item) in pairs)
 
-    def _scalar(self, kind: Any, node: yaml.Node, where: str) -> Any:  # noqa: ANN401
+    def _scalar(self, kind: Any, node: yaml.Node, where: str) -> Any:
         value = yaml.SafeLoader("").construct_object(node) if isinstance(node, yaml.ScalarNode) else None
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -93,7 +93,9 @@ def generate(
     receipts = [book.read(index) for index in range(plan.shards)]
     missing = [index for index, receipt in enumerate(receipts) if receipt is None]
     if missing:
-        raise GenerationError(f"{len(missing)} of {plan.shards} shards were not committed: run the stage again")
+        raise GenerationError(
+            f"{len(missing)} of {plan.shards} shards were not committed: run the stage again"
+        )
     shards = tuple(receipt.shard for receipt in receipts if receipt is not None)
     return replace(empty_case_set(plan, checkpoint, training_set), shards=shards)
 

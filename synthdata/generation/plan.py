@@ -61,8 +61,11 @@ def _check_counts(counts: Mapping[str, Mapping[str, int]], training_set: Trainin
         if column is None or column.kind != "category" or column.role != "condition":
             raise ConfigError(f"sampling.counts names {name}, expected a category column with role condition")
         if unknown := sorted(set(wanted) - set(column.values)):
-            raise ConfigError(f"sampling.counts.{name} names {unknown}, expected values among {column.values}")
+            raise ConfigError(
+                f"sampling.counts.{name} names {unknown}, expected values among {column.values}"
+            )
         if min(wanted.values(), default=0) < 0 or sum(wanted.values()) > cases:
             raise ConfigError(
-                f"sampling.counts.{name} adds up to {sum(wanted.values())}, expected 0 to {cases} (sampling.cases)"
+                f"sampling.counts.{name} adds up to {sum(wanted.values())}, "
+                f"expected 0 to {cases} (sampling.cases)"
             )

@@ -68,7 +68,9 @@ class ShardWorker:
     def _draw_batch(self, indices: Sequence[int], attempt: int) -> dict[int, Case]:
         rngs = [np.random.default_rng([self.plan.seed, index, attempt]) for index in indices]
         records: list[dict[str, Value]] = [
-            draw_conditions(self.ready.law, self.training_set.columns, rng, fixed_conditions(self.plan, index))
+            draw_conditions(
+                self.ready.law, self.training_set.columns, rng, fixed_conditions(self.plan, index)
+            )
             for rng, index in zip(rngs, indices, strict=True)
         ]
         conditions = torch.from_numpy(np.stack([self.code.encode(record) for record in records]))
@@ -107,11 +109,16 @@ class ShardWorker:
             mask=mask,
             grid=grid,
             record={**record, **outcomes},
-            provenance={"index": index, "seed": seed, "steps": self.plan.steps, "checkpoint": self.plan.checkpoint},
+            provenance={
+                "index": index,
+                "seed": seed,
+                "steps": self.plan.steps,
+                "checkpoint": self.plan.checkpoint,
+            },
         )
 
     def _fault(self, case: Case) -> str | None:
-        """Reason to draw a case again, or None: blank or saturated image, label volume far outside training."""
+        """Reason to draw a case again, or None: blank, saturated, or a label volume far outside training."""
         for scale, channel in zip(self.training_set.scales, case.image, strict=True):
             unit = scale.to_network(channel)
             if unit.std() < 0.02:

@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from synthdata.errors import GenerationError
-from synthdata.models.clinical import ClinicalLaw
 from synthdata.models import Generator, Geometry, family_of
+from synthdata.models.clinical import ClinicalLaw
 from synthdata.records import Checkpoint, Grid, TrainingSet, from_json, to_json
 from synthdata.records.codec import build_value
 from synthdata.storage import ObjectStore, read_verified

@@ -1,7 +1,7 @@
 """The law of the clinical record: conditions before the image, outcomes to match it.
 
-No row of a patient is stored: categories by smoothed cell frequencies, numbers by a Gaussian copula with a mean per
-cell, outcomes by ridge regression on the volumes in the mask and the conditions.
+No row of a patient is stored: categories by smoothed cell frequencies, numbers by a Gaussian copula with a
+mean per cell, outcomes by ridge regression on the volumes in the mask and the conditions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,11 +48,17 @@ def fit_law(
     keys = [tuple(str(record.get(column.name)) for column in discrete) for record in records]
     cells = sorted(set(keys))
     counts = np.array([keys.count(cell) for cell in cells], dtype=float)
-    scores = np.column_stack([_normal_scores(records, c.name) for c in numbers]) if numbers else np.zeros((len(keys), 0))
+    scores = (
+        np.column_stack([_normal_scores(records, c.name) for c in numbers])
+        if numbers
+        else np.zeros((len(keys), 0))
+    )
     index = np.array([cells.index(key) for key in keys], dtype=int)
     means = np.array([scores[index == i].sum(0) / (counts[i] + SHRINK) for i in range(len(cells))])
     within = scores - means[index]
-    covariance = np.cov(within, rowvar=False).reshape(len(numbers), len(numbers)) + 1e-3 * np.eye(len(numbers))
+    covariance = np.cov(within, rowvar=False).reshape(len(numbers), len(numbers)) + 1e-3 * np.eye(
+        len(numbers)
+    )
     predictors = np.array([_predictors(columns, r, v) for r, v in zip(records, volumes, strict=True)])
     centre, width = predictors.mean(0), predictors.std(0) + 1e-6
     design = np.column_stack([(predictors - centre) / width, np.ones(len(predictors))])
@@ -99,7 +105,9 @@ def draw_conditions(
     fits = [all(fixed.get(n, v) == v for n, v in zip(names, cell, strict=True)) for cell in law.cells]
     shares = np.array(law.shares) * fits
     if shares.sum() <= 0:
-        raise ConfigError(f"condition {dict(fixed)} was seen in no training case: ask for values that the data hold")
+        raise ConfigError(
+            f"condition {dict(fixed)} was seen in no training case: ask for values that the data hold"
+        )
     chosen = int(rng.choice(len(shares), p=shares / shares.sum()))
     record: dict[str, Value] = {}
     for column, value in zip(discrete, law.cells[chosen], strict=True):
@@ -111,8 +119,8 @@ def draw_conditions(
         scores = np.array(law.means[chosen]) + np.array(law.root) @ rng.standard_normal(len(numbers))
         for column, score in zip(numbers, scores, strict=True):
             level = float(norm.cdf(score))
-            value = float(np.interp(level, np.linspace(0, 1, KNOTS), law.quantiles[column.name]))
-            record[column.name] = _typed(column, value)
+            number = float(np.interp(level, np.linspace(0, 1, KNOTS), law.quantiles[column.name]))
+            record[column.name] = _typed(column, number)
     return record
 
 
@@ -148,7 +156,9 @@ def _roles(
     return discrete, numbers, outcomes
 
 
-def _predictors(columns: Sequence[ColumnSpec], record: Mapping[str, Value], volumes: np.ndarray) -> np.ndarray:
+def _predictors(
+    columns: Sequence[ColumnSpec], record: Mapping[str, Value], volumes: np.ndarray
+) -> np.ndarray:
     """Volumes in mL and conditions as one row; categories as 0 or 1 per value."""
     parts = [float(volume) / 1000 for volume in volumes]
     discrete, numbers, _ = _roles(columns)

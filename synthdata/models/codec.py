@@ -1,10 +1,10 @@
 """A linear code for image and mask: principal components of patches, and the texture that they leave out.
 
 On a CPU budget the compression decides (docs/figures.md): a patch of p^3 voxels of all channels becomes a few
-coefficients by an orthonormal basis fitted in seconds, image and mask fields apart, so that masks survive. What the
-basis leaves out of the image is modelled as noise with the covariance of the residual within a patch and a standard
-deviation that depends on the local intensity, as in probabilistic PCA (Tipping and Bishop, J. R. Stat. Soc. B 61,
-1999, doi:10.1111/1467-9868.00196), and is drawn anew for every sample.
+coefficients by an orthonormal basis fitted in seconds, image and mask fields apart, so that masks survive. What
+the basis leaves out of the image is modelled as noise with the covariance of the residual within a patch and a
+standard deviation that depends on the local intensity, as in probabilistic PCA (Tipping and Bishop, J. R. Stat.
+Soc. B 61, 1999, doi:10.1111/1467-9868.00196), and is drawn anew for every sample.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,15 @@ TEXTURE_BINS = 12  # intensities in [-1, 1] at which the residual's standard dev
 
 class PatchCodec(nn.Module):
     """Encode (image, fields) to (b, k, z/p, y/p, x/p) and back; all state in buffers."""
+
+    image_basis: Tensor
+    image_mean: Tensor
+    field_basis: Tensor
+    field_mean: Tensor
+    scale: Tensor
+    std: Tensor
+    texture: Tensor
+    texture_std: Tensor
 
     def __init__(
         self, *, channels: int, labels: int, patch_zyx: tuple[int, int, int], components: tuple[int, int]
@@ -41,6 +50,7 @@ class PatchCodec(nn.Module):
         self.register_buffer("field_basis", torch.zeros(kept[1], field))
         self.register_buffer("field_mean", torch.zeros(field))
         self.register_buffer("scale", torch.ones(self.width))
+        self.register_buffer("std", torch.ones(self.width))  # of each code channel, after scaling
         self.register_buffer("texture", torch.zeros(image, image))
         self.register_buffer("texture_std", torch.zeros(channels, TEXTURE_BINS))
 
@@ -54,6 +64,7 @@ class PatchCodec(nn.Module):
         # Half-way between the natural and the whitened scale: coarse coefficients stay louder than fine ones.
         scale = variance.clamp_min(1e-8).pow(0.25)
         self.scale.copy_(scale * (variance / scale.square()).mean().sqrt())
+        self.std.copy_((variance.sqrt() / self.scale).clamp_min(1e-3))
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Coefficients (b, k, z/p, y/p, x/p) with mean variance 1."""
@@ -80,15 +91,16 @@ class PatchCodec(nn.Module):
         """
         patches = self._split(noise)
         coloured = torch.einsum("bqzyx,pq->bpzyx", patches, self.texture)
-        return image + self._join(coloured, self.channels) * self._local_std(image)
+        textured: Tensor = image + self._join(coloured, self.channels) * self._local_std(image)
+        return textured
 
     def _fit_basis(self, name: str, volumes: Sequence[Tensor]) -> Tensor:
         mean, covariance = _moments([self._split(volume[None]) for volume in volumes])
         values, vectors = torch.linalg.eigh(covariance)
-        basis: Tensor = getattr(self, f"{name}_basis")
+        basis = self.get_buffer(f"{name}_basis")
         kept = basis.shape[0]
         basis.copy_(vectors.flip(1)[:, :kept].T)
-        getattr(self, f"{name}_mean").copy_(mean)
+        self.get_buffer(f"{name}_mean").copy_(mean)
         return values.flip(0)[:kept].float()
 
     def _fit_texture(self, images: Sequence[Tensor]) -> None:
@@ -109,7 +121,10 @@ class PatchCodec(nn.Module):
         if kept == self.image_mean.numel():
             self.texture_std.zero_()  # the basis is complete: nothing is left out
             return
-        unit = [self._split(r / self._local_std(image[None] - r)) for r, image in zip(residuals, images, strict=True)]
+        unit = [
+            self._split(r / self._local_std(image[None] - r))
+            for r, image in zip(residuals, images, strict=True)
+        ]
         _, covariance = _moments(unit)
         values, vectors = torch.linalg.eigh(covariance)
         root = vectors * values.clamp_min(0).sqrt()
@@ -156,4 +171,3 @@ def _moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     mean = torch.stack([row.sum(1) for row in rows]).sum(0) / total
     covariance = torch.stack([(row - mean[:, None]) @ (row - mean[:, None]).T for row in rows]).sum(0) / total
     return mean, covariance
-

@@ -12,8 +12,8 @@ from synthdata.records.case import Value
 class ConditionCode:
     """Map the condition columns of a record to a vector; a missing value is all zeros with its own flag.
 
-    A number of range [minimum, maximum] becomes (v scaled to [-1, 1], 1); a category becomes one of n; a boolean
-    becomes (-1 or 1, 1). All is known from the spec, so nothing is fitted on patients.
+    A number of range [minimum, maximum] becomes (v scaled to [-1, 1], 1); a category becomes one of n; a
+    boolean becomes (-1 or 1, 1). All is known from the spec, so nothing is fitted on patients.
     """
 
     def __init__(self, columns: Sequence[ColumnSpec]) -> None:
@@ -21,7 +21,7 @@ class ConditionCode:
         for column in self.columns:
             if column.kind in {"number", "integer"} and (column.minimum is None or column.maximum is None):
                 raise ConfigError(
-                    f"column {column.name} is a condition without a range: give minimum and maximum in the spec"
+                    f"column {column.name} is a condition without a range: give minimum and maximum"
                 )
 
     @property
@@ -37,7 +37,9 @@ class ConditionCode:
     def _one(self, column: ColumnSpec, value: Value) -> np.ndarray:
         if column.kind == "category":
             if value is not None and value not in column.values:
-                raise ConfigError(f"column {column.name} has a value which is none of {column.values}: mend the spec")
+                raise ConfigError(
+                    f"column {column.name} has a value which is none of {column.values}: mend the spec"
+                )
             return np.array([value == name for name in column.values], dtype=np.float32)
         if value is None:
             return np.zeros(2)
@@ -45,5 +47,7 @@ class ConditionCode:
             return np.array([1.0 if value else -1.0, 1.0])
         low, high = column.minimum, column.maximum
         if low is None or high is None or not low <= float(value) <= high:
-            raise ConfigError(f"column {column.name} has a value outside [{low}, {high}]: mend the spec or the data")
+            raise ConfigError(
+                f"column {column.name} has a value outside [{low}, {high}]: mend the spec or the data"
+            )
         return np.array([2 * (float(value) - low) / (high - low) - 1, 1.0])

@@ -1,4 +1,4 @@
-"""Masks as smooth fields: one signed distance per label, so that a network sees a shape and not a staircase."""
+"""Masks as smooth fields: one signed distance per label, so that a network sees shapes, not staircases."""
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ def mask_fields(mask: np.ndarray, values: tuple[int, ...]) -> np.ndarray:
 
 
 def fields_mask(fields: Tensor, values: tuple[int, ...]) -> Tensor:
-    """Label map uint8 (b, z, y, x) of fields (b, l, z, y, x): the label deepest inside, 0 where all are outside."""
+    """Label map uint8 (b, z, y, x) of fields (b, l, z, y, x): the label deepest inside, 0 outside of all."""
     if not values:
         return torch.zeros((fields.shape[0], *fields.shape[2:]), dtype=torch.uint8)
     depth, index = fields.max(dim=1)

@@ -12,7 +12,7 @@ from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.sampler import integrate
 
-MAX_WEIGHT_TIME = 0.95  # beyond this the weight of the loss stays constant
+MAX_TIME = 0.995  # of training: at 1 nothing is left to predict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,12 +29,13 @@ class FlowConfig:
 
 
 class FlowGenerator(nn.Module):
-    """Learn E[code | noisy code, conditions]; draw by integrating the flow.
+    """Learn the expected clean code given a noisy one and the conditions; draw by integrating the flow.
 
     Source:
-        Flow matching: Lipman et al., ICLR 2023, arXiv:2210.02747. Weight of the loss: Karras et al., NeurIPS 2022,
-        arXiv:2206.00364, table 1, with sigma = (1 - t) / t and sigma_data = 1. Logit-normal times: Esser et al.,
-        ICML 2024, arXiv:2403.03206. Guidance: Ho and Salimans, arXiv:2207.12598, equation (6).
+        Flow matching: Lipman et al., ICLR 2023, arXiv:2210.02747. Preconditioning: Karras et al., NeurIPS
+        2022, arXiv:2206.00364, table 1, with sigma = (1 - t) / t and sigma_data per code channel. Logit-normal
+        times: Esser et al., ICML 2024, arXiv:2403.03206. Guidance: Ho and Salimans, arXiv:2207.12598,
+        equation (6).
     """
 
     def __init__(self, config: FlowConfig, geometry: Geometry) -> None:
@@ -73,16 +74,30 @@ class FlowGenerator(nn.Module):
         """Flow-matching loss of codes (b, k, z, y, x) with conditions (b, c); one number."""
         batch = items.shape[0]
         logits = torch.randn(batch, generator=rng) * self.config.time_std + self.config.time_mean
-        time = torch.sigmoid(logits).to(items.device)
+        time = torch.sigmoid(logits).clamp_max(MAX_TIME).to(items.device)
         noise = torch.randn(items.shape, generator=rng).to(items.device)
         keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
+        noisy = _along(1 - time, items) * noise + _along(time, items) * items
+        told = torch.cat([conditions * keep, keep], dim=1)
+        skip, out, inner = self._precondition(time)
+        target = (items - skip * noisy) / out
+        error = (self.network(inner * noisy, time, told) - target).square().mean(dim=(0, 2, 3, 4))
+        weight = self.codec.std / self.codec.std.mean()  # coarse channels decide what the eye sees
+        loss: Tensor = (weight * error).mean()
+        return loss
+
+    def denoise(self, noisy: Tensor, time: Tensor, told: Tensor) -> Tensor:
+        """Expected clean codes of noisy ones (b, k, z, y, x) at times (b,); told (b, c + 1) ends in a flag."""
+        skip, out, inner = self._precondition(time)
+        guess: Tensor = self.network(inner * noisy, time, told)
+        return skip * noisy + out * guess
+
+    def _precondition(self, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """c_skip, c_out and c_in per channel, each (b, k, 1, 1, 1): mean and spread for Gaussian channels."""
+        std = self.codec.std.view(1, -1, 1, 1, 1)
         t = time.view(-1, 1, 1, 1, 1)
-        noisy = (1 - t) * noise + t * items
-        clean = self.network(noisy, time, torch.cat([conditions * keep, keep], dim=1))
-        ratio = time.clamp_max(MAX_WEIGHT_TIME)
-        weight = 1 + (ratio / (1 - ratio)).square()  # 1 / posterior variance for data of variance 1
-        error = (clean - items).square().mean(dim=(1, 2, 3, 4))
-        return (weight * error).mean()
+        total = (t * std).square() + (1 - t).square()
+        return t * std.square() / total, std * (1 - t) * total.rsqrt(), total.rsqrt()
 
     @torch.inference_mode()
     def sample(
@@ -97,10 +112,10 @@ class FlowGenerator(nn.Module):
 
         def denoise(state: Tensor, time: float) -> Tensor:
             moment = torch.full((len(seeds),), time, device=device)
-            clean: Tensor = self.network(state, moment, told)
+            clean = self.denoise(state, moment, told)
             if guidance == 1:
                 return clean
-            free = self.network(state, moment, untold)
+            free = self.denoise(state, moment, untold)
             return free + guidance * (clean - free)
 
         image, fields = self.codec.decode(integrate(denoise, noise, steps))
@@ -108,12 +123,17 @@ class FlowGenerator(nn.Module):
         return self.codec.add_texture(image, grain), fields
 
 
+def _along(values: Tensor, like: Tensor) -> Tensor:
+    """(b,) as (b, 1, 1, 1, 1)."""
+    return values.view(-1, *(1 for _ in like.shape[1:]))
+
+
 FAMILY = Family(
     config=FlowConfig,
     presets={
         "small": FlowConfig(),
         "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
-        "small-2d": FlowConfig(patch=2, network=UNetConfig(widths=(64, 128), blocks=(2, 3), heads=4)),
+        "small-2d": FlowConfig(patch=2, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)),
     },
     build=FlowGenerator,
 )

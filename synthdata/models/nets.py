@@ -1,6 +1,7 @@
 """The U-Net that denoises codes, in 3D and in 2D (one slice) by one code path."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +19,7 @@ class UNetConfig:
     """Size of the network."""
 
     widths: tuple[int, ...] = (64, 192)  # feature maps per level; each level halves the grid
-    blocks: tuple[int, ...] = (2, 3)  # residual blocks per level and direction
+    blocks: tuple[int, ...] = (1, 4)  # residual blocks per level and direction
     heads: int = 6  # of the attention at the lowest level
     dropout: float = 0.0
 
@@ -50,20 +51,20 @@ class UNet(nn.Module):
             nn.Linear(conditions + 1, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING)
         )
         self.enter = _conv(channels, config.widths[0], kernel)
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()  # of Level
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         for level, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
             last = level == levels - 1
             heads = config.heads if last else 0
             blocks = [ResBlock(width, width, kernel, config.dropout, heads) for _ in range(count)]
-            self.down.append(nn.ModuleList(blocks))
+            self.down.append(Level(blocks))
             if last:
                 continue
             self.shrink.append(_conv(width, config.widths[level + 1], kernel, stride))
-            self.grow.append(_conv(config.widths[level + 1], width, kernel))
+            self.grow.append(_conv(config.widths[level + 1], width, (1, 1, 1)))
             merged = [ResBlock(2 * width, width, kernel, config.dropout, 0)]
             merged += [ResBlock(width, width, kernel, config.dropout, 0) for _ in range(count - 1)]
-            self.up.append(nn.ModuleList(merged))
+            self.up.append(Level(merged))
         self.norm = nn.GroupNorm(GROUPS, config.widths[0])
         self.leave = _conv(config.widths[0], channels, kernel)
         nn.init.zeros_(self.leave.weight)
@@ -74,19 +75,31 @@ class UNet(nn.Module):
         features = self.enter(codes)
         skips = []
         for level, blocks in enumerate(self.down):
-            for block in blocks:
-                features = block(features, embedding)
+            features = blocks(features, embedding)
             if level < len(self.shrink):
                 skips.append(features)
                 features = self.shrink[level](features)
         for level in reversed(range(len(self.up))):
             skip = skips.pop()
-            features = functional.interpolate(features, size=skip.shape[2:], mode="nearest")
-            features = torch.cat([self.grow[level](features), skip], dim=1)
-            for block in self.up[level]:
-                features = block(features, embedding)
+            grown = functional.interpolate(self.grow[level](features), size=skip.shape[2:], mode="nearest")
+            features = torch.cat([grown, skip], dim=1)
+            features = self.up[level](features, embedding)
         output: Tensor = self.leave(functional.silu(self.norm(features)))
         return output
+
+
+class Level(nn.Module):
+    """Residual blocks one after the other."""
+
+    def __init__(self, blocks: "Sequence[ResBlock]") -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """Run features (b, width, z, y, x) with an embedding (b, EMBEDDING)."""
+        for block in self.blocks:
+            features = block(features, embedding)
+        return features
 
 
 class ResBlock(nn.Module):
@@ -105,11 +118,15 @@ class ResBlock(nn.Module):
         nn.init.zeros_(self.conv2.weight)
 
     def forward(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """Map features (b, width_in, z, y, x) to (b, width, z, y, x)."""
         hidden = self.conv1(functional.silu(self.norm1(features)))
         scale, shift = self.modulate(embedding)[:, :, None, None, None].chunk(2, dim=1)
         hidden = functional.silu(self.norm2(hidden) * (1 + scale) + shift)
         hidden = self.skip(features) + self.conv2(self.dropout(hidden))
-        return hidden if self.attention is None else self.attention(hidden)
+        if self.attention is not None:
+            hidden = self.attention(hidden)
+        output: Tensor = hidden
+        return output
 
 
 class Attention(nn.Module):
@@ -123,12 +140,14 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Mix features (b, width, z, y, x) over all voxels."""
         b, width = features.shape[:2]
         tokens = self.norm(features).flatten(2).transpose(1, 2)  # (b, n, width)
         parts = self.qkv(tokens).view(b, -1, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         mixed = functional.scaled_dot_product_attention(parts[0], parts[1], parts[2])
         output = self.out(mixed.transpose(1, 2).flatten(2)).transpose(1, 2)
-        return features + output.reshape(features.shape)
+        mixed_in: Tensor = features + output.reshape(features.shape)
+        return mixed_in
 
 
 def _conv(

@@ -24,7 +24,7 @@ class Generator(Protocol):
     """A torch module which learns image and mask jointly, in network scale [-1, 1]."""
 
     def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Fit what needs no gradient (normalisation, linear codes) on image (c, z, y, x) and field (l, z, y, x)."""
+        """Fit what needs no gradient (linear codes) on images (c, z, y, x) and fields (l, z, y, x)."""
         ...
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:

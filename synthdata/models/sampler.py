@@ -1,5 +1,6 @@
 """Few-step sampling of x_t = (1 - t) noise + t data from a prediction of the clean data."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -30,7 +31,7 @@ def integrate(denoise: Callable[[Tensor, float], Tensor], noise: Tensor, steps: 
     """
     times = [float(t) for t in sample_times(steps)]
     state, previous, previous_step = noise, None, 0.0
-    for now, following in zip(times[:-1], times[1:], strict=True):
+    for now, following in itertools.pairwise(times):
         clean = denoise(state, now)
         if following >= 1:
             return clean

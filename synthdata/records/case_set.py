@@ -22,7 +22,9 @@ class ColumnSpec(Record):
     minimum: float | None = None  # of a number or an integer
     maximum: float | None = None
     values: tuple[str, ...] = ()  # of a category
-    role: Role = "condition"  # condition: drawn before the image and steers it; outcome: drawn to match the image
+    role: Role = (
+        "condition"  # condition: drawn before the image and steers it; outcome: drawn to match the image
+    )
     description: str = ""
 
     def __post_init__(self) -> None:

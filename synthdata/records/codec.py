@@ -1,8 +1,8 @@
 """Records to canonical JSON and back; a record is named by the SHA-256 of its canonical bytes.
 
-Canonical: UTF-8, keys sorted, no white space, no NaN or infinity, floats as Python's shortest repr. Every document
-carries `"record": "<class>/<version>"`; a field that a reader does not know is refused, so a change of fields is a
-new version.
+Canonical: UTF-8, keys sorted, no white space, no NaN or infinity, floats as Python's shortest repr. Every
+document carries `"record": "<class>/<version>"`; a field that a reader does not know is refused, so a change of
+fields is a new version.
 """
 
 import dataclasses
@@ -48,7 +48,9 @@ def from_json(kind: type[R], data: bytes) -> R:
         raise RecordError(f"{kind.__name__} is not JSON: the file was cut or is no record") from None
     tag = document.pop("record", None) if isinstance(document, dict) else None
     if tag != _tag(kind):
-        raise RecordError(f"record is {tag!r}, expected {_tag(kind)!r}: materialise it again with this version")
+        raise RecordError(
+            f"record is {tag!r}, expected {_tag(kind)!r}: materialise it again with this version"
+        )
     record: R = _build(kind, document, kind.__name__)
     return record
 
@@ -57,7 +59,7 @@ def _tag(kind: type[Record]) -> str:
     return f"{kind.__name__}/{kind.VERSION}"
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values are of any type
+def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
@@ -65,13 +67,15 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON values are of any type
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
-        raise RecordError(f"a number is {value}, expected a finite one: a stage which failed must look failed")
+        raise RecordError(
+            f"a number is {value}, expected a finite one: a stage which failed must look failed"
+        )
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise RecordError(f"a value is a {type(value).__name__}, expected what JSON can hold")
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - follows annotations of any type
+def _build(kind: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return per kind of annotation
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(kind, value, where)
@@ -93,7 +97,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - follows 
     return _require(kind is types.NoneType and value is None, value, where, "null")
 
 
-def _build_dataclass(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401
+def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     _require(isinstance(value, dict), value, where, "an object")
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(set(value) - set(fields)):
@@ -103,10 +107,12 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401
         return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
     except TypeError:
         missing = sorted(set(fields) - set(value))
-        raise RecordError(f"{where} lacks fields, among {missing}: it was written by another version") from None
+        raise RecordError(
+            f"{where} lacks fields, among {missing}: it was written by another version"
+        ) from None
 
 
-def _build_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:  # noqa: ANN401
+def _build_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     for kind in sorted(arguments, key=lambda kind: kind is not type(value)):
         try:
             return _build(kind, value, where)
@@ -115,19 +121,22 @@ def _build_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:  # 
     raise RecordError(f"{where} is a {type(value).__name__}, expected one of {arguments}")
 
 
-def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> Any:  # noqa: ANN401
+def _build_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> Any:
     _require(isinstance(value, list), value, where, "a list")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return tuple(_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     _require(len(value) == len(arguments), value, where, f"{len(arguments)} items")
     return tuple(
-        _build(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(arguments, value, strict=True))
+        _build(kind, item, f"{where}[{i}]")
+        for i, (kind, item) in enumerate(zip(arguments, value, strict=True))
     )
 
 
-def _require(fits: bool, value: Any, where: str, want: str) -> Any:  # noqa: ANN401, FBT001
+def _require(fits: bool, value: Any, where: str, want: str) -> Any:  # noqa: FBT001
     if not fits:
-        raise RecordError(f"{where} is a {type(value).__name__}, expected {want}: the record was changed by hand")
+        raise RecordError(
+            f"{where} is a {type(value).__name__}, expected {want}: the record was changed by hand"
+        )
     return value
 
 

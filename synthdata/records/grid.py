@@ -55,4 +55,5 @@ class Grid(Record):
         """LPS positions in mm of the 8 corner voxels, shape (8, 3)."""
         z, y, x = (n - 1 for n in self.shape_zyx)
         index = np.array([[i, j, k, 1] for i in (0, z) for j in (0, y) for k in (0, x)], dtype=np.float64)
-        return (index @ self.affine.T)[:, :3]
+        positions: np.ndarray = (index @ self.affine.T)[:, :3]
+        return positions

@@ -1,7 +1,7 @@
-"""Cases to Parquet shards and back: the one reader and the one writer of training, synthetic and released data.
+"""Cases to Parquet shards and back: the one reader and writer of training, synthetic and released data.
 
-An array is a `large_binary` column of its raw little-endian bytes in C order; the field's metadata say `dtype`, `axes`
-and `unit`, and `shape` where all cases share one grid. The shape of each case is in its row in any case.
+An array is a `large_binary` column of its raw little-endian bytes in C order; the field's metadata say `dtype`,
+`axes` and `unit`, and `shape` where all cases share one grid. The shape of each case is in its row in any case.
 """
 
 import json
@@ -33,9 +33,7 @@ ARROW_TYPES = {
 }
 
 
-def shard_schema(
-    case_set: CaseSet, *, dtype: str, shape: tuple[int, int, int, int] | None
-) -> pa.Schema:
+def shard_schema(case_set: CaseSet, *, dtype: str, shape: tuple[int, int, int, int] | None) -> pa.Schema:
     """Arrow schema of a shard.
 
     Args:
@@ -178,9 +176,7 @@ def _row(case: Case, columns: Sequence[ColumnSpec]) -> dict[str, Any]:
     }
 
 
-def _case(
-    row: Mapping[str, Any], columns: Sequence[ColumnSpec], image: np.ndarray, mask: np.ndarray
-) -> Case:
+def _case(row: Mapping[str, Any], columns: Sequence[ColumnSpec], image: np.ndarray, mask: np.ndarray) -> Case:
     provenance: dict[str, Value] = json.loads(row["provenance"])
     return Case(
         case_id=row["case_id"],

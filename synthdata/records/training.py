@@ -16,8 +16,8 @@ from synthdata.records.grid import Grid
 class ChannelScale(Record):
     """How one channel is encoded as int16, in training, synthetic and released cases alike.
 
-    A window keeps the physical unit: CT in HU, clipped to [low, high]. Percentiles map the two percentiles of each
-    volume to 0 and 1000 arbitrary units; the percentiles are kept per case in `provenance`, as
+    A window keeps the physical unit: CT in HU, clipped to [low, high]. Percentiles map the two percentiles of
+    each volume to 0 and 1000 arbitrary units; the percentiles are kept per case in `provenance`, as
     `<channel>_low` and `<channel>_high`, so that the native value is low + v / 1000 * (high - low).
     """
 
@@ -31,7 +31,9 @@ class ChannelScale(Record):
 
     def __post_init__(self) -> None:
         if not self.low < self.high:
-            raise ConfigError(f"channel {self.channel} goes from {self.low} to {self.high}: expected low < high")
+            raise ConfigError(
+                f"channel {self.channel} goes from {self.low} to {self.high}: expected low < high"
+            )
 
     def to_network(self, encoded: np.ndarray) -> np.ndarray:
         """Map encoded values to about [-1, 1], float32, any shape."""

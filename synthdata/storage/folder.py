@@ -114,7 +114,8 @@ class FolderStore:
 
 
 def _sentence(what: str, error: OSError) -> str:
-    return f"{what} could not be used ({error.strerror or type(error).__name__}): check the rights and the free space"
+    why = error.strerror or type(error).__name__
+    return f"{what} could not be used ({why}): check the rights and the free space"
 
 
 @contextmanager
@@ -125,4 +126,3 @@ def _sentences(what: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreError(_sentence(what, error)) from error
-

@@ -1,6 +1,7 @@
 """The only place where object keys are spelled.
 
-Private store: `records/`, `latest/`, `memo/`, `datasets/<name>/{shards,quarantine,receipts,checkpoints,previews,reports}`.
+Private store: `records/`, `latest/`, `memo/`, `secrets/`, `waivers/` and, per dataset, `datasets/<name>/` with
+`shards`, `quarantine`, `receipts`, `checkpoints`, `reports`, `encoders` and `features`.
 Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`.
 """
 

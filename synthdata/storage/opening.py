@@ -12,8 +12,8 @@ def open_store(url: str, *, create: bool = True) -> ObjectStore:
     """Open a folder or an S3 prefix.
 
     Args:
-        url: A path, `file:///path` or `s3://bucket/prefix`. The endpoint and the credentials of S3 come from the
-            usual `AWS_*` variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` ...).
+        url: A path, `file:///path` or `s3://bucket/prefix`. The endpoint and the credentials of S3 come from
+            the usual `AWS_*` variables (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID` ...).
         create: Make a folder which is not there yet.
 
     Raises:
@@ -22,11 +22,13 @@ def open_store(url: str, *, create: bool = True) -> ObjectStore:
     """
     parts = urlsplit(url)
     if parts.scheme == "s3":
-        from synthdata.storage.s3 import S3Store  # noqa: PLC0415 - boto3 costs 0.3 s that a folder does not need
+        from synthdata.storage.s3 import S3Store
 
         return S3Store(bucket=parts.netloc, prefix=parts.path.strip("/"))
     if parts.scheme == "file":
         return FolderStore(Path(unquote(parts.path)), create=create)
     if parts.scheme in {"", "."} or len(parts.scheme) == 1:
         return FolderStore(Path(url), create=create)
-    raise ConfigError(f"store address has scheme {parts.scheme!r}, expected a folder, file:// or s3://bucket/prefix")
+    raise ConfigError(
+        f"store address has scheme {parts.scheme!r}, expected a folder, file:// or s3://bucket/prefix"
+    )

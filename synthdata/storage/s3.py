@@ -35,7 +35,9 @@ class S3Store:
         try:
             self._client = boto3.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
-            raise StoreError(f"S3 could not be opened ({type(error).__name__}): check the AWS_* variables") from error
+            raise StoreError(
+                f"S3 could not be opened ({type(error).__name__}): check the AWS_* variables"
+            ) from error
 
     @property
     def url(self) -> str:
@@ -68,13 +70,17 @@ class S3Store:
     def write(self, key: str, data: bytes | Path) -> None:
         """Put an object; S3 shows it whole or not at all."""
         if isinstance(data, Path):
-            transfer = TransferConfig(multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES)
+            transfer = TransferConfig(
+                multipart_threshold=MULTIPART_BYTES, multipart_chunksize=MULTIPART_BYTES
+            )
             self._ask(
                 key,
                 lambda: self._client.upload_file(str(data), self.bucket, self.prefix + key, Config=transfer),
             )
         else:
-            self._ask(key, lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data))
+            self._ask(
+                key, lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data)
+            )
 
     def create(self, key: str, data: bytes | Path) -> bool:
         """Put with `If-None-Match: *`; the store answers 412 where the key is taken."""
@@ -109,7 +115,9 @@ class S3Store:
         self._ask(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))
 
     def _get(self, key: str, **options: str) -> bytes:
-        body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)["Body"].read()
+        body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)[
+            "Body"
+        ].read()
         return body
 
     def _ask(self, key: str, request: "Callable[[], T]") -> T:
@@ -157,5 +165,9 @@ class _RangedReader(io.RawIOBase):
 
 
 def _sentence(key: str, error: Exception) -> str:
-    code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else type(error).__name__
+    code = (
+        error.response.get("Error", {}).get("Code", "")
+        if isinstance(error, ClientError)
+        else type(error).__name__
+    )
     return f"object {key} could not be used in S3 ({code}): check the bucket, the rights and the endpoint"

@@ -81,7 +81,9 @@ class CheckpointFolder:
         try:
             data = read_verified(self.private, document["key"], document["sha256"])
         except (IntegrityError, MissingObjectError) as error:
-            raise TrainingError(f"training cannot resume: {error}; delete {self.pointer} to train anew") from error
+            raise TrainingError(
+                f"training cannot resume: {error}; delete {self.pointer} to train anew"
+            ) from error
         state = document["state"] | {"losses": [tuple(point) for point in document["state"]["losses"]]}
         return load(data), Progression(**state)
 

@@ -38,7 +38,10 @@ def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> Trai
     images, fields, conditions, records, volumes = [], [], [], [], []
     for case in read_cases(private, training_set.train):
         scaled = np.stack(
-            [scale.to_network(channel) for scale, channel in zip(training_set.scales, case.image, strict=True)]
+            [
+                scale.to_network(channel)
+                for scale, channel in zip(training_set.scales, case.image, strict=True)
+            ]
         )
         _check(case.case_id, scaled, case.mask, values)
         images.append(torch.from_numpy(scaled))
@@ -85,5 +88,5 @@ def _check(case_id: str, scaled: np.ndarray, mask: np.ndarray, values: tuple[int
         raise TrainingError(f"case {case_id} holds NaN or infinity, expected finite voxels: prepare it again")
     if unknown := sorted(set(np.unique(mask).tolist()) - {0, *values}):
         raise TrainingError(
-            f"case {case_id} has mask values {unknown}, which the spec's labels do not name: name or remove them"
+            f"case {case_id} has mask values {unknown}, which the labels of the spec do not name: mend one"
         )

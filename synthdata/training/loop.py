@@ -10,9 +10,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from synthdata.errors import TrainingError
-from synthdata.models.clinical import fit_law
 from synthdata.models import Generator, Geometry, family_of
 from synthdata.models.build import pack_config
+from synthdata.models.clinical import fit_law
 from synthdata.models.conditions import ConditionCode
 from synthdata.progress import Progress, silent
 from synthdata.records import Checkpoint, TrainingSet, digest_of
@@ -108,12 +108,15 @@ class _Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        self.model.to(self.device, memory_format=torch.channels_last_3d)  # type: ignore[attr-defined]
-        self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]  # type: ignore[attr-defined]
+        self.model.to(self.device, memory_format=torch.channels_last_3d)
+        self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            [value for _, value in self.named], lr=self.spec.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
+            [value for _, value in self.named],
+            lr=self.spec.learning_rate,
+            betas=(0.9, 0.95),
+            weight_decay=0.01,
         )
-        self.average = PowerAverage(self.model)  # type: ignore[arg-type]
+        self.average = PowerAverage(self.model)
         self.rng = torch.Generator().manual_seed(self.spec.seed)
         self.at = Progression()
         if not self._resume():
@@ -134,7 +137,9 @@ class _Run:
                 progress(self.at.step * self.spec.batch, self.spec.seen, f"loss {self._recent():.4f}")
             if should_stop():
                 self._save()
-                raise TrainingError(f"training was stopped after {self.at.step} of {self.steps} steps: run it again to go on")
+                raise TrainingError(
+                    f"training was stopped after {self.at.step} of {self.steps} steps: run it again to go on"
+                )
             if now - saved > SAVE_SECONDS:
                 saved = now
                 self._save()
@@ -196,7 +201,13 @@ class _Run:
         found = self.folder.load()
         if found is None:
             return False
-        tensors, self.at = found
+        tensors, at = found
+        if any(f"model.{name}" not in tensors for name, _ in self.named):
+            raise TrainingError(
+                "training cannot resume: its state was written by another version of the network; "
+                f"delete {self.folder.pointer} to train anew"
+            )
+        self.at = at
         with torch.no_grad():
             for name, value in self.named:
                 value.copy_(tensors[f"model.{name}"])
@@ -232,6 +243,3 @@ def _finish(
         monitor={"loss": run.at.losses[-1][1]} if run.at.losses else None,
         parents=(digest_of(training_set),),
     )
-
-
-

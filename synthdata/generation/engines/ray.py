@@ -26,7 +26,7 @@ class RayEngine:
         self.address, self.workers, self.gpus = address, workers, gpus_per_worker
 
     def map(self, task: "Task", todo: Sequence[int]) -> Iterator[int]:
-        """Yield results as shards are committed; a worker that dies is started again and its shard drawn again."""
+        """Yield results as shards are committed; a worker that dies is started anew, its shard too."""
         if not todo:
             return
         try:
@@ -43,7 +43,9 @@ class RayEngine:
                 ray.shutdown()
 
     def _map(self, ray: Any, task: "Task", todo: list[int]) -> Iterator[int]:
-        remote = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=-1, max_task_retries=SHARD_RETRIES)(_Actor)
+        remote = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=-1, max_task_retries=SHARD_RETRIES)(
+            _Actor
+        )
         actors = [remote.remote(task) for _ in range(min(self.workers, len(todo)))]
         flying = {}
         for actor in actors:
