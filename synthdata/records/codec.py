@@ -28,8 +28,9 @@ T = TypeVar("T")
 
 
 def to_json(record: Record) -> bytes:
-    """Canonical bytes of a record. Raises RecordError for NaN, infinity or a type which JSON lacks."""
-    document = {"record": _tag(type(record)), **_plain(record)}
+    """Canonical bytes of a record. Raises RecordError for NaN, infinity or a value of another type than its field."""
+    checked = _build(type(record), _plain(record), type(record).__name__)  # 1 in a float field becomes 1.0
+    document = {"record": _tag(type(record)), **_plain(checked)}
     return json.dumps(
         document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     ).encode()
