@@ -22,7 +22,7 @@ def encode(dataset: Dataset) -> bytes:
         A Part 10 file: preamble of zeros, file meta information, dataset in Explicit VR Little Endian.
 
     Raises:
-        ValueError: A value does not fit its value representation, or a file meta element is missing.
+        ValueError: The dataset lacks a unique identifier, or holds an element of group 0 or 2.
     """
     dataset.file_meta = file_meta(dataset)
     dataset.preamble = bytes(128)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from pydicom import config
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
@@ -12,6 +14,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     MRImageStorage,
 )
+from pydicom.valuerep import validate_value
 
 from synthdata.dicom.codes import code_item
 from synthdata.errors import ConfigError
@@ -25,6 +28,21 @@ SOP_CLASSES: Mapping[str, UID] = {
 }
 THIRD_IMAGE_TYPE: Mapping[str, tuple[str, ...]] = {"MR": ("OTHER",), "CT": ("AXIAL",)}
 OLDEST_STATED_AGE = 90  # years; higher ages are aggregated, HIPAA Safe Harbor, 45 CFR 164.514(b)(2)(i)(C)
+
+TEXTS: Mapping[str, str] = {  # value representation of the fields which become texts
+    "patient_id": "LO",
+    "patient_name": "PN",
+    "sex": "CS",
+    "study_uid": "UI",
+    "series_uid": "UI",
+    "frame_of_reference_uid": "UI",
+    "series_description": "LO",
+    "study_description": "LO",
+    "body_part": "CS",
+    "manufacturer": "LO",
+    "model_name": "LO",
+    "software": "LO",
+}
 
 BASIC_PROFILE = "113100|Basic Application Confidentiality Profile"
 CLEAN_FACES = "113102|Clean Recognizable Visual Features Option"
@@ -92,6 +110,12 @@ class SeriesHeader:
                 f"a {self.modality} series is in {self.unit!r}: expected [hnsf'U] for CT, 1 for others"
             )
 
+        for name, representation in TEXTS.items():
+            _require_valid(name, representation, getattr(self, name))
+        for keyword, value in self.attributes.items():
+            for item in value if isinstance(value, list) else [value]:
+                _require_valid(keyword, dictionary_VR(keyword), item)
+
     def apply(self, dataset: Dataset) -> None:
         """Write patient, study, series and equipment; dates and times stay empty."""
         self._patient_and_study(dataset)
@@ -127,3 +151,14 @@ class SeriesHeader:
         dataset.ReferringPhysicianName = ""
         if self.study_description:
             dataset.StudyDescription = self.study_description
+
+
+def _require_valid(name: str, representation: str, value: str | float) -> None:
+    """Raise ConfigError for a value which DICOM does not allow; it is not repeated, as it may name a person."""
+    try:
+        validate_value(representation, value, config.RAISE)
+    except ValueError:
+        raise ConfigError(
+            f"{name} holds a value which its value representation {representation} does not allow: "
+            "shorten it, or leave out characters (DICOM PS3.5, 6.2)"
+        ) from None
