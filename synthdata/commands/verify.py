@@ -1,9 +1,10 @@
 """`synthdata verify`: is this image synthetic? A table or JSON, one answer per file."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from synthdata.errors import ConfigError, SynthDataError, UnreadableFileError
 
@@ -14,23 +15,14 @@ COLOURS = {"synthetic": "bold magenta", "unknown": "yellow"}
 
 
 def verify(
-    files: Sequence[Path],
-    registry: Path | None = None,
-    key: Path | None = None,
-    json: bool = False,  # noqa: FBT001, FBT002 - the option of a command
+    files: Annotated[
+        list[Path], typer.Argument(help="Images: DICOM, NIfTI, PNG, JPEG, NPY, Parquet shards.")
+    ],
+    registry: Annotated[Path | None, typer.Option(help="Folder of a pulled release.")] = None,
+    key: Annotated[Path | None, typer.Option(help="File with the secret key of the watermark.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,  # noqa: FBT002 - option
 ) -> None:
-    """Print the evidence for each file.
-
-    Args:
-        files: Images. A file that cannot be read does not keep the others from being answered.
-        registry: Folder of a pulled release, or any folder that holds `registry.parquet`.
-        key: File with the secret key of the watermark.
-        json: JSON on standard output instead of a table.
-
-    Raises:
-        UnreadableFileError: A file could not be read; raised after all the others were answered.
-        SynthDataError: The registry or the key cannot be used.
-    """
+    """Is this image synthetic? Evidence per layer; the answer is `synthetic` or `unknown`, never `real`."""
     from synthdata.provenance.registry import open_registry
     from synthdata.provenance.verify import verify_file
 
@@ -44,7 +36,7 @@ def verify(
         except SynthDataError as error:
             faults.append(str(error))
     (_print_json if json else _print_table)(answers)
-    if faults:
+    if faults:  # only now, so that one damaged file does not keep the others from being answered
         raise UnreadableFileError("\n".join(faults))
 
 

@@ -17,7 +17,6 @@ from synthdata.storage.commit import sha256_of
 
 REGISTRY_FILE = "registry.parquet"
 MANIFEST_FILE = "manifest.json"
-PROJECTIONS = ("CR", "DX")
 WHOLE_VOLUME = -1  # slice number of the hash of all slices
 BATCH_ROWS = 1 << 16
 SCHEMA = pa.schema(
@@ -48,7 +47,6 @@ def write_registry(
     cases: Iterable[Case],
     *,
     channels: Sequence[str],
-    modalities: Sequence[str],
     dataset: str,
     version: str,
 ) -> int:
@@ -58,8 +56,6 @@ def write_registry(
         path: Parquet file to write.
         cases: Released cases, image (c, z, y, x), in a fixed order: the same cases give the same bytes.
         channels: Names of the c channels.
-        modalities: DICOM Modality of each. A projection (CR, DX) is released in DICOM without its values below
-            zero, so both forms are written down.
         dataset: Name of the released dataset.
         version: Its semantic version.
 
@@ -71,7 +67,7 @@ def write_registry(
     total, batch = 0, list[dict[str, bytes | str | int]]()
     with pq.ParquetWriter(path, schema, compression="zstd", write_statistics=["slice"]) as writer:
         for case in cases:
-            batch.extend(_rows(case, channels, modalities))
+            batch.extend(_rows(case, channels))
             if len(batch) >= BATCH_ROWS:
                 writer.write_table(pa.Table.from_pylist(batch, schema=schema))
                 total, batch = total + len(batch), []
@@ -142,13 +138,13 @@ def open_registry(folder: Path) -> Registry:
     return Registry([_read(path) for path in paths])
 
 
-def _rows(
-    case: Case, channels: Sequence[str], modalities: Sequence[str]
-) -> Iterator[dict[str, bytes | str | int]]:
-    for channel, modality, volume in zip(channels, modalities, case.image, strict=True):
+def _rows(case: Case, channels: Sequence[str]) -> Iterator[dict[str, bytes | str | int]]:
+    for channel, volume in zip(channels, case.image, strict=True):
         images = [(WHOLE_VOLUME, volume), *enumerate(volume)]
-        if modality in PROJECTIONS and volume.min(initial=0) < 0:
-            images += [(index, np.maximum(pixels, 0)) for index, pixels in enumerate(volume)]
+        if len(volume) == 1 and volume.min(initial=0) < 0:
+            images.append(
+                (0, np.maximum(volume[0], 0))
+            )  # as a projection image in DICOM, which is not negative
         for index, pixels in images:
             ranked = ranks(pixels)
             if is_telling(ranked):

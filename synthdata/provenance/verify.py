@@ -53,8 +53,8 @@ def verify_file(path: Path, *, registry: Registry | None, watermark_key: bytes |
     """Look for the marks of synthetic data in a file.
 
     Args:
-        path: A DICOM object, NIfTI-1 volume, PNG or JPEG picture, NPY array (y, x), (z, y, x) or (c, z, y, x),
-            or a Parquet shard of cases.
+        path: A DICOM object, NIfTI-1 volume, PNG or JPEG picture, a Parquet shard of cases, or an NPY array
+            (y, x), (z, y, x) or (c, z, y, x).
         registry: Hashes of the releases to compare with; None leaves that layer out.
         watermark_key: Secret of the holder of the watermark; None leaves that layer out.
 

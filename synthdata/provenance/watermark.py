@@ -30,7 +30,9 @@ CODEWORDS = (
     256  # tiles of a key; each is used with both signs, so the mean of a release does not lay one bare
 )
 FALSE_POSITIVE_RATE = 1e-6  # per image that the detector is asked about
-STRENGTH = 0.5  # amplitude of the pattern, in local standard deviations of the fine detail ...
+STRENGTH = (
+    0.5  # amplitude (root mean square) of the mark, in local standard deviations of the fine detail ...
+)
 FLOOR = 0.0015  # ... but at least this part of the range low..high where there is any detail at all ...
 CEILING = 0.01  # ... and at most this part
 CLIP = 3.0  # standard deviations; an edge tells the detector no more than this
@@ -42,9 +44,9 @@ BATCH_PIXELS = 1 << 22  # whitened at once, so that memory does not grow with a 
 class Detection:
     """What the detector found.
 
-    `p_value` is an upper bound of the chance that an image made without the key scores as high, over the random
-    choice of the key; it counts all tiles and, where they were searched, all shifts and orientations. Lower is more
-    evidence.
+    `p_value` is an upper bound of the chance that an image made without the key scores as high, over the
+    random choice of the key; it counts all tiles and, where they were searched, all shifts and orientations.
+    Lower is more evidence.
     """
 
     z_score: float  # of the best hypothesis; about normal (0, 1) for each one, without a mark
@@ -85,7 +87,7 @@ def embed(image: np.ndarray, scales: Sequence[ChannelScale], *, key: bytes, case
             f"expected int16 (c, z, y, x) with {len(scales)} channels"
         )
     height, width = image.shape[2:]
-    tile = _favoured_tile(image, key, case_id)
+    tile = _without_mean(_favoured_tile(image, key, case_id))
     carrier = np.tile(tile, (-(-height // TILE), -(-width // TILE)))[:height, :width]
     marked = np.empty_like(image)
     for channel, (volume, scale) in enumerate(zip(image, scales, strict=True)):
@@ -93,7 +95,7 @@ def embed(image: np.ndarray, scales: Sequence[ChannelScale], *, key: bytes, case
         spread = scale.high - scale.low
         deviation = _local_deviation(_detail(pixels))
         amplitude = np.clip(STRENGTH * deviation, FLOOR * spread, CEILING * spread)
-        amplitude *= deviation > 0
+        amplitude *= _free_to_move(volume)
         pixels += amplitude * carrier
         marked[channel] = np.rint(pixels).clip(volume.min(initial=0), volume.max(initial=0)).astype(np.int16)
     return marked
@@ -103,10 +105,10 @@ def detect(pixels: np.ndarray, *, key: bytes, search: bool = True) -> Detection:
     """Look for the mark of a key.
 
     Args:
-        pixels: One slice (y, x), a volume (z, y, x) or a case (c, z, y, x), of any numeric type, on any scale.
+        pixels: A slice (y, x), a volume (z, y, x) or a case (c, z, y, x), of any numeric type and scale.
         key: Secret.
-        search: Where the pattern is not found in place, try all shifts, flips and turns, for a crop or another
-            orientation. They are paid for in the p-value.
+        search: Where the pattern is not found in place, try all shifts, flips and turns, for a crop or
+            another orientation. They are paid for in the p-value.
 
     Raises:
         ShapeError: The array has no or more than four axes.
@@ -172,6 +174,27 @@ def _signs(key: bytes) -> np.ndarray:
     stream = hashlib.shake_256(b"synthdata watermark 1:" + key).digest(CODEWORDS * TILE**2 // 8)
     bits = np.unpackbits(np.frombuffer(stream, np.uint8)).reshape(CODEWORDS, TILE, TILE)
     return bits.astype(np.float32) * 2 - 1
+
+
+def _without_mean(tile: np.ndarray) -> np.ndarray:
+    """The tile less its mean over 3 x 3 pixels on the torus, unit variance: tissue keeps its mean value."""
+    coarse = tile
+    for axis in (0, 1):
+        coarse = (np.roll(coarse, 1, axis) + np.roll(coarse, -1, axis) + 2 * coarse) / 4
+    fine: np.ndarray = tile - coarse
+    fine /= fine.std()
+    return fine
+
+
+def _free_to_move(volume: np.ndarray) -> np.ndarray:
+    """Pixels (z, y, x) that differ from a neighbour in their slice and lie inside the range of the volume."""
+    free = np.zeros(volume.shape, bool)
+    for ahead, behind in ((np.s_[:, 1:], np.s_[:, :-1]), (np.s_[:, :, 1:], np.s_[:, :, :-1])):
+        differs = volume[ahead] != volume[behind]
+        free[ahead] |= differs
+        free[behind] |= differs
+    free &= (volume > volume.min(initial=0)) & (volume < volume.max(initial=0))
+    return free
 
 
 def _detail(slices: np.ndarray) -> np.ndarray:
