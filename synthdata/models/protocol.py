@@ -41,6 +41,18 @@ class Generator(Protocol):
         """Images (b, c, z, y, x) and mask fields (b, l, z, y, x); row i depends on seeds[i] alone."""
         ...
 
+    def eval(self) -> Any:
+        """Switch to drawing, as torch modules do."""
+        ...
+
+    def to(self, *args: Any, **options: Any) -> Any:
+        """Move to a device, as torch modules do."""
+        ...
+
+    def named_parameters(self) -> Any:
+        """Learned tensors with their names."""
+        ...
+
     def parameters(self) -> Any:
         """Learned tensors, as torch modules give them."""
         ...

@@ -240,6 +240,20 @@ def _finish(
         code_version=CODE_VERSION,
         seen=run.at.step * spec.generator.batch,
         losses=tuple((int(seen), float(loss)) for seen, loss in run.at.losses),
+        previews={"samples": _preview(spec, training_set, private, run, cases)},
         monitor={"loss": run.at.losses[-1][1]} if run.at.losses else None,
         parents=(digest_of(training_set),),
     )
+
+
+def _preview(
+    spec: DatasetSpec, training_set: TrainingSet, private: ObjectStore, run: _Run, cases: TrainingCases
+) -> str:
+    """Write the sheet of drawn cases; its key."""
+    from synthdata.training.preview import preview_sheet
+
+    run.model.load_state_dict({name: value.to(run.device) for name, value in run.averaged().items()})
+    run.model.eval()
+    key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")
+    private.write(key, preview_sheet(run.model, training_set, cases.conditions))
+    return key
