@@ -72,13 +72,7 @@ def task_of(spec: DatasetSpec) -> Task:
             "utility needs a task, add one of them to the spec"
         )
     values = columns[0].values
-    return Task(
-        kind="classification",
-        metric="balanced_accuracy",
-        names=values,
-        column=columns[0],
-        chance=1 / len(values),
-    )
+    return Task(kind="classification", metric="balanced_accuracy", names=values, column=columns[0])
 
 
 def load_cases(case_set: CaseSet, private: ObjectStore) -> list[Case]:
