@@ -1,8 +1,26 @@
 """Synthetic medical imaging datasets: made, validated, signed, released and verified."""
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("synthdata")
-except PackageNotFoundError:  # a source tree which is not installed
-    __version__ = "0.0.0"
+if TYPE_CHECKING:
+    from synthdata.release.client import open_release
+
+    __version__: str
+
+__all__ = ["__version__", "open_release"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is heavy when it is asked for."""
+    if name == "open_release":
+        from synthdata.release.client import open_release
+
+        return open_release
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("synthdata")
+        except PackageNotFoundError:  # a source tree which is not installed
+            return "0.0.0"
+    raise AttributeError(f"module 'synthdata' has no attribute {name!r}")

@@ -1,0 +1,164 @@
+# ruff: noqa: FBT002 - options of commands are keywords on the command line
+"""The command line: `synthdata`. Commands load what they need when they are called, so that help is quick."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from synthdata.commands.intake import intake
+from synthdata.commands.phantom import phantom
+from synthdata.errors import SynthDataError
+
+FAILED = 1
+INTERRUPTED = 130
+STORE_HELP = "Store: a folder, file://, s3://bucket/prefix, http:// or https://."
+ROOT_HELP = "Root of trust to pin (root.json of the publisher)."
+
+Store = Annotated[str, typer.Option("--from", metavar="URL", help=STORE_HELP, show_default=False)]
+Root = Annotated[Path | None, typer.Option("--root", help=ROOT_HELP)]
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
+KeyFolder = Annotated[Path, typer.Argument(help="Folder of the keys.", show_default=False)]
+
+app = typer.Typer(
+    name="synthdata",
+    help="Synthetic medical imaging datasets: list, pull, check and verify releases; make and check sources.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+keys_app = typer.Typer(help="Keys that sign releases.", no_args_is_help=True, rich_markup_mode=None)
+release_app = typer.Typer(help="Published releases.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(keys_app, name="keys")
+app.add_typer(release_app, name="release")
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Options of all commands."""
+    if debug:
+        os.environ["SYNTHDATA_DEBUG"] = "1"
+
+
+@app.command()
+def releases(url: Store, root: Root = None, as_json: Json = False) -> None:
+    """List the datasets, versions and recalls of a store."""
+    from synthdata.commands import releases as command
+
+    command.releases(url, root=root, as_json=as_json)
+
+
+@app.command()
+def pull(
+    name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Release.", show_default=False)],
+    url: Store,
+    to: Annotated[
+        Path, typer.Option("--to", help="Folder: new, empty, or of an earlier try.", show_default=False)
+    ],
+    formats: Annotated[str | None, typer.Option(help="Comma-separated: parquet, dicom, nifti.")] = None,
+    where: Annotated[str | None, typer.Option(help="Only shards with such cases: 'age > 60'.")] = None,
+    root: Root = None,
+) -> None:
+    """Download a release, or a part of it; verifies while it downloads, and goes on after a break."""
+    from synthdata.commands import pull as command
+
+    command.pull(name, url, to, root=root, formats=formats, where=where)
+
+
+@app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False)],
+    root: Root = None,
+    as_json: Json = False,
+) -> None:
+    """Verify a downloaded release offline."""
+    from synthdata.commands import check as command
+
+    command.check(folder, root=root, as_json=as_json)
+
+
+@app.command()
+def verify(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images.", show_default=False)],
+    registry: Annotated[Path | None, typer.Option(help="Folder of a pulled release.")] = None,
+    key: Annotated[Path | None, typer.Option(help="File with the secret key of the watermark.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Is this image synthetic? Says what each layer of marks tells."""
+    from synthdata.commands import verify as command
+
+    command.verify(files, registry=registry, key=key, json=as_json)
+
+
+@keys_app.command("init")
+def keys_init(
+    folder: KeyFolder,
+    production: Annotated[
+        bool, typer.Option("--production", help="Real keys; without it, development keys that say so.")
+    ] = False,
+) -> None:
+    """Make the keys of a release store, and the root of trust that users pin."""
+    from synthdata.commands import keys as command
+
+    command.init(folder, development=not production)
+
+
+@keys_app.command("status")
+def keys_status(folder: KeyFolder) -> None:
+    """Show which keys are at hand, and when the root expires."""
+    from synthdata.commands import keys as command
+
+    command.status(folder)
+
+
+@keys_app.command("timestamp")
+def keys_timestamp(
+    folder: KeyFolder, store: Annotated[str, typer.Option("--store", metavar="URL", show_default=False)]
+) -> None:
+    """Sign the timestamp of a store again, as a schedule should."""
+    from synthdata.commands import keys as command
+
+    command.timestamp(folder, store)
+
+
+@release_app.command("recall")
+def release_recall(
+    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Release.", show_default=False)],
+    store: Annotated[str, typer.Option("--store", metavar="URL", show_default=False)],
+    keys: Annotated[Path, typer.Option("--keys", help="Folder of the keys.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="A sentence for users.", show_default=False)],
+) -> None:
+    """Withdraw a version; every later pull and check says so."""
+    from synthdata.commands import recall as command
+
+    command.recall(name, store, keys, reason)
+
+
+app.command()(phantom)
+app.command()(intake)
+
+
+def main() -> None:
+    """Run the command line: an error of ours is one sentence and exit 1, a usage error is exit 2."""
+    try:
+        app()
+    except SynthDataError as error:
+        if os.environ.get("SYNTHDATA_DEBUG"):
+            raise
+        typer.echo(f"synthdata: {error}", err=True)
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        typer.echo("synthdata: interrupted; the same command goes on where it was", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # `synthdata releases | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

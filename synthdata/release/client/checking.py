@@ -1,0 +1,194 @@
+"""Check a pulled release without its store: signatures, digests, completeness, recalls."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from tuf.api import exceptions
+from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+from tuf.api.serialization import DeserializationError
+
+from synthdata.errors import SynthDataError, TrustError
+from synthdata.progress import Progress, silent
+from synthdata.records.codec import from_json
+from synthdata.records.release import FileEntry, ReleaseManifest
+from synthdata.release.client.local import check_format, read_manifest, read_metadata, read_origin
+from synthdata.release.client.paths import STATE, check_paths, inside
+from synthdata.release.client.trusted import remembered_recalls, remembered_root
+from synthdata.release.layout import MANIFEST
+from synthdata.release.trust.contents import recalls_target, signed_releases
+from synthdata.release.trust.keys import fingerprint
+from synthdata.release.trust.recalls import RecallList
+from synthdata.storage import keys
+from synthdata.storage.commit import sha256_of
+
+S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckResult:
+    """What a check has found; `ok` is that nothing is wrong."""
+
+    ok: bool
+    dataset: str = ""
+    version: str = ""
+    files: int = 0  # checked
+    listed: int = 0  # in the manifest
+    root_fingerprint: str = ""
+    pinned: bool = False  # the root is one that this machine trusts, not only the one in the folder
+    recalled: str | None = None
+    problems: tuple[str, ...] = ()  # a sentence each
+    notes: tuple[str, ...] = field(default_factory=tuple)
+
+
+def check(folder: Path, *, root: Path | None = None, progress: Progress = silent) -> CheckResult:
+    """Verify a folder which `pull` has made, offline.
+
+    Expiry dates are not asked for: they protect a download from stale metadata, and a release stays what it is.
+
+    Args:
+        folder: A pulled release.
+        root: Root of trust to pin; else the one that is remembered for its store. With neither, the signatures are
+            checked against the root in the folder, and a note says so.
+        progress: Called per file.
+
+    Raises:
+        StoreError: The folder is not there.
+    """
+    if not folder.is_dir():
+        raise TrustError(f"{folder} is no folder: name one that `synthdata pull` has made")
+    try:
+        return _check(folder, root, progress)
+    except (SynthDataError, OSError) as error:
+        words = (
+            str(error) if isinstance(error, SynthDataError) else f"a file cannot be read ({error.strerror})"
+        )
+        return CheckResult(ok=False, problems=(words,))
+
+
+def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult:
+    origin = read_origin(folder)
+    if origin is None:
+        raise TrustError(f"folder {folder.name} was not made by `synthdata pull`: pull the release")
+    metadata = read_metadata(folder)
+    trusted = pinned.read_bytes() if pinned is not None else remembered_root(origin.url)
+    start = trusted if trusted is not None else metadata.get("1.root.json", b"")
+    targets, timestamp = _verified_targets(metadata, start)
+    recalls = _recalls(metadata, targets)
+    data = read_manifest(folder)
+    release = signed_releases(targets).get((origin.dataset, origin.version))
+    if release is None or release.manifest_sha256 != sha256_of(data):
+        raise TrustError(f"{MANIFEST} is not the one that was signed: it was changed; pull the release again")
+    check_format(data)
+    manifest = from_json(ReleaseManifest, data)
+    check_paths(manifest.files)
+    asked = [file for file in manifest.files if not origin.files or file.path in set(origin.files)]
+    problems = [*_wrong_files(folder, asked, progress), *_foreign_files(folder, manifest)]
+    reason = recalls.reason(origin.dataset, origin.version) or remembered_recalls(origin.url).reason(
+        origin.dataset, origin.version
+    )
+    if reason:
+        problems.append(f"{origin.dataset} {origin.version} was recalled: {reason}. Use another version")
+    return CheckResult(
+        ok=not problems,
+        dataset=origin.dataset,
+        version=origin.version,
+        files=len(asked),
+        listed=len(manifest.files),
+        root_fingerprint=fingerprint(start),
+        pinned=trusted is not None,
+        recalled=reason,
+        problems=tuple(problems),
+        notes=tuple(_notes(manifest, len(asked), pinned=trusted is not None, timestamp=timestamp)),
+    )
+
+
+def _verified_targets(metadata: Mapping[str, bytes], start: bytes) -> tuple[Targets, Timestamp]:
+    """Follow root, timestamp, snapshot and targets by signature, version and hash."""
+    try:
+        root = _newest_root(metadata, start)
+        timestamp = _verified(root, Timestamp, metadata["timestamp.json"])
+        timestamp.snapshot_meta.verify_length_and_hashes(metadata["snapshot.json"])
+        snapshot = _verified(root, Snapshot, metadata["snapshot.json"])
+        snapshot.meta["targets.json"].verify_length_and_hashes(metadata["targets.json"])
+        return _verified(root, Targets, metadata["targets.json"]), timestamp
+    except (exceptions.RepositoryError, DeserializationError, KeyError, TypeError) as error:
+        raise TrustError(
+            f"the signed metadata in {STATE} do not hold ({type(error).__name__}): they were changed, "
+            f"or the root that is "
+            "trusted here is another; pull the release again"
+        ) from error
+
+
+def _newest_root(metadata: Mapping[str, bytes], start: bytes) -> Root:
+    """The trusted root, and its successors as far as each is signed by the one before."""
+    first = Metadata[Root].from_bytes(start)
+    root = first.signed
+    root.verify_delegate(Root.type, first.signed_bytes, first.signatures)
+    while (data := metadata.get(f"{root.version + 1}.root.json")) is not None:
+        following = Metadata[Root].from_bytes(data)
+        root.verify_delegate(Root.type, following.signed_bytes, following.signatures)
+        following.signed.verify_delegate(Root.type, following.signed_bytes, following.signatures)
+        if following.signed.version != root.version + 1:
+            raise exceptions.BadVersionNumberError("a root has another version than its name")
+        root = following.signed
+    return root
+
+
+def _verified(root: Root, kind: type[S], data: bytes) -> S:
+    metadata: Metadata[S] = Metadata.from_bytes(data)
+    root.verify_delegate(kind.type, metadata.signed_bytes, metadata.signatures)
+    if metadata.signed.type != kind.type:
+        raise exceptions.RepositoryError(f"expected {kind.type} metadata")
+    return metadata.signed
+
+
+def _recalls(metadata: Mapping[str, bytes], targets: Targets) -> RecallList:
+    data = metadata.get(keys.RECALLS, b"")
+    if sha256_of(data) != recalls_target(targets)[1]:
+        raise TrustError("the recall list is not the signed one: it was changed; pull the release again")
+    return from_json(RecallList, data)
+
+
+def _wrong_files(folder: Path, files: list[FileEntry], progress: Progress) -> list[str]:
+    problems = []
+    for done, file in enumerate(files, start=1):
+        path = inside(folder, file.path)
+        if not path.is_file():
+            problems.append(f"{file.path} is missing: pull again, it goes on")
+        elif path.stat().st_size != file.size_bytes or sha256_of(path) != file.sha256:
+            problems.append(
+                f"{file.path} is not the file that was released: it was changed or cut; pull again"
+            )
+        progress(done, len(files), "files checked")
+    return problems
+
+
+def _foreign_files(folder: Path, manifest: ReleaseManifest) -> list[str]:
+    """Files which nobody signed."""
+    listed = {file.path for file in manifest.files} | {MANIFEST}
+    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [
+        f"{name} is not a part of the release: nobody signed it; remove it"
+        for name in found
+        if name not in listed and not name.startswith(f"{STATE}/")
+    ]
+
+
+def _notes(manifest: ReleaseManifest, asked: int, *, pinned: bool, timestamp: Timestamp) -> list[str]:
+    notes = []
+    if asked != len(manifest.files):
+        notes.append(f"a part of the release: {asked} of {len(manifest.files)} files")
+    if not pinned:
+        notes.append(
+            "the root of trust is the one in the folder: compare its fingerprint with the publisher's"
+        )
+    if manifest.development_keys:
+        notes.append("signed with development keys, which nobody should trust")
+    if timestamp.expires < datetime.now(UTC):
+        notes.append(
+            f"the metadata are older than {timestamp.expires:%Y-%m-%d}: run `synthdata releases` for recalls"
+        )
+    return notes

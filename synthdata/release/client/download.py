@@ -1,0 +1,139 @@
+"""One file from a release store to the disk: hashed while it streams, resumed, and named only when it is right."""
+
+import errno
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synthdata.errors import IntegrityError, MissingObjectError, StoreError, TrustError
+from synthdata.records.release import FileEntry
+from synthdata.release.client.paths import PART, inside
+from synthdata.release.client.remote import Remote, pauses
+from synthdata.storage.commit import sha256_of
+
+Advance = Callable[[int], None]
+READ_BYTES = 1 << 20
+
+
+def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: Advance) -> bool:
+    """Bring one file, unless the right one is there already.
+
+    Args:
+        remote: The store.
+        key: Object in the store.
+        file: What the manifest says of it.
+        folder: Target folder.
+        advance: Gets the bytes which are done, as they come.
+
+    Returns:
+        True when bytes were moved.
+
+    Raises:
+        IntegrityError: The store gives other bytes; nothing appears under the file's name.
+        StoreError: The store cannot be read, or the disk cannot be written.
+        TrustError: The file would leave the folder.
+    """
+    target = inside(folder, file.path)
+    with writing(file.path):
+        if target.is_file() and target.stat().st_size == file.size_bytes and sha256_of(target) == file.sha256:
+            advance(file.size_bytes)
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+    part = inside(folder, file.path + PART)
+    if part.exists() and part.stat().st_size > file.size_bytes:
+        part.unlink()
+    resumed = part.exists()
+    got = _fetch(remote, key, file, part, advance)
+    if got != file.sha256 and resumed:  # the older part may be of another release
+        part.unlink()
+        advance(-file.size_bytes)
+        got = _fetch(remote, key, file, part, advance)
+    if got != file.sha256:
+        part.unlink()
+        raise IntegrityError.of(f"file {file.path} in the store", got, file.sha256)
+    with writing(file.path):
+        part.replace(target)
+    return True
+
+
+def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, advance: Advance) -> str:
+    """Append to a part until the file is whole; new tries go on where the last one ended. Returns the SHA-256."""
+    hasher = hashlib.sha256()
+    with writing(file.path), _appending(part) as writer:
+        have = _hash_part(part, hasher, advance)
+        for pause in pauses():
+            before = have
+            try:
+                for chunk in remote.stream(key, have) if have < file.size_bytes else ():
+                    have += len(chunk)
+                    _refuse_longer(have, file)
+                    hasher.update(chunk)
+                    _write_all(writer, chunk)
+                    advance(len(chunk))
+            except MissingObjectError:
+                raise
+            except StoreError:
+                if pause is None:
+                    raise
+            if have == file.size_bytes or (have == before and pause is None):
+                break
+            time.sleep(pause or 0)
+    return hasher.hexdigest()
+
+
+def _refuse_longer(have: int, file: FileEntry) -> None:
+    if have > file.size_bytes:
+        raise IntegrityError(
+            f"file {file.path} in the store is longer than {file.size_bytes} bytes: it was changed "
+            f"after it was signed; "
+            "tell its publisher"
+        )
+
+
+def _write_all(writer: int, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[os.write(writer, view) :]
+
+
+def _hash_part(part: Path, hasher: "hashlib._Hash", advance: Advance) -> int:
+    """Hash what an earlier try has left; its length in bytes."""
+    have = 0
+    with part.open("rb") as reader:
+        while chunk := reader.read(READ_BYTES):
+            hasher.update(chunk)
+            have += len(chunk)
+    advance(have)
+    return have
+
+
+@contextmanager
+def _appending(part: Path) -> Iterator[int]:
+    """Open a part for appending, and follow no symbolic link."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0)
+    handle = os.open(part, flags, 0o644)
+    try:
+        yield handle
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def writing(what: str) -> Iterator[None]:
+    """Say in a sentence why the disk cannot be written."""
+    try:
+        yield
+    except (StoreError, TrustError):
+        raise
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StoreError(
+                f"the disk is full at {what}: free some space and pull again, it goes on there"
+            ) from error
+        raise StoreError(
+            f"{what} cannot be written ({error.strerror}): check the rights of the folder"
+        ) from error

@@ -1,0 +1,70 @@
+"""Names, roles and media types of the files of a release."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from synthdata.records.release import FileEntry
+from synthdata.storage.commit import sha256_of
+
+MANIFEST = "manifest.json"
+INDEX = "index.parquet"
+RECORDS = "records.parquet"
+REGISTRY = "registry.parquet"
+CROISSANT = "croissant.json"
+DATASHEET = "datasheet.md"
+DATASHEET_HTML = "datasheet.html"
+LICENCE = "LICENSE.txt"
+GALLERY = "gallery/index.html"
+FORMATS = ("parquet", "dicom", "nifti")
+FORMAT_ROLES = {"cases": "parquet", "dicom": "dicom", "nifti": "nifti"}  # files which a reader may leave out
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".tar": "application/x-tar",
+    ".txt": "text/plain",
+}
+FOLDER_ROLES = {
+    "data": "cases",
+    "dicom": "dicom",
+    "nifti": "nifti",
+    "gallery": "gallery",
+    "reports": "report",
+    "evidence": "evidence",
+}
+
+
+def shard_path(kind: str, number: int) -> str:
+    """File of one shard: kind is `data`, `dicom` or `nifti`."""
+    return f"{kind}/cases-{number:05d}.{'parquet' if kind == 'data' else 'tar'}"
+
+
+def evidence_path(name: str) -> str:
+    """File with one of the records that the gate of the release was decided on."""
+    return f"evidence/{name}.json"
+
+
+def role_of(path: str) -> str:
+    """Role of a file by its place."""
+    folder, slash, _ = path.partition("/")
+    if slash:
+        return FOLDER_ROLES.get(folder, "document")
+    return "records" if path.endswith(".parquet") else "document"
+
+
+def entries(folder: Path) -> Iterator[FileEntry]:
+    """All files below a folder but the manifest, sorted by path."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    for name in names:
+        path = folder / name
+        if name != MANIFEST:
+            yield FileEntry(
+                path=name,
+                sha256=sha256_of(path),
+                size_bytes=path.stat().st_size,
+                media_type=MEDIA_TYPES.get(path.suffix, "application/octet-stream"),
+                role=role_of(name),
+            )
