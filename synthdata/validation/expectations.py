@@ -79,21 +79,19 @@ def run_suite(name: str, table: "pd.DataFrame", expectations: Sequence[Expectati
     with _quiet():
         try:
             import great_expectations as gx
+            from great_expectations.data_context.types.base import ProgressBarsConfig
         except ImportError:
             raise MissingExtraError.of("The expectations of the case and record tables", "pipeline") from None
         context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
         suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
         asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
         batch = asset.add_batch_definition_whole_dataframe("whole")
         validation = gx.ValidationDefinition(name=name, data=batch, suite=suite)
         run = context.validation_definitions.add(validation)
         outcome = run.run(batch_parameters={"dataframe": table}, result_format="BOOLEAN_ONLY")
-    return [
-        f"{result.expectation_config.kwargs.get('column', 'table')}/{result.expectation_config.type}"
-        for result in outcome.results
-        if not result.success
-    ]
+    failed = [result.expectation_config for result in outcome.results if not result.success]
+    return [f"{found.kwargs.get('column', 'table')}/{found.type}" for found in failed if found is not None]
 
 
 def _suite(name: str, parameters: Mapping[str, object]) -> list[Expectation]:
