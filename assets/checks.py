@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.describing import table
+from assets.describing import Row, table
 from assets.generation import cases_stage, plan_stage
 from assets.ingestion import intake_stage
 from assets.preparation import training_set_stage
@@ -187,7 +187,7 @@ def suites_pass(spec: DatasetSpec) -> dg.AssetChecksDefinition:
         description="Every Great Expectations suite passes.",
     )
     def check(report: ExpectationsReport) -> dg.AssetCheckResult:
-        rows: list[dict[str, str | int | float]] = [
+        rows: list[Row] = [
             {"suite": name, "passes": "yes" if passed else "no"} for name, passed in report.suites.items()
         ]
         passed = bool(report.suites) and all(report.suites.values()) and not report.failed
@@ -212,15 +212,21 @@ def release_is_verifiable(spec: DatasetSpec) -> dg.AssetChecksDefinition:
         releases: dg.ResourceParam[ObjectStore],
         keys_folder: dg.ResourceParam[SignerSource],
     ) -> dg.AssetCheckResult:
+        from synthdata.release import client
+
         with tempfile.TemporaryDirectory(prefix="synthdata-pull-") as name:
+            root, folder = Path(name) / "root.json", Path(name) / "release"
+            root.write_bytes(keys_folder.signer().root)
             try:
-                files = pull_again(publication, releases, keys_folder.signer().root, Path(name))
+                client.pull(publication.dataset, publication.version, releases.url, folder, root=root)
+                found = client.check(folder, root=root)
             except SynthDataError as error:
                 return dg.AssetCheckResult(passed=False, severity=ERROR, description=str(error))
         return dg.AssetCheckResult(
-            passed=files >= publication.files,
+            passed=found.ok and found.files == found.listed == publication.files,
             severity=ERROR,
-            metadata={"files": files, "wanted": publication.files},
+            description=" ".join(found.problems) or None,
+            metadata={"files": found.files, "listed": found.listed, "published": publication.files},
         )
 
     return check

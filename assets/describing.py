@@ -1,7 +1,7 @@
-"""Metadata of the assets: counts, digests, numbers with intervals. Never pixels of a patient, paths or header values."""
+"""Metadata of the assets: counts, digests, numbers with intervals; never real pixels, paths or header values."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -21,12 +21,14 @@ from synthdata.records import (
 )
 from synthdata.storage import ObjectStore
 
+Row = Mapping[str, str | int | float]
+
 PREVIEW_BYTES = 75_000  # as base64 it stays below 100 kB: metadata are kept for ever
 
 
 def describe_intake(report: IntakeReport) -> Metadata:
     """Counts and reasons."""
-    rows = [
+    rows: list[Row] = [
         {
             "reason": reason.code,
             "outcome": reason.outcome,
@@ -91,7 +93,7 @@ def describe_cases(record: CaseSet) -> Metadata:
 
 def describe_fidelity(report: FidelityReport) -> Metadata:
     """Scores per family (0 as real, 1 as degraded), and all triples as a table."""
-    rows = [
+    rows: list[Row] = [
         {
             "metric": triple.metric,
             "family": triple.family,
@@ -108,7 +110,7 @@ def describe_fidelity(report: FidelityReport) -> Metadata:
 def describe_utility(report: UtilityReport) -> Metadata:
     """Train on synthetic, test on real, beside train on real."""
     numbers = {"trtr": report.trtr, "tstr": report.tstr, "ratio": report.ratio}
-    rows = [
+    rows: list[Row] = [
         {"label": label, "trtr": str(real), "tstr": str(fake)}
         for label, (real, fake) in report.per_label.items()
     ]
@@ -123,7 +125,7 @@ def describe_utility(report: UtilityReport) -> Metadata:
 
 def describe_privacy(report: PrivacyReport) -> Metadata:
     """Outcome, tests with their power, canaries."""
-    tests = [
+    tests: list[Row] = [
         {
             "test": test.name,
             "outcome": test.outcome,
@@ -135,7 +137,7 @@ def describe_privacy(report: PrivacyReport) -> Metadata:
         }
         for test in report.tests
     ]
-    canaries = [{"kind": c.kind, "planted": c.planted, "found": c.found} for c in report.canaries]
+    canaries: list[Row] = [{"kind": c.kind, "planted": c.planted, "found": c.found} for c in report.canaries]
     return {
         "outcome": report.outcome,
         **_estimates("", {"copies": report.copies}),
@@ -168,7 +170,7 @@ def describe_verdict(verdict: Verdict) -> Metadata:
     }
 
 
-def table(rows: list[dict[str, str | int | float]]) -> dg.MetadataValue:
+def table(rows: Sequence[Row]) -> dg.MetadataValue:
     """A table of plain values; Dagster wants at least one row."""
     if not rows:
         return dg.MetadataValue.text("none")

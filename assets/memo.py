@@ -60,7 +60,7 @@ def read_record(private: ObjectStore, kind: type[R], digest: str) -> R:
     return from_json(kind, read_verified(private, keys.record(kind.__name__, digest), digest))
 
 
-def _objects(value: Any) -> Iterator[tuple[str, int | None]]:  # noqa: ANN401 - JSON
+def _objects(value: Any) -> Iterator[tuple[str, int | None]]:
     """Keys of private objects that a record names, with their size where it is stated."""
     if isinstance(value, list):
         for item in value:

@@ -117,8 +117,8 @@ class Stage:
 def working(context: dg.AssetExecutionContext, watcher: Watcher, asset: dg.AssetKey) -> Iterator[Progress]:
     """Show progress, and decide which failures are worth another try.
 
-    A stage that refuses its input would refuse it again, and an operator who stops a run means it: both fail for good.
-    A store that did not answer, or a process that was killed, is tried again by the asset's retry policy.
+    A stage that refuses its input would refuse it again, and an operator who stops a run means it: both fail for
+    good. A store that did not answer, or a process that was killed, is tried again by the asset's retry policy.
     """
     try:
         with watcher.watch(context, asset) as progress:
@@ -127,5 +127,9 @@ def working(context: dg.AssetExecutionContext, watcher: Watcher, asset: dg.Asset
         raise
     except SynthDataError as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
-    except dg.DagsterExecutionInterruptedError as error:
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise dg.Failure(STOPPED, allow_retries=False) from error
+    except Exception as error:  # a fault of ours or of a library: another try would meet it again
+        raise dg.Failure(
+            f"{type(error).__name__} in {asset.to_user_string()}", allow_retries=False
+        ) from error

@@ -187,7 +187,7 @@ def verdict_and_report(spec: DatasetSpec) -> dg.AssetsDefinition:
             "trained": dg.AssetIn(key=checkpoint_stage(spec).key),
         },
     )
-    def decided(  # noqa: PLR0913 - the verdict reads every report
+    def decided(  # noqa: PLR0913, PLR0917 - the verdict reads every report
         context: dg.AssetExecutionContext,
         prepared: TrainingSet,
         synthetic: CaseSet,

@@ -37,7 +37,7 @@ class LogWatcher:
             if now - last_line >= LINE_SECONDS:
                 last_line = now
                 left = (now - started) * (total - done) / done if done else 0.0
-                context.log.info(f"{done}/{total} {message} (about {left:.0f} s left)")
+                context.log.info("%d/%d %s (about %.0f s left)", done, total, message, left)
             if now - last_observation >= OBSERVATION_SECONDS and total:
                 last_observation = now
                 context.log_event(dg.AssetObservation(asset_key=asset, metadata={"done": done / total}))

@@ -120,13 +120,9 @@ def _explain(result: dg.ExecuteInProcessResult, console: Console) -> int:
         )
         if check.description:
             console.print(f"  {escape(check.description)}")
-    reasons = {
-        check.metadata["reasons"].text  # type: ignore[union-attr] - the gates attach Markdown
-        for check in failed
-        if isinstance(check.metadata.get("reasons"), dg.MarkdownMetadataValue)
-    }
-    for text in sorted(reasons):
-        console.print(escape(str(text)), highlight=False)
+    found = [check.metadata.get("reasons") for check in failed]
+    for text in sorted({str(item.value) for item in found if isinstance(item, dg.MarkdownMetadataValue)}):
+        console.print(escape(text), highlight=False)
     for event in result.all_events:
         if event.event_type is not dg.DagsterEventType.STEP_FAILURE:
             continue
@@ -137,8 +133,9 @@ def _explain(result: dg.ExecuteInProcessResult, console: Console) -> int:
             console.print(
                 f"[red]stopped[/] {event.step_key}: {escape(str(data.user_failure_data.description))}"
             )
-        elif not failed and data.error is not None:
-            console.print(f"[red]failed[/] {event.step_key}: {escape(data.error.message)}")
+        elif data.error is not None and "AssetCheckFailed" not in (data.error.cls_name or ""):
+            cause = data.error.cause or data.error
+            console.print(f"[red]failed[/] {event.step_key}: {escape(cause.message.strip())}")
     console.print("nothing was released; the report lies in the private store, `make dev` shows the run")
     return 1
 

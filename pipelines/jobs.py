@@ -77,7 +77,7 @@ def sign_timestamp_again(
     from synthdata.release.trust import resign_timestamp
 
     expires = resign_timestamp(releases, keys_folder.signer())
-    context.log.info(f"the signatures of the release store hold until {expires:%Y-%m-%d}")
+    context.log.info("the signatures of the release store hold until %s", f"{expires:%Y-%m-%d}")
 
 
 class RetentionConfig(dg.Config):
@@ -93,7 +93,7 @@ def delete_old_runs(context: dg.OpExecutionContext, config: RetentionConfig) -> 
     old = old_runs(context.instance, before)
     for run_id in old:
         context.instance.delete_run(run_id)
-    context.log.info(f"{len(old)} runs that ended before {before:%Y-%m-%d} were deleted")
+    context.log.info("%d runs that ended before %s were deleted", len(old), f"{before:%Y-%m-%d}")
     return len(old)
 
 

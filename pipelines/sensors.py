@@ -59,7 +59,7 @@ def failed_runs(context: dg.RunFailureSensorContext) -> None:
     run = context.dagster_run
     steps = [event.step_key or "" for event in context.get_step_failure_events()]
     alert("run_failed", job=run.job_name, run=run.run_id, names=sorted(steps))
-    context.log.error(f"run {run.run_id} of {run.job_name} failed at {', '.join(steps) or 'its start'}")
+    context.log.error("run %s of %s failed at %s", run.run_id, run.job_name, ", ".join(steps) or "its start")
 
 
 def failed_checks(status: DagsterRunStatus) -> dg.SensorDefinition:
@@ -77,7 +77,7 @@ def failed_checks(status: DagsterRunStatus) -> dg.SensorDefinition:
         failed = failed_check_names(context.instance, run.run_id)
         if failed:
             alert("check_failed", job=run.job_name, run=run.run_id, names=failed)
-            context.log.error(f"run {run.run_id} of {run.job_name}: failed checks {', '.join(failed)}")
+            context.log.error("run %s of %s: failed checks %s", run.run_id, run.job_name, ", ".join(failed))
 
     return look
 

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import dagster as dg
 from rich.console import Console
@@ -28,7 +29,7 @@ class TerminalWatcher:
             disable=not console.is_terminal,
         )
 
-    def __enter__(self) -> "TerminalWatcher":
+    def __enter__(self) -> Self:
         self.bars.start()
         return self
 
@@ -58,6 +59,6 @@ class TerminalWatcher:
             raise
         self.bars.update(task, total=1, completed=1)
         self.bars.stop_task(task)
-        context.log.debug(f"{name} took {time.monotonic() - started:.1f} s")
+        context.log.debug("%s took %.1f s", name, time.monotonic() - started)
         if not self.console.is_terminal:
             self.console.print(f"{time.monotonic() - started:7.1f} s  {name}", highlight=False)

@@ -27,7 +27,7 @@ class RecordIOManager(dg.ConfigurableIOManager):
             self._opened = open_store(self.url)
         return self._opened
 
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ANN401 - Dagster's signature
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Write the record, then the pointer."""
         asset = context.asset_key.to_user_string()
         if not isinstance(obj, Record):
