@@ -85,7 +85,7 @@ class SeriesHeader:
     frame_of_reference_uid: str  # ignored for CR and DX, which have none
     series_description: str
     series_number: int
-    body_part: str  # DICOM Body Part Examined, such as HEAD; without it readers ask for a laterality
+    body_part: str  # DICOM Body Part Examined, such as HEAD; empty: not said
     unit: str  # `[hnsf'U]` for CT, else 1
     window: tuple[float, float]  # lower and upper end for display, in the unit
     study_description: str = ""
@@ -103,8 +103,6 @@ class SeriesHeader:
             raise ConfigError(f"modality is {self.modality!r}, expected one of {', '.join(SOP_CLASSES)}")
         if not low < high:
             raise ConfigError(f"window is {self.window}, expected low < high")
-        if not self.body_part:
-            raise ConfigError("body_part is empty: name the DICOM Body Part Examined, such as HEAD")
         if (self.modality == "CT") != (self.unit == "[hnsf'U]"):
             raise ConfigError(
                 f"a {self.modality} series is in {self.unit!r}: expected [hnsf'U] for CT, 1 for others"
@@ -123,7 +121,8 @@ class SeriesHeader:
         dataset.SeriesInstanceUID = self.series_uid
         dataset.SeriesNumber = self.series_number
         dataset.SeriesDescription = self.series_description
-        dataset.BodyPartExamined = self.body_part
+        if self.body_part or self.modality == "CR":  # where it is mandatory, but may be empty
+            dataset.BodyPartExamined = self.body_part
         dataset.Manufacturer = self.manufacturer
         if self.model_name:
             dataset.ManufacturerModelName = self.model_name

@@ -152,7 +152,8 @@ def _without_clock(dataset: Dataset, source: Dataset, header: SegmentationHeader
     dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
     for item in dataset.DimensionIndexSequence:
         item.DimensionOrganizationUID = organisation
-    dataset.BodyPartExamined = source.BodyPartExamined
+    if "BodyPartExamined" in source:
+        dataset.BodyPartExamined = source.BodyPartExamined
     if "ImageOrientationPatient" not in source:  # a projection has no place in space
         dataset.PatientOrientation = source.PatientOrientation
     if header.deidentification is not None:

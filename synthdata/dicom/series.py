@@ -165,7 +165,9 @@ def _dx_modules(dataset: Dataset) -> None:
     dataset.BurnedInAnnotation = dataset.get("BurnedInAnnotation", "NO")
     dataset.DetectorType = ""
     dataset.ImageLaterality = "U"
-    dataset.AnatomicRegionSequence = [code_item(BODY_REGIONS.get(dataset.BodyPartExamined, UNKNOWN_REGION))]
+    dataset.AnatomicRegionSequence = [
+        code_item(BODY_REGIONS.get(dataset.get("BodyPartExamined", ""), UNKNOWN_REGION))
+    ]
     dataset.AcquisitionContextSequence = []
     dataset.ViewCodeSequence = [code_item("399348003|antero-posterior")]
     dataset.ViewCodeSequence[0].ViewModifierCodeSequence = []

@@ -16,7 +16,7 @@ from synthdata.phantom.tissues import Tissue
 CAVITY_MM = (66.0, 82.0, 64.0, 72.0)  # inner radii of the skull: up, along y, along x, down
 SCALP_MM = 6.5
 SKIN_MM = 2.2
-CORTEX_MM = 4.2
+CORTEX_MM = 5.5
 SULCUS_DEPTH_MM = 19.0
 
 VENTRICLES = (  # centre (z, y, |x|) and radii (z, y, x) of the ellipsoids of ventricles of VENTRICLES_ML
@@ -36,7 +36,7 @@ DEEP_GREY = (
 CEREBELLUM = ((-44.0, 44.0, 0.0), (24.0, 31.0, 50.0))
 PETROUS = ((-53.0, 14.0, 40.0), (9.0, 10.0, 24.0))
 SPHENOID_SINUS = ((-57.0, -42.0, 8.0), (8.0, 13.0, 8.0))
-FRONTAL_SINUS = ((-30.0, -88.5, 9.0), (11.0, 4.0, 9.0))
+FRONTAL_SINUS = ((-18.0, -84.0, 10.0), (13.0, 9.0, 9.0))  # hollows the bone there
 
 
 def sample_tissues(axes: Sequence[np.ndarray], patient: Patient) -> np.ndarray:
@@ -101,7 +101,7 @@ def _paint_brain(
     gap = np.float32(law.csf_gap_mm(patient.age_years))
     below = depth - gap
     sulcus = np.float32(
-        0.08 + 0.05 * gap
+        0.07 + 0.04 * gap
     )  # half width in units of the field, whose slope is about 0.2 per mm
     distance = np.abs(field)
     shallow = below < SULCUS_DEPTH_MM
@@ -111,7 +111,7 @@ def _paint_brain(
     sylvian = np.abs(z - 4 + 0.25 * y) < opening
     brain = (below > 0) & ~fluid & ~fissure & ~sylvian
     tissues[brain] = Tissue.WHITE
-    ribbon = (below < CORTEX_MM) | (shallow & (distance < sulcus + 0.55))
+    ribbon = (below < CORTEX_MM) | (shallow & (distance < sulcus + 0.85))
     tissues[brain & ribbon] = Tissue.GREY
     for centre, radii in DEEP_GREY:
         tissues[brain & (ellipsoid((z, y, side), centre, radii) < 1)] = Tissue.GREY
@@ -138,12 +138,10 @@ def _paint_base(tissues: np.ndarray, points: Sequence[np.ndarray]) -> None:
     tissues[within & ~temporal] = Tissue.FAT
     tissues[within & ~temporal & ((floor > -4) | (side < 13))] = Tissue.BONE
     mirrored = (z, y, side)
-    for centre, radii, tissue in (
-        (*PETROUS, Tissue.BONE),
-        (*SPHENOID_SINUS, Tissue.AIR),
-        (*FRONTAL_SINUS, Tissue.AIR),
-    ):
-        tissues[head & (ellipsoid(mirrored, centre, radii) < 1)] = tissue
+    tissues[head & (ellipsoid(mirrored, *PETROUS) < 1)] = Tissue.BONE
+    tissues[head & (ellipsoid(mirrored, *SPHENOID_SINUS) < 1)] = Tissue.AIR
+    bone = (tissues == Tissue.BONE) | (tissues == Tissue.DIPLOE)
+    tissues[bone & (ellipsoid(mirrored, *FRONTAL_SINUS) < 1)] = Tissue.AIR
 
 
 def _ventricles(points: Sequence[np.ndarray], axes: Sequence[np.ndarray], patient: Patient) -> np.ndarray:

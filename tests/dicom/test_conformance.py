@@ -22,7 +22,7 @@ Judge = Callable[[Path], list[str]]
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "CR", "DX"])
-@pytest.mark.parametrize("body_part", ["HEAD", "CHEST", "HIPPOCAMPUS", "KNEE"])
+@pytest.mark.parametrize("body_part", ["HEAD", "CHEST", "HIPPOCAMPUS", "KNEE", ""])
 def test_series_and_segmentation_conform(
     modality: str,
     body_part: str,
