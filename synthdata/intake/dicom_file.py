@@ -18,7 +18,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, SegmentationStorage
 
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
-from synthdata.intake.inventory import SeenFile
+from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.pseudonyms import Pseudonyms
 
 PREAMBLE_BYTES = 128
@@ -100,9 +100,15 @@ def is_dicom(data: bytes) -> bool:
 
 
 def read_instance(
-    seen: SeenFile, data: bytes, *, judge: ElementJudge, names: Pseudonyms, body_part: str
+    seen: SeenFile,
+    data: bytes,
+    *,
+    judge: ElementJudge,
+    names: Pseudonyms,
+    inventory: Inventory,
+    body_part: str,
 ) -> Instance | None:
-    """Parse and judge one file; reasons are booked with the file.
+    """Parse and judge one file; reasons are booked with the file, the series of a damaged one with the inventory.
 
     Returns:
         The instance, or None where the file is damaged or no image that intake knows.
@@ -118,11 +124,19 @@ def read_instance(
         seen.reasons |= codes_of(dataset, judge, frame, body_part=body_part)
         if damage:
             seen.reasons.add(damage)
+            inventory.broken.add(_owner(dataset, names))
             return None
         return _instance(seen, dataset, names)
     except DAMAGE:
         seen.reasons.add("file.malformed")
+        inventory.broken.add("")
         return None
+
+
+def _owner(dataset: FileDataset, names: Pseudonyms) -> str:
+    """Series of a damaged file, or its patient where it ends before it tells that; empty where it tells neither."""
+    series, patient = str(dataset.get("SeriesInstanceUID", "")), str(dataset.get("PatientID", "") or "")
+    return series or (names.patient(patient) if patient else "")
 
 
 def _damage(dataset: FileDataset) -> str:

@@ -52,7 +52,9 @@ def survey(
         if data and not is_dicom(data):
             seen.reasons.add("file.not_an_image")
         elif data:
-            instance = read_instance(seen, data, judge=judge, names=names, body_part=body_part)
+            instance = read_instance(
+                seen, data, judge=judge, names=names, inventory=inventory, body_part=body_part
+            )
             if instance is not None:
                 instances.append(instance)
         progress(count, len(paths), "reading and judging files")
@@ -64,6 +66,13 @@ def studies_of(instances: Iterable[Instance], inventory: Inventory) -> list[Stud
     """Group instances to studies, judge series and patients; sorted by pseudonym."""
     instances = list(instances)
     _hold_conflicting_patients(instances)
+    for instance in instances:
+        if not inventory.broken.isdisjoint({instance.series_uid, instance.patient}):
+            instance.seen.reasons.add("case.companion")
+    if "" in inventory.broken:
+        inventory.notes.add(
+            "damaged files do not tell their series: compare the counts of slices with the archive's"
+        )
     series = group_series(instances)
     by_case: dict[str, list[Series]] = {}
     for one in series:

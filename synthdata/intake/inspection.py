@@ -52,7 +52,9 @@ def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
         for count, path in enumerate(paths, 1):
             seen, data = inventory.add(path)
             if is_dicom(data):
-                instance = read_instance(seen, data, judge=judge, names=names, body_part="")
+                instance = read_instance(
+                    seen, data, judge=judge, names=names, inventory=inventory, body_part=""
+                )
                 if instance is not None:
                     instances.append(instance)
                     _try_decoding(instance, data)

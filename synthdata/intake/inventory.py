@@ -38,6 +38,7 @@ class Inventory:
         self.files: list[SeenFile] = []
         self.notes: set[str] = set()
         self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
+        self.broken: set[str] = set()  # Series Instance UIDs, or else patients' pseudonyms, of damaged files
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:
         """Read a file once and book it; gives no bytes for a file which cannot be read."""
