@@ -1,0 +1,294 @@
+"""Publishing: order, idempotence, immutability, kills at every step."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from synthdata.errors import GateError, IntegrityError, TrustError
+from synthdata.privacy.waivers import Signatory, Waiver, public_key_of, sign_waiver
+from synthdata.records import ReleaseManifest, digest_of
+from synthdata.release import publish
+from synthdata.release.client import list_releases, pull
+from synthdata.release.trust import ReleaseSigner, init_keys, load_signer, recall, resign_timestamp
+from synthdata.release.trust.repository import settle
+from synthdata.storage.folder import FolderStore
+from tests.release.builders import Made, spec_of, tree
+
+Built = tuple[Path, ReleaseManifest]
+
+
+class Killed(BaseException):
+    """The process would end here."""
+
+
+class FragileStore:
+    """A store whose owner is killed at one of its writes: before it, or after."""
+
+    def __init__(self, store: FolderStore, *, at: int, after: bool) -> None:
+        self.store, self.left, self.after, self.written = store, at, after, list[str]()
+
+    @property
+    def url(self) -> str:
+        return self.store.url
+
+    def read(self, key: str) -> bytes:
+        return self.store.read(key)
+
+    def open(self, key: str) -> BinaryIO:
+        return self.store.open(key)
+
+    def size(self, key: str) -> int | None:
+        return self.store.size(key)
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        return self.store.keys(prefix)
+
+    def delete(self, key: str) -> None:
+        self._write(lambda: self.store.delete(key), key)
+
+    def write(self, key: str, data: bytes | Path) -> None:
+        self._write(lambda: self.store.write(key, data), key)
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        return bool(self._write(lambda: self.store.create(key, data), key))
+
+    def _write(self, act, key: str) -> object:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+        if self.left == 0 and not self.after:
+            raise Killed
+        answer = act()
+        self.written.append(key)
+        if self.left == 0:
+            raise Killed
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synthdata.release.publishing.THREADS", 1)
+
+
+def data_tree(store: FolderStore) -> dict[str, str]:
+    """All but the signed metadata, whose expiry dates move."""
+    return {name: digest for name, digest in tree(store.root).items() if not name.startswith("metadata/")}
+
+
+def test_data_come_before_manifest_before_signature_before_front_page(
+    built: Built, releases: FolderStore, signer: ReleaseSigner
+) -> None:
+    watched = FragileStore(releases, at=10**6, after=False)
+    publish(*built, watched, signer=signer)
+    order = watched.written
+    manifest = order.index("datasets/ellipsoids/1.0.0/manifest.json")
+    data = [order.index(f"datasets/ellipsoids/1.0.0/{file.path}") for file in built[1].files]
+    snapshot, timestamp = order.index("metadata/1.snapshot.json"), order.index("metadata/timestamp.json")
+    assert max(data) < manifest < order.index("metadata/1.targets.json") < snapshot < timestamp
+    assert order[-1] == "index.html"
+
+
+def test_publishing_twice_changes_nothing_that_readers_see(built: Built, published: FolderStore, signer: ReleaseSigner) -> None:
+    before = tree(published.root)
+    again = publish(*built, published, signer=signer)
+    assert again.uploaded == 0
+    assert tree(published.root) == before
+
+
+def test_other_bytes_under_a_published_version_are_refused(
+    made: Made, private: FolderStore, published: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
+    before = tree(published.root)
+    folder = tmp_path / "other"
+    manifest = made.build(private, folder, created="2026-11-22")
+    with pytest.raises(TrustError, match="a published version never changes"):
+        publish(folder, manifest, published, signer=signer)
+    assert tree(published.root) == before
+
+
+def test_a_killed_publisher_is_completed_and_nobody_sees_half_a_release(
+    built: Built, made: Made, private: FolderStore, signer: ReleaseSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = FolderStore(tmp_path / "reference")
+    counter = FragileStore(reference, at=10**6, after=False)
+    publish(*built, counter, signer=signer)
+    moments = [*range(1, 10**6 - counter.left + 1)]
+    assert len(moments) > 25
+    for moment in moments:
+        for after in (False, True):
+            store = FolderStore(tmp_path / f"store-{moment}-{after}")
+            with pytest.raises(Killed):
+                publish(*built, FragileStore(store, at=moment, after=after), signer=signer)
+            monkeypatch.setenv("SYNTHDATA_CONFIG", str(tmp_path / f"config-{moment}-{after}"))
+            if store.size("metadata/timestamp.json") is not None:  # the reader sees all of it
+                target = tmp_path / f"pulled-{moment}-{after}"
+                assert pull("ellipsoids", None, store.url, target).complete
+            publish(*built, store, signer=signer)
+            assert data_tree(store) == data_tree(reference)
+            assert len(list_releases(store.url).releases) == 1
+
+
+def test_kill_9_in_a_process_of_its_own(built: Built, releases: FolderStore, tmp_path: Path) -> None:
+    init_keys(tmp_path / "own-keys")
+    program = (
+        "import os, sys; from pathlib import Path\n"
+        "from synthdata.records import ReleaseManifest, from_json\n"
+        "from synthdata.release import publish; from synthdata.release.trust import load_signer\n"
+        "from synthdata.storage.folder import FolderStore\n"
+        "folder, store, keys, at = Path(sys.argv[1]), FolderStore(Path(sys.argv[2])), Path(sys.argv[3]), int(sys.argv[4])\n"
+        "manifest = from_json(ReleaseManifest, (folder / 'manifest.json').read_bytes())\n"
+        "def progress(done, total, message=''):\n"
+        "    if done == at: os.kill(os.getpid(), 9)\n"
+        "publish(folder, manifest, store, signer=load_signer(keys), progress=progress)\n"
+    )
+    for at, code in ((3, -9), (10, -9), (10**6, 0)):
+        command = [sys.executable, "-c", program, str(built[0]), str(releases.root), str(tmp_path / "own-keys"), str(at)]
+        assert subprocess.run(command, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode == code
+        assert (releases.size("metadata/timestamp.json") is not None) == (code == 0)
+    assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
+
+
+def test_of_two_publishers_at_once_both_end_up_in_the_store(
+    made: Made, private: FolderStore, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    one = made.build(private, first)
+    two = replace(made, spec=spec_of(version="2.0.0")).build(private, second)
+
+    class Overtaken(FragileStore):
+        """Another publisher commits between our look and our commit."""
+
+        def create(self, key: str, data: bytes | Path) -> bool:
+            if key == "metadata/1.snapshot.json" and releases.size(key) is None:
+                publish(second, two, releases, signer=signer)
+            return super().create(key, data)
+
+    publish(first, one, Overtaken(releases, at=10**6, after=False), signer=signer)
+    assert [line.version for line in list_releases(releases.url).releases] == ["2.0.0", "1.0.0"]
+
+
+def test_files_of_an_unsigned_build_are_replaced(built: Built, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path) -> None:
+    releases.write("datasets/ellipsoids/1.0.0/datasheet.md", b"of an older build that was never signed")
+    publish(*built, releases, signer=signer)
+    assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
+
+
+def test_a_changed_file_is_not_published(built: Built, releases: FolderStore, signer: ReleaseSigner) -> None:
+    (built[0] / "datasheet.md").write_text("all is fine")
+    with pytest.raises(IntegrityError, match="datasheet.md"):
+        publish(*built, releases, signer=signer)
+    assert releases.size("metadata/timestamp.json") is None
+
+
+def test_an_extra_file_is_not_published(built: Built, releases: FolderStore, signer: ReleaseSigner) -> None:
+    (built[0] / "real-scan.dcm").write_text("oops")
+    with pytest.raises(GateError, match="files and manifest differ"):
+        publish(*built, releases, signer=signer)
+
+
+def test_publishing_decides_the_gate_again(built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner) -> None:
+    verdict = replace(made.verdict, outcome="FAIL", gates={**made.verdict.gates, "privacy": "FAIL"})
+    from synthdata.records import FileEntry, to_json
+    from synthdata.storage.commit import sha256_of
+
+    folder, manifest = built
+    (folder / "evidence/verdict.json").write_bytes(to_json(verdict))
+
+    def entry(file: FileEntry) -> FileEntry:
+        path = folder / file.path
+        return replace(file, sha256=sha256_of(path), size_bytes=path.stat().st_size)
+
+    forged = replace(manifest, verdict=digest_of(verdict), files=tuple(entry(file) for file in manifest.files))
+    (folder / "manifest.json").write_bytes(to_json(forged))
+    with pytest.raises(GateError, match="verdict is FAIL"):
+        publish(folder, forged, releases, signer=signer)
+    assert tree(releases.root) == {}
+
+
+def test_a_signed_waiver_lets_a_blocked_gate_pass_and_is_released_with_it(
+    made: Made, private: FolderStore, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    verdict = replace(made.verdict, outcome="FAIL", gates={**made.verdict.gates, "utility": "FAIL"})
+    blocked, key = replace(made, verdict=verdict), Ed25519PrivateKey.generate()
+    waiver = Waiver(
+        dataset="ellipsoids", verdict=digest_of(verdict), gates=("utility",), role="privacy officer",
+        reason="a demonstration of the format alone", date="2026-11-22",
+    )  # fmt: skip
+    digest = sign_waiver(private, waiver, key)
+    officer = Signatory(role="privacy officer", public_key=public_key_of(key), gates=frozenset({"utility"}))
+    allowed = {officer.public_key: officer}
+    with pytest.raises(GateError, match="verdict is FAIL"):
+        blocked.build(private, tmp_path / "a")
+    manifest = blocked.build(private, tmp_path / "a", signatories=allowed)
+    assert manifest.outcome == "WAIVED"
+    assert (tmp_path / "a" / f"evidence/waiver-{digest}.json").is_file()
+    with pytest.raises(TrustError, match="allow list"):
+        publish(tmp_path / "a", manifest, releases, signer=signer)
+    publish(tmp_path / "a", manifest, releases, signer=signer, signatories=allowed)
+    assert list_releases(releases.url).releases[0].outcome == "WAIVED"
+
+
+def test_a_release_that_states_production_keys_is_not_signed_with_development_keys(
+    made: Made, private: FolderStore, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
+    manifest = made.build(private, tmp_path / "a", development_keys=False)
+    with pytest.raises(GateError, match="states production keys"):
+        publish(tmp_path / "a", manifest, releases, signer=signer)
+
+
+def test_a_store_of_other_keys_is_left_alone(built: Built, published: FolderStore, tmp_path: Path) -> None:
+    before = tree(published.root)
+    with pytest.raises(TrustError, match="signed by other keys"):
+        publish(*built, published, signer=init_keys(tmp_path / "others"))
+    assert tree(published.root) == before
+
+
+def test_a_recall_reaches_the_store_and_needs_a_reason(published: FolderStore, signer: ReleaseSigner) -> None:
+    with pytest.raises(TrustError, match="no reason"):
+        recall(published, signer, "ellipsoids", "1.0.0", " ")
+    with pytest.raises(TrustError, match="no release ellipsoids 9.0.0"):
+        recall(published, signer, "ellipsoids", "9.0.0", "wrong masks")
+    recall(published, signer, "ellipsoids", "1.0.0", "wrong masks")
+    recall(published, signer, "ellipsoids", "1.0.0", "said twice")
+    assert [item.reason for item in settle(published, signer).contents.recalls.recalls] == ["wrong masks"]
+    assert "recalled: wrong masks" in published.read("index.html").decode()
+
+
+def test_the_timestamp_can_be_signed_again_without_other_keys(published: FolderStore, signer: ReleaseSigner) -> None:
+    online = replace(signer, signers={"timestamp": signer.signers["timestamp"]})
+    before = settle(published, signer).timestamp
+    until = resign_timestamp(published, online)
+    after = settle(published, signer).timestamp
+    assert after.version == before.version + 1
+    assert until == after.expires
+
+
+def test_keys_are_private_and_are_never_made_twice(tmp_path: Path) -> None:
+    made = init_keys(tmp_path / "k", development=False)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "k").glob("*.pem")} == {0o600}
+    assert not load_signer(tmp_path / "k").development
+    assert load_signer(tmp_path / "k").root == made.root
+    with pytest.raises(TrustError, match="holds keys already"):
+        init_keys(tmp_path / "k")
+    (tmp_path / "k" / "targets.pem").chmod(0o644)
+    with pytest.raises(TrustError, match="can be read by others"):
+        load_signer(tmp_path / "k")
+    (tmp_path / "k" / "targets.pem").unlink()
+    (tmp_path / "k" / "snapshot.pem").chmod(0o600)
+    with pytest.raises(TrustError, match="targets is not at hand"):
+        load_signer(tmp_path / "k").of("targets")
+
+
+def test_a_key_of_another_role_is_refused(tmp_path: Path) -> None:
+    init_keys(tmp_path / "k")
+    (tmp_path / "k" / "targets.pem").write_bytes((tmp_path / "k" / "snapshot.pem").read_bytes())
+    with pytest.raises(TrustError, match="is not the key that root.json names"):
+        load_signer(tmp_path / "k")
