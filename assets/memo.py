@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from synthdata.errors import MissingObjectError, RecordError
+from synthdata.errors import IntegrityError, MissingObjectError, RecordError
 from synthdata.records import Record, digest_of, from_json, to_json
 from synthdata.storage import ObjectStore, commit_blob, keys, read_verified
 
@@ -42,7 +42,7 @@ def recall(private: ObjectStore, asset: str, key: str, kind: type[R]) -> R | Non
     try:
         digest = json.loads(private.read(keys.memo(asset, key)))["digest"]
         record = read_record(private, kind, digest)
-    except (MissingObjectError, RecordError, ValueError, KeyError):
+    except (MissingObjectError, IntegrityError, RecordError, ValueError, KeyError):
         return None
     whole = all(_is_there(private, key, size) for key, size in _objects(json.loads(to_json(record))))
     return record if whole else None
