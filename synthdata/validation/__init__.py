@@ -2,6 +2,7 @@
 
 from synthdata.validation.expectations import check_expectations
 from synthdata.validation.fidelity import measure_fidelity
+from synthdata.validation.report import write_report
 from synthdata.validation.utility import measure_utility
 
-__all__ = ["check_expectations", "measure_fidelity", "measure_utility"]
+__all__ = ["check_expectations", "measure_fidelity", "measure_utility", "write_report"]

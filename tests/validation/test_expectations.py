@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from synthdata.records import CaseSet, ExpectationsReport, TrainingSet, from_json, to_json
 from synthdata.spec import DatasetSpec
 from synthdata.storage.folder import FolderStore

@@ -1,0 +1,135 @@
+"""What the report shows, gathered from the records and the store; both editions differ here and nowhere else."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from synthdata.records.case import Case
+from synthdata.records.case_set import CaseSet
+from synthdata.records.model import Checkpoint
+from synthdata.records.parquet import read_cases
+from synthdata.records.reports import (
+    ExpectationsReport,
+    FidelityReport,
+    PrivacyReport,
+    UtilityReport,
+    Verdict,
+)
+from synthdata.records.training import TrainingSet
+from synthdata.spec import DatasetSpec
+from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.features import features_of
+from synthdata.validation.measures import quantities
+from synthdata.validation.pictures import case_sheet, curve
+from synthdata.validation.report import plots
+
+Edition = Literal["private", "public"]
+SHEET_CASES = 12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """All records of one validation."""
+
+    spec: DatasetSpec
+    training_set: TrainingSet
+    synthetic: CaseSet
+    checkpoint: Checkpoint
+    fidelity: FidelityReport
+    utility: UtilityReport
+    privacy: PrivacyReport
+    expectations: ExpectationsReport
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A PNG inside the page."""
+
+    title: str
+    alt: str
+    data_uri: str
+
+
+def pictures(inputs: Inputs, private: ObjectStore, edition: Edition) -> dict[str, list[Picture]]:
+    """All pictures of an edition, by section. The public one reads no pixel of a real case."""
+    gates = inputs.spec.gates
+    found = {
+        "fidelity": [_scores(inputs)],
+        "distributions": _distributions(inputs, private),
+        "utility": [
+            picture(
+                "Train on real, train on synthetic",
+                f"Bars of {inputs.utility.metric} on real test patients, with intervals; the dashed line is the gate.",
+                plots.utility(inputs.utility, gates.utility_ratio),
+            )
+        ],
+        "training": [_loss(inputs.checkpoint)],
+        "sheets": [_sheet("Synthetic cases", inputs.synthetic, inputs, private)],
+        "privacy": list[Picture](),
+    }
+    if edition == "private":
+        found["sheets"].append(_sheet("Real test cases", inputs.training_set.test, inputs, private))
+        found["privacy"] = list(_stored(inputs.privacy.figures, private))
+    return found
+
+
+def picture(title: str, alt: str, png: bytes) -> Picture:
+    """A PNG as a data URI."""
+    return Picture(title=title, alt=alt, data_uri="data:image/png;base64," + base64.b64encode(png).decode())
+
+
+def spread_cases(case_set: CaseSet, private: ObjectStore, count: int) -> list[Case]:
+    """Some cases of a set, evenly spread over it."""
+    every = max(1, case_set.cases // count)
+    chosen = (case for index, case in enumerate(read_cases(private, case_set)) if index % every == 0)
+    return [case for case, _ in zip(chosen, range(count), strict=False)]
+
+
+def _scores(inputs: Inputs) -> Picture:
+    gate = inputs.spec.gates.fidelity_score
+    alt = "Scores of all metrics with intervals; 0 is as near as training cases, 1 as far as degraded ones."
+    return picture("Fidelity scores", alt, plots.scores(inputs.fidelity, gate))
+
+
+def _loss(checkpoint: Checkpoint) -> Picture:
+    png = curve(checkpoint.losses, "training loss", x_name="volumes seen", y_name="loss")
+    return picture("Training", "Loss of the generator over the volumes seen.", png)
+
+
+def _sheet(title: str, case_set: CaseSet, inputs: Inputs, private: ObjectStore) -> Picture:
+    cases = spread_cases(case_set, private, SHEET_CASES)
+    png = case_sheet(cases, inputs.training_set.scales, inputs.training_set.labels, columns=6)
+    alt = f"{len(cases)} cases, the slice with most mask each; of a volume a coronal one below; contours are labels."
+    return picture(title, alt, png)
+
+
+def _distributions(inputs: Inputs, private: ObjectStore) -> list[Picture]:
+    """Quantile boxes of tissue density and label sizes, test patients beside generated cases."""
+    training_set = inputs.training_set
+    sets = {"generated": inputs.synthetic, "train": training_set.train, "test": training_set.test}
+    tables = {
+        role: features_of(case_set, training_set, private, "radiomics") for role, case_set in sets.items()
+    }
+    shown: dict[str, list[plots.Spread]] = {"lesion": [], "tissue": []}
+    for found in quantities(tables, training_set):
+        box = plots.spread(found.name, found.unit, found.values["test"], found.values["generated"])
+        if box is not None:
+            shown[found.family].append(box)
+    titles = {"lesion": "Size of the labels", "tissue": "Tissue density"}
+    alt = "Quantiles 5, 25, 50, 75 and 95 % in real test patients and in synthetic cases."
+    return [picture(titles[family], alt, plots.spreads(boxes)) for family, boxes in shown.items() if boxes]
+
+
+def _stored(figures: Mapping[str, str], private: ObjectStore) -> Iterator[Picture]:
+    """Figures that other stages left in the private store."""
+    for name, key in figures.items():
+        if key.endswith(".png"):
+            yield picture(name.replace("_", " "), f"Figure {name} of the privacy report.", private.read(key))
+
+
+def label_colours(labels: Mapping[str, int], colours: Sequence[str]) -> list[tuple[str, str]]:
+    """Name and contour colour of each label, in the order of the values."""
+    names = sorted(labels, key=lambda name: labels[name])
+    return [(name, colours[index % len(colours)]) for index, name in enumerate(names)]

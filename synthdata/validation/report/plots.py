@@ -1,0 +1,111 @@
+"""Plots of the validation report, as PNG bytes; real cases appear as quantiles only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthdata.records.estimate import Estimate
+from synthdata.records.reports import FidelityReport, UtilityReport
+from synthdata.validation.pictures import figure_png
+
+REAL, SYNTHETIC, NEUTRAL = "#0072b2", "#d55e00", "#767676"
+QUANTILES = (5, 25, 50, 75, 95)
+RANGE = (-1.0, 3.0)  # of the scores' axis; what lies beyond is drawn at the edge with an arrow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """Quantiles (5, 25, 50, 75, 95 %) of one quantity in real and synthetic cases."""
+
+    name: str
+    unit: str
+    real: tuple[float, ...]
+    synthetic: tuple[float, ...]
+
+
+def spread(name: str, unit: str, real: np.ndarray, synthetic: np.ndarray) -> Spread | None:
+    """Quantiles of both samples; None where one has no finite value."""
+    a, b = real[np.isfinite(real)], synthetic[np.isfinite(synthetic)]
+    if not len(a) or not len(b):
+        return None
+    quantiles = [tuple(float(q) for q in np.percentile(x, QUANTILES)) for x in (a, b)]
+    return Spread(name=name, unit=unit, real=quantiles[0], synthetic=quantiles[1])
+
+
+def scores(report: FidelityReport, gate: float) -> bytes:
+    """Forest plot of all scores: families in bold, their metrics below."""
+    from matplotlib.figure import Figure
+
+    rows: list[tuple[str, Estimate, bool]] = []
+    for family, score in report.scores.items():
+        rows.append((f"{family}: median", score, True))
+        rows += [(found.metric, found.score, False) for found in report.triples if found.family == family]
+    figure = Figure(figsize=(7.6, 0.27 * len(rows) + 1.2), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    for index, (_, score, bold) in enumerate(rows):
+        _draw_interval(axes, -index, score, SYNTHETIC if bold else NEUTRAL, bold=bold)
+    axes.axvline(0, color=REAL, linewidth=1, label="as training cases (0)")
+    axes.axvline(1, color="black", linewidth=1, linestyle=":", label="as degraded cases (1)")
+    axes.axvline(gate, color="#009e73", linewidth=1, linestyle="--", label=f"gate ({gate:g})")
+    axes.set_yticks([-index for index in range(len(rows))], [name for name, _, _ in rows], fontsize=8)
+    for tick, (_, _, bold) in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if bold else "normal")
+    axes.set(xlim=RANGE, ylim=(-len(rows) + 0.4, 0.6), xlabel="score, lower is better")
+    axes.legend(loc="lower right", fontsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure_png(figure)
+
+
+def spreads(found: Sequence[Spread]) -> bytes:
+    """Quantile boxes of real and synthetic cases, one panel per quantity, each in its own unit."""
+    from matplotlib.figure import Figure
+
+    columns = min(4, len(found))
+    rows = -(-len(found) // columns)
+    figure = Figure(figsize=(2.4 * columns, 1.9 * rows), dpi=110, layout="constrained")
+    for index, item in enumerate(found):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        for place, (quantiles, colour) in enumerate(((item.real, REAL), (item.synthetic, SYNTHETIC))):
+            low, q25, q50, q75, high = quantiles
+            axes.plot([place, place], [low, high], color=colour, linewidth=1.2)
+            axes.bar(place, q75 - q25, bottom=q25, width=0.5, color=colour, alpha=0.45)
+            axes.plot([place - 0.25, place + 0.25], [q50, q50], color=colour, linewidth=2)
+        axes.set_xticks([0, 1], ["real", "synthetic"], fontsize=8)
+        axes.set_title(item.name.replace("/", "\n", 1), fontsize=8)
+        axes.set_ylabel(item.unit if item.unit != "1" else "", fontsize=8)
+        axes.tick_params(axis="y", labelsize=7)
+        axes.set_xlim(-0.6, 1.6)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure_png(figure)
+
+
+def utility(report: UtilityReport, gate: float) -> bytes:
+    """Bars of both arms, in the mean and per label or class."""
+    from matplotlib.figure import Figure
+
+    arms: Mapping[str, tuple[Estimate, Estimate]] = {"mean": (report.trtr, report.tstr), **report.per_label}
+    figure = Figure(figsize=(max(4.2, 1.3 * len(arms)), 2.8), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    for place, pair in enumerate(arms.values()):
+        for side, (found, colour) in enumerate(zip(pair, (REAL, SYNTHETIC), strict=True)):
+            x = place + (side - 0.5) * 0.36
+            axes.bar(x, found.value, width=0.32, color=colour, alpha=0.7)
+            axes.plot([x, x], [found.low, found.high], color="black", linewidth=1)
+    axes.axhline(gate * report.trtr.value, color="#009e73", linestyle="--", linewidth=1)
+    axes.set_xticks(range(len(arms)), list(arms), fontsize=8)
+    axes.set(ylim=(0, 1), ylabel=report.metric.replace("_", " "))
+    handles = [axes.bar(0, 0, color=colour, alpha=0.7) for colour in (REAL, SYNTHETIC)]
+    axes.legend(handles, ["trained on real", "trained on synthetic"], fontsize=7, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure_png(figure)
+
+
+def _draw_interval(axes: object, y: float, found: Estimate, colour: str, *, bold: bool) -> None:
+    """Point and interval; an arrow at the edge where the point lies beyond the axis."""
+    low, high = np.clip([found.low, found.high], *RANGE)
+    width = 2.4 if bold else 1.3
+    axes.plot([low, high], [y, y], color=colour, linewidth=width, solid_capstyle="round")  # type: ignore[attr-defined]
+    beyond = "<" if found.value < RANGE[0] else ">" if found.value > RANGE[1] else "o"
+    value = float(np.clip(found.value, *RANGE))
+    axes.plot([value], [y], marker=beyond, color=colour, markersize=6 if bold else 4, clip_on=False)  # type: ignore[attr-defined]

@@ -1,0 +1,187 @@
+import base64
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from synthdata.errors import RecordError
+from synthdata.records import (
+    CanaryRecall,
+    CaseSet,
+    Checkpoint,
+    Estimate,
+    ExpectationsReport,
+    PrivacyReport,
+    PrivacyTest,
+    TrainingSet,
+    UtilityReport,
+    Verdict,
+    digest_of,
+)
+from synthdata.records.parquet import read_cases, read_records
+from synthdata.spec import DatasetSpec
+from synthdata.storage.folder import FolderStore
+from synthdata.validation import measure_fidelity, write_report
+from synthdata.validation.pictures import case_sheet
+from synthdata.validation.report.content import SHEET_CASES, spread_cases
+
+Cohort = tuple[FolderStore, TrainingSet]
+PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
+
+
+def guess(value: float) -> Estimate:
+    return Estimate(value=value, low=value - 0.1, high=value + 0.1, n=40)
+
+
+@pytest.fixture(scope="module")
+def inputs(spec: DatasetSpec, cohort: Cohort, synthesise: Callable[..., CaseSet]) -> dict[str, object]:
+    store, training_set = cohort
+    synthetic = synthesise(n=24, seed=70_000)
+    same = {
+        "dataset": spec.name,
+        "synthetic": digest_of(synthetic),
+        "training_set": digest_of(training_set),
+    }
+    store.write(
+        "datasets/ellipsoids/reports/pairs.png",
+        case_sheet(spread_cases(training_set.train, store, 2), training_set.scales, training_set.labels),
+    )
+    test = PrivacyTest(
+        name="ratio tail",
+        outcome="PASS",
+        statistic=3,
+        p_value=0.4,
+        threshold=0.01,
+        power=0.9,
+        explanation="fine",
+    )
+    return {
+        "training_set": training_set,
+        "synthetic": synthetic,
+        "checkpoint": Checkpoint(
+            dataset=spec.name, family="flow", config="{}", key="k", sha256="0" * 64, size_bytes=1, train_key="t",
+            code_version="0.1.0", seen=800, losses=tuple((i * 10, 1 / (i + 1)) for i in range(40)),
+        ),
+        "fidelity": measure_fidelity(spec, training_set, synthetic, store),
+        "utility": UtilityReport(
+            **same, task="segmentation", metric="dice", trtr=guess(0.8), tstr=guess(0.7), ratio=guess(0.88),
+            per_label={"organ": (guess(0.9), guess(0.8)), "lesion": (guess(0.7), guess(0.6))}, steps=60, seeds=2,
+            figures={},
+        ),
+        "privacy": PrivacyReport(
+            **same, outcome="INCONCLUSIVE", tests=(test,), canaries=(CanaryRecall(kind="exact", planted=9, found=9),),
+            copies=Estimate(value=0, low=0, high=0.07, n=40), suspects=("SYN-007",), detectable_share=0.06,
+            figures={"nearest_pairs": "datasets/ellipsoids/reports/pairs.png"},
+        ),
+        "expectations": ExpectationsReport(
+            dataset=spec.name, synthetic=digest_of(synthetic), suites={"records": False},
+            failed=("records/age_years/expect_x",), evaluated=9,
+        ),
+        "verdict": Verdict(
+            **same, outcome="INCONCLUSIVE", gates={"fidelity": "PASS", "privacy": "INCONCLUSIVE"},
+            reasons=("Power is 0.6 <b>below</b> 0.8.",), reports={}, thresholds="0",
+        ),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def editions(spec: DatasetSpec, cohort: Cohort, inputs: dict[str, object]) -> dict[str, dict[str, str]]:
+    store = cohort[0]
+    found = {}
+    for edition in ("private", "public"):
+        keys = write_report(spec, store, **inputs, edition=edition)
+        found[edition] = {kind: store.read(key).decode() for kind, key in keys.items()}
+    return found
+
+
+def test_the_verdict_comes_first_and_words_are_escaped(editions: dict[str, dict[str, str]]) -> None:
+    page = editions["public"]["html"]
+    assert page.index("INCONCLUSIVE") < page.index("Why") < page.index("Fidelity")
+    assert "0.6 &lt;b&gt;below" in page
+
+
+def test_the_page_needs_no_network(editions: dict[str, dict[str, str]]) -> None:
+    for edition in editions.values():
+        assert not re.search(r"(?:src|href)=[\"'](?!data:)", edition["html"])
+        assert "<script" not in edition["html"]
+
+
+def test_the_public_edition_holds_no_real_picture_and_no_real_id(
+    editions: dict[str, dict[str, str]], cohort: Cohort, inputs: dict[str, object]
+) -> None:
+    store, training_set = cohort
+    public, private = editions["public"], editions["private"]
+    ids = {
+        value
+        for case_set in (training_set.train, training_set.control, training_set.test)
+        for name in ("case_id", "patient_id")
+        for value in read_records(store, case_set)[name].to_pylist()
+    }
+    assert not [found for found in ids if found in public["html"] or found in public["json"]]
+    pictures = {
+        name: {base64.b64decode(found) for found in PNG.findall(private["html"])} for name in ["private"]
+    }
+    pictures["public"] = {base64.b64decode(found) for found in PNG.findall(public["html"])}
+    real = case_sheet(
+        spread_cases(training_set.test, store, SHEET_CASES),
+        training_set.scales,
+        training_set.labels,
+        columns=6,
+    )
+    pairs = store.read("datasets/ellipsoids/reports/pairs.png")
+    assert {real, pairs} <= pictures["private"]
+    assert not {real, pairs} & pictures["public"]
+    assert "datasets/" not in public["html"] + public["json"]
+
+
+def test_the_public_edition_reads_no_pixels_of_real_cases(
+    spec: DatasetSpec, cohort: Cohort, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthdata.validation.report import content
+
+    def only_synthetic(store: FolderStore, case_set: CaseSet):
+        assert case_set.origin == "synthetic"
+        return read_cases(store, case_set)
+
+    monkeypatch.setattr(content, "read_cases", only_synthetic)
+    write_report(spec, cohort[0], **inputs, edition="public")
+    with pytest.raises(AssertionError):
+        write_report(spec, cohort[0], **inputs, edition="private")
+
+
+def test_the_json_beside_it_has_all_reports(editions: dict[str, dict[str, str]]) -> None:
+    numbers = json.loads(editions["public"]["json"])
+    assert numbers["verdict"]["outcome"] == "INCONCLUSIVE"
+    assert len(numbers["fidelity"]["triples"]) > 5
+
+
+def test_a_report_of_other_cases_is_refused(
+    spec: DatasetSpec, cohort: Cohort, inputs: dict[str, object]
+) -> None:
+    other = replace(inputs["utility"], synthetic="0" * 64)
+    with pytest.raises(RecordError, match="utility report is of CaseSet"):
+        write_report(spec, cohort[0], **{**inputs, "utility": other}, edition="public")
+
+
+@pytest.mark.service
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="Chromium is not installed")
+def test_the_page_loads_in_a_browser_without_console_errors(
+    editions: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    page, shot = tmp_path / "page.html", tmp_path / "page.png"
+    page.write_text(editions["private"]["html"], encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0"]
+    command += [
+        f"--user-data-dir={tmp_path}/profile",
+        f"--screenshot={shot}",
+        "--window-size=1200,3000",
+        page.as_uri(),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    assert shot.stat().st_size > 50_000
