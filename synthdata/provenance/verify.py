@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from synthdata.provenance.canonical import is_telling, ranks
 from synthdata.provenance.dicom_marks import HeaderMarks
 from synthdata.provenance.keys import key_id
 from synthdata.provenance.reading import Content, open_file
@@ -16,6 +17,7 @@ from synthdata.provenance.watermark import FALSE_POSITIVE_RATE, Detection, detec
 Layer = Literal["marks", "watermark", "registry"]
 Finding = Literal["found", "not found", "not checked"]
 COLLISION_RATE = 1e-60  # more than any number of hashes that fits on Earth, times 2^-256
+NO_DETAIL = "the pixels are a mask, empty or nearly so, and like those of any image"
 VIEWS = 3  # axes along which a volume of unknown axes can have been sliced
 
 
@@ -97,10 +99,14 @@ def _pixel_evidence(
         )
     detections, entries = list[Detection](), list[RegistryEntry | None]()
     for pixels in content.images:
+        if not is_telling(ranks(pixels)):
+            continue
         if key is not None:
             detections.append(_detected(pixels, key))
         if registry is not None:
             entries.append(_registered(pixels, registry))
+    if not detections and not entries:
+        return _not_checked("watermark", NO_DETAIL), _not_checked("registry", NO_DETAIL)
     return _watermark_evidence(detections, key), _registry_evidence(entries, registry)
 
 

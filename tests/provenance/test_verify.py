@@ -200,7 +200,15 @@ def test_layers_without_key_and_registry_say_that_they_were_not_checked(released
 def test_a_picture_without_detail_cannot_be_checked(released, key, tmp_path) -> None:
     np.save(tmp_path / "a.npy", np.ones((32, 32)))
     result = verify_file(tmp_path / "a.npy", registry=open_registry(released[0]), watermark_key=key)
-    assert findings(result)["watermark"] == "not checked"
+    assert findings(result) == {"marks": "not found", "watermark": "not checked", "registry": "not checked"}
+
+
+def test_a_mask_cannot_be_checked(released, key, tmp_path) -> None:
+    folder, cases = released
+    np.save(tmp_path / "a.npy", cases[0].mask)
+    result = verify_file(tmp_path / "a.npy", registry=open_registry(folder), watermark_key=key)
+    assert result.verdict == "unknown"
+    assert "a mask" in result.evidence[2].detail
 
 
 @pytest.mark.parametrize(
