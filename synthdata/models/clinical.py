@@ -74,7 +74,7 @@ def fit_law(
         solution = np.linalg.solve(normal, design[known].T @ target[known])
         coefficients[column.name] = tuple(float(value) for value in solution)
         residuals.append(np.where(known, target - design @ solution, 0.0))
-    spread = np.cov(np.array(residuals)).reshape(len(outcomes), len(outcomes)) + 1e-12 * np.eye(len(outcomes))
+    spread = _covariance(np.array(residuals).reshape(len(outcomes), len(records)).T, floor=1e-12)
     return ClinicalLaw(
         cells=tuple(cells),
         shares=tuple(float(value) for value in counts / counts.sum()),
@@ -170,6 +170,15 @@ def _predictors(
         low, high = column.minimum or 0.0, column.maximum or 1.0
         parts.append(value if np.isfinite(value) else (low + high) / 2)
     return np.array(parts)
+
+
+def _covariance(rows: np.ndarray, *, floor: float) -> np.ndarray:
+    """Covariance (k, k) of rows (n, k) with a floor on the diagonal; empty for no columns."""
+    count = rows.shape[1]
+    if not count:
+        return np.zeros((0, 0))
+    covariance: np.ndarray = np.cov(rows, rowvar=False).reshape(count, count) + floor * np.eye(count)
+    return covariance
 
 
 def _normal_scores(records: Sequence[Mapping[str, Value]], name: str) -> np.ndarray:

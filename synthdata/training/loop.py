@@ -12,7 +12,7 @@ from torch import Tensor
 from synthdata.errors import TrainingError
 from synthdata.models import Generator, Geometry, family_of
 from synthdata.models.build import pack_config
-from synthdata.models.clinical import fit_law
+from synthdata.models.clinical import ClinicalLaw, fit_law
 from synthdata.models.conditions import ConditionCode
 from synthdata.progress import Progress, silent
 from synthdata.records import Checkpoint, TrainingSet, digest_of
@@ -68,10 +68,11 @@ def train(
     if (done := folder.finished()) is not None:
         return done
     cases = load_training_cases(private, training_set)
+    law = fit_law(training_set.columns, cases.records, cases.volumes)
     run = _Run(spec, training_set, cases, folder)
     progress(0, spec.generator.seen, "codes are fitted, training starts")
     run.go(progress, should_stop)
-    record = _finish(spec, training_set, private, run, cases)
+    record = _finish(spec, training_set, private, run, cases, law)
     folder.finish(record)
     return record
 
@@ -223,10 +224,14 @@ class _Run:
 
 
 def _finish(
-    spec: DatasetSpec, training_set: TrainingSet, private: ObjectStore, run: _Run, cases: TrainingCases
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    private: ObjectStore,
+    run: _Run,
+    cases: TrainingCases,
+    law: ClinicalLaw,
 ) -> Checkpoint:
     data = save(run.averaged())
-    law = fit_law(training_set.columns, cases.records, cases.volumes)
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "model.safetensors")
     private.write(key, data)
     return Checkpoint(
