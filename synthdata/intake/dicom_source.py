@@ -145,9 +145,7 @@ class DicomSource:
             study.hold("case.other_frame_of_reference")
             return None
         built = self._image(channels)
-        mask = (
-            self._mask(study, built[1], channels[0].first.frame_of_reference) if built is not None else None
-        )
+        mask = self._mask(study, built[1], channels[0]) if built is not None else None
         if built is None or mask is None:
             study.hold("case.companion")
             return None
@@ -227,7 +225,7 @@ class DicomSource:
             slices.append(values)
         return np.stack(slices)
 
-    def _mask(self, study: Study, grid: Grid, frame_of_reference: str) -> np.ndarray | None:
+    def _mask(self, study: Study, grid: Grid, image: Series) -> np.ndarray | None:
         """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
         mask = np.zeros(grid.shape_zyx, np.uint8)
         if not self._spec.labels:
@@ -238,13 +236,13 @@ class DicomSource:
         if any(item.seen.outcome != "accepted" for item in study.masks):
             return None
         for instance in study.masks:
-            placed = self._placed(instance, grid, frame_of_reference)
+            placed = self._placed(instance, grid, image)
             if placed is None:
                 return None
             mask = np.maximum(mask, placed)
         return mask
 
-    def _placed(self, instance: Instance, grid: Grid, frame_of_reference: str) -> np.ndarray | None:
+    def _placed(self, instance: Instance, grid: Grid, image: Series) -> np.ndarray | None:
         data = self._inventory.reread(instance.seen)
         if data is None:
             return None
@@ -254,7 +252,9 @@ class DicomSource:
             return None
         if segmentation.unknown_labels:
             self._inventory.notes.add("segments whose label the spec does not name were left out")
-        same_world = segmentation.frame_of_reference == frame_of_reference
+        same_world = segmentation.frame_of_reference == image.first.frame_of_reference
+        if not image.first.frame_of_reference:  # a projection: only the reference tells which image is meant
+            same_world &= not segmentation.source_uids.isdisjoint(item.sop_uid for item in image.instances)
         placed = place(segmentation, grid) if same_world else None
         if placed is None:
             instance.seen.reasons.add("mask.off_grid")

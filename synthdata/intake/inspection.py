@@ -11,7 +11,7 @@ from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.inventory import Inventory, SeenFile, files_below
 from synthdata.intake.nifti_file import is_nifti, read_nifti
-from synthdata.intake.npz_source import is_npz
+from synthdata.intake.npz_source import arrays_are_whole, is_npz
 from synthdata.intake.pixels import slice_values
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.series import hold_companions
@@ -92,6 +92,8 @@ def _inspect_other(seen: SeenFile, data: bytes) -> int:
         read_nifti(seen, data)
         return 1
     if is_npz(data):
+        if not arrays_are_whole(data):
+            seen.reasons.add("file.malformed")
         return 1
     if seen.path.suffix.lower() == ".csv":
         _inspect_table(seen, data)

@@ -26,7 +26,8 @@ class Segmentation:
     orientation: np.ndarray  # LPS cosines of a row, then of a column, shape (6,)
     spacing_yx: tuple[float, float]
     thickness_mm: float
-    frame_of_reference: str
+    frame_of_reference: str  # empty where the image is a projection
+    source_uids: frozenset[str]  # SOP Instance UIDs of the images that it was drawn on
     unknown_labels: int  # segments which the spec does not name
 
 
@@ -58,12 +59,7 @@ def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
     groups = list(dataset.PerFrameFunctionalGroupsSequence)
     measures = _group(groups[0], shared, "PixelMeasuresSequence")
-    orientations = np.array(
-        [_group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient for item in groups],
-        dtype=float,
-    )
-    if not np.allclose(orientations, orientations[0], atol=1e-4):
-        raise ValueError("frames differ in orientation")
+    positions, orientations = _planes(groups, shared, projection="FrameOfReferenceUID" not in dataset)
     return Segmentation(
         frames=_frames(dataset, len(groups)),
         values=np.array(
@@ -72,16 +68,32 @@ def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
                 for item in groups
             ]
         ),
-        positions_mm=np.array(
-            [_group(item, shared, "PlanePositionSequence").ImagePositionPatient for item in groups],
-            dtype=float,
-        ),
+        positions_mm=positions,
         orientation=orientations[0],
         spacing_yx=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
         thickness_mm=float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
+        source_uids=frozenset(
+            str(item.ReferencedSOPInstanceUID)
+            for series in dataset.get("ReferencedSeriesSequence") or []
+            for item in series.get("ReferencedInstanceSequence") or []
+        ),
         unknown_labels=sum(value == 0 for value in segments.values()),
     )
+
+
+def _planes(groups: list[Dataset], shared: Dataset, *, projection: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (f, 3) and orientations (f, 6) of the frames; a projection has none, its pixels are the frame's."""
+    if projection:
+        return np.zeros((len(groups), 3)), np.tile([1.0, 0.0, 0.0, 0.0, 1.0, 0.0], (len(groups), 1))
+    positions = [_group(item, shared, "PlanePositionSequence").ImagePositionPatient for item in groups]
+    orientations = np.array(
+        [_group(item, shared, "PlaneOrientationSequence").ImageOrientationPatient for item in groups],
+        dtype=float,
+    )
+    if not np.allclose(orientations, orientations[0], atol=1e-4):
+        raise ValueError("frames differ in orientation")
+    return np.array(positions, dtype=float), orientations
 
 
 def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:

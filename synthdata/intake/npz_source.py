@@ -27,6 +27,15 @@ def is_npz(data: bytes) -> bool:
     return data[:4] == b"PK\x03\x04"
 
 
+def arrays_are_whole(data: bytes) -> bool:
+    """True where each array of the file can be read, and none holds Python objects."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return bool(archive.files) and all(archive[name].dtype.kind in "biuf" for name in archive.files)
+    except (*DAMAGE, zipfile.BadZipFile):
+        return False
+
+
 def read_arrays(seen: SeenFile, data: bytes, arrays: Mapping[str, str]) -> dict[str, np.ndarray] | None:
     """Arrays by their role (`images`, `masks` or a column), parts joined along the first axis.
 

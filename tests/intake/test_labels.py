@@ -11,7 +11,7 @@ from synthdata.intake import inspect, take_in
 from synthdata.intake.clinical import typed
 from synthdata.records import ColumnSpec
 from synthdata.records.parquet import read_cases
-from synthdata.spec import Channel, Source
+from synthdata.spec import Channel, GridSpec, Source
 
 
 def codes(report) -> dict[str, int]:
@@ -53,6 +53,27 @@ def test_a_segmentation_on_a_finer_overlapping_grid_is_resampled_to_the_image(bu
     build.write(scans, [*build.series("PAT-1", grid), build.mask("PAT-1", sources, fine, fine_mask)])
     report = take_in(build.spec(labels=build.labels), scans, private, pseudonym_key=build.key)
     assert report.accepted == 6, codes(report)
+    (case,) = read_cases(private, report.cases)
+    np.testing.assert_array_equal(case.mask, mask)
+
+
+def test_a_segmentation_of_a_projection_follows_its_reference(build, scans, private) -> None:
+    grid = build.grid(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5), origin_mm=(0.0, 0.0, 0.0))
+    mask = np.zeros(grid.shape_zyx, np.uint8)
+    mask[0, 2:5, 1:4] = 1
+    for patient in ("PAT-1", "PAT-2"):
+        datasets = build.series(patient, grid, modality="DX", name="XR")
+        other = build.series("PAT-1", grid, modality="DX", name="XR")
+        stray = build.mask(
+            patient, other, grid, mask
+        )  # of the second patient, it refers to the first one's image
+        stray.PatientID, stray.StudyInstanceUID = datasets[0].PatientID, datasets[0].StudyInstanceUID
+        stray.PatientName = patient
+        build.write(scans, [*datasets, stray], patient)
+    flat = GridSpec(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5))
+    spec = build.spec(channels=(Channel(name="XR", modality="DX"),), labels=build.labels, grid=flat)
+    report = take_in(spec, scans, private, pseudonym_key=build.key)
+    assert codes(report) == {"mask.off_grid": 1, "case.companion": 1}
     (case,) = read_cases(private, report.cases)
     np.testing.assert_array_equal(case.mask, mask)
 
@@ -148,7 +169,9 @@ def test_npz_without_the_arrays_of_the_spec_or_with_unknown_codes_is_refused(bui
         take_in(npz_spec(build, images="nothing"), path, private, pseudonym_key=build.key)
     report = take_in(npz_spec(build), path, private, pseudonym_key=build.key)
     assert codes(report) == {"clinical.bad_value": 1}
+    assert inspect(path).accepted == 1
     path.write_bytes(path.read_bytes()[:200])
+    assert codes(inspect(path)) == {"file.malformed": 1}
     assert codes(take_in(npz_spec(build), path, private, pseudonym_key=build.key)) == {"file.malformed": 1}
 
 
