@@ -33,7 +33,7 @@ def plant(
     chosen = set(rng.permutation(training_set.train.cases)[:SOURCES].tolist())
     rows = altered(_chosen(private, training_set, chosen), training_set.scales, GATING | REPORTED, rng=rng)
     thumbnails = thumbnailer_of(training_set).collect(rows)
-    number = dict(zip(pool.thumbnails.patient, pool.patient.tolist(), strict=True))
+    number = {name: index for index, name in enumerate(pool.names)}
     return Planted(
         kind=np.array(thumbnails.case_id),
         source=np.array([number[patient] for patient in thumbnails.patient]),

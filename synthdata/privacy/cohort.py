@@ -1,7 +1,7 @@
 """The real patients and the generated cases, as thumbnails; who is train is known here, and used only by labels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,12 +21,12 @@ CLUSTER_NEIGHBOURS = 5
 class Pool:
     """Real cases in which matches are searched, in every view."""
 
-    thumbnails: Thumbnails
+    names: tuple[str, ...]  # keyed pseudonyms of the patients, sorted (P,)
     patient: np.ndarray  # int64 (n,), index of the patient of each case
     in_train: np.ndarray  # bool (P,), of each patient
     views: dict[str, View]
     vectors: dict[str, np.ndarray]  # float64 (n, k) per view
-    clusters: dict[str, np.ndarray] = field(default_factory=dict)  # int64 (P,) per view
+    clusters: dict[str, np.ndarray]  # int64 (P,) per view
 
     @property
     def patients(self) -> int:
@@ -39,7 +39,7 @@ class Pool:
         new[people] = np.arange(len(people))
         rows = np.flatnonzero(new[self.patient] >= 0)
         return Pool(
-            thumbnails=self.thumbnails.take(rows),
+            names=tuple(self.names[person] for person in people),
             patient=new[self.patient[rows]],
             in_train=self.in_train[people],
             views=self.views,
@@ -53,8 +53,8 @@ def thumbnailer_of(training_set: TrainingSet) -> Thumbnailer:
     return Thumbnailer(training_set.grid.shape_zyx, training_set.scales, tuple(training_set.labels.values()))
 
 
-def pool_of(training_set: TrainingSet, private: ObjectStore) -> Pool:
-    """Read train and control, fit the views on both alike.
+def pool_of(training_set: TrainingSet, private: ObjectStore) -> "tuple[Pool, Embedded]":
+    """Read train and control, fit the views on both alike; the pool, and its cases in all poses.
 
     Raises:
         ConfigError: A patient is in both groups, or a group is too small to search in.
@@ -74,21 +74,23 @@ def pool_of(training_set: TrainingSet, private: ObjectStore) -> Pool:
     return make_pool(both, train)
 
 
-def make_pool(cases: Thumbnails, train: set[str]) -> Pool:
+def make_pool(cases: Thumbnails, train: set[str]) -> "tuple[Pool, Embedded]":
     """A pool of thumbnails; `train` are the patients that the generator saw."""
     names = sorted(set(cases.patient))
     number = {name: index for index, name in enumerate(names)}
     patient = np.array([number[name] for name in cases.patient])
     views = {name: View(name, cases) for name in view_names(labelled=cases.mask.shape[1] > 0)}
-    vectors = {name: view.embed(cases)[0] for name, view in views.items()}
-    return Pool(
-        thumbnails=cases,
+    real = Embedded(vectors={name: view.embed(cases, posed=True) for name, view in views.items()})
+    vectors = {name: posed[0] for name, posed in real.vectors.items()}
+    pool = Pool(
+        names=tuple(names),
         patient=patient,
         in_train=np.array([name in train for name in names]),
         views=views,
         vectors=vectors,
         clusters={name: duplicate_clusters(values, patient) for name, values in vectors.items()},
     )
+    return pool, real
 
 
 def duplicate_clusters(vectors: np.ndarray, patient: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 
 SPLITS = 40
 SHUFFLES = 999
+MOST_PLAYED = 150  # control patients that play the generated set of one split
 
 
 def replay_p_value(
@@ -34,7 +35,8 @@ def stranger_rejections(
     rejected = 0
     for _ in range(SPLITS):
         order = rng.permutation(control)
-        played, kept = order[: len(order) // 2], order[len(order) // 2 :]
+        half = min(len(order) // 2, MOST_PLAYED)
+        played, kept = order[:half], order[half : 2 * half]
         people = np.sort(np.concatenate([kept, rng.permutation(train)[: len(kept)]]))
         part = pool.restricted(people)
         matches = real.take(np.flatnonzero(np.isin(pool.patient, played))).matches(part)

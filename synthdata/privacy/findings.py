@@ -21,6 +21,10 @@ GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, CANARIES, POSITIVE, NEGATIVE_
 MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
 NEGATIVES_REJECTED = 0.10  # of random splits of real strangers: more, and the test itself is broken
 NEGATIVES_SUSPECTED = 0.05
+FEATURES_NOTE = (
+    "Views are fitted on train and control alike; the encoder trained on train alone is not used, because it would "
+    "make the two groups differ without any copy."
+)
 
 
 def combined_outcome(tests: Sequence[PrivacyTest]) -> Outcome:
@@ -176,26 +180,33 @@ def attack_test(attack: Attack) -> PrivacyTest:
 
 
 def method_notes(
-    result: TailResult, curve: PowerCurve, thresholds: Mapping[str, CopyThreshold], pool: Pool
+    result: TailResult,
+    curves: tuple[PowerCurve, PowerCurve],
+    thresholds: Mapping[str, CopyThreshold],
+    pool: Pool,
 ) -> tuple[str, ...]:
-    """What a statistician wants to see beside the verdict."""
-    powers = ", ".join(
-        f"{share:.1%}: {power:.2f}" for share, power in zip(curve.shares, curve.power, strict=True)
-    )
+    """What a statistician wants to see beside the verdict; curves: gating kinds, redrawn copies."""
     tails = "; ".join(
         f"{tail.view} {tail.name}: {tail.in_train} of {tail.distinct} (p {tail.p_value:.3g})"
         for tail in result.tails
     )
     limits = "; ".join(
-        f"{limit.view}: r < {limit.ratio:.2f}, dimension {limit.dimension:.1f}, least real ratio {limit.least_real:.2f}"
+        f"{limit.view}: r < {limit.ratio:.2f} (dimension {limit.dimension:.1f}, "
+        f"least real {limit.least_real:.2f})"
         for limit in thresholds.values()
     )
+    train, control = int(pool.in_train.sum()), int((~pool.in_train).sum())
     return (
-        f"Pool of {int(pool.in_train.sum())} training and {int((~pool.in_train).sum())} control patients, "
-        f"{len(pool.patient)} cases.",
-        f"Power of the ratio-tail test by share of planted copies ({curve.repeats} repetitions): {powers}.",
+        f"Pool of {train} training and {control} control patients, {len(pool.patient)} cases.",
+        f"Power by share of planted copies of the gating kinds ({curves[0].repeats} repetitions): {_powers(curves[0])}.",
+        f"Power by share of copies that are redrawn as from memory: {_powers(curves[1])}.",
         f"Tails (training patients of distinct patients matched): {tails}.",
         f"Thresholds of the copy search: {limits}.",
-        "Views are fitted on train and control alike; the encoder trained on train alone is not used, because it would "
-        "make the two groups differ without any copy.",
+        FEATURES_NOTE,
+    )
+
+
+def _powers(curve: PowerCurve) -> str:
+    return ", ".join(
+        f"{share:.1%}: {power:.2f}" for share, power in zip(curve.shares, curve.power, strict=True)
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.errors import ConfigError
-from synthdata.privacy.alterations import GATING
+from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import Planted, plant, recalls, strangers
 from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
@@ -21,7 +21,7 @@ from synthdata.privacy.findings import (
 )
 from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
-from synthdata.privacy.power import SHARES, power_curve
+from synthdata.privacy.power import SHARES, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 from synthdata.progress import Progress, silent
 from synthdata.records import CaseSet, PrivacyReport, TrainingSet, digest_of
@@ -82,18 +82,18 @@ def measure_privacy(
     pool, gates = evidence.pool, spec.gates
     shuffles = LabelShuffles(pool.in_train, rng=rng)
     result = shuffles.test(evidence.pooled, evidence.floors)
-    gating = np.flatnonzero(np.isin(evidence.planted.kind, tuple(GATING)))
-    copies = evidence.planted.embedded.take(gating).matches(pool)
+    kinds = evidence.planted.kind
+    copies = evidence.planted.embedded.take(np.isin(kinds, tuple(GATING))).matches(pool)
+    drawn = evidence.planted.embedded.take(kinds == REDRAWN).matches(pool)
     progress(4, STEPS, "planting copies to learn the power of the test")
-    curve = power_curve(
-        shuffles,
+    trial = PowerTrial(
+        test=shuffles,
         clean=evidence.pooled,
-        copies=copies,
         floors=evidence.floors,
         alpha=gates.privacy_alpha,
         shares=tuple(sorted({*SHARES, gates.copies})),
-        rng=rng,
     )
+    curve, hard_curve = trial.run(copies, rng=rng), trial.run(drawn, rng=rng)
     progress(5, STEPS, "canaries")
     train_pool = pool.restricted(np.flatnonzero(pool.in_train))
     found = recalls(evidence.planted, evidence.planted.embedded.matches(train_pool), evidence.thresholds)
@@ -125,7 +125,7 @@ def measure_privacy(
         suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
         detectable_share=curve.detectable(gates.power),
         figures=figures,
-        notes=method_notes(result, curve, evidence.thresholds, pool),
+        notes=method_notes(result, (curve, hard_curve), evidence.thresholds, pool),
     )
 
 
@@ -139,8 +139,7 @@ def _gather(
     progress: Progress,
 ) -> _Evidence:
     progress(0, STEPS, "reading train and control")
-    pool = pool_of(training_set, private)
-    real = Embedded.of(pool, pool.thumbnails)
+    pool, real = pool_of(training_set, private)
     progress(1, STEPS, "reading generated cases")
     thumbnails = thumbnailer_of(training_set).of_cases(read_cases(private, synthetic))
     generated = Embedded.of(pool, thumbnails)

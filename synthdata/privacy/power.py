@@ -33,42 +33,36 @@ class PowerCurve:
         return enough
 
 
-def power_curve(
-    shuffles: LabelShuffles,
-    *,
-    clean: Mapping[str, Matches],
-    copies: Mapping[str, Matches],
-    floors: Mapping[str, float],
-    alpha: float,
-    shares: tuple[float, ...] = SHARES,
-    rng: np.random.Generator,
-    repeats: int = REPEATS,
-) -> PowerCurve:
-    """Plant copies into the evaluated set, again and again, and count how often the test rejects.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class PowerTrial:
+    """Plants copies into the evaluated set, again and again, and counts how often the test rejects."""
 
-    Args:
-        shuffles: The primary test of the pool.
-        clean: View to matches of the generated cases.
-        copies: View to matches of altered copies of training cases, of all kinds that gate.
-        floors: As for the test.
-        alpha: Level of the test.
-        shares: Shares of the set that are replaced by copies.
-        rng: Which cases are replaced, by which copies.
-        repeats: Repetitions per share.
+    test: LabelShuffles  # the primary test of the pool
+    clean: Mapping[str, Matches]  # view to matches of the generated cases
+    floors: Mapping[str, float]  # as for the test
+    alpha: float  # level of the test
+    shares: tuple[float, ...] = SHARES  # of the set, which copies replace
+    repeats: int = REPEATS
 
-    Returns:
-        Power per share, 0..1; higher is better.
-    """
-    cases = len(next(iter(clean.values())).ratio)
-    supply = len(next(iter(copies.values())).ratio)
-    powers = []
-    for share in shares:
-        count = max(1, round(share * cases))
-        rejected = 0
-        for _ in range(repeats):
-            index = rng.permutation(cases)[:count]
-            drawn = rng.integers(0, supply, count)
-            mixed = {view: replaced(found, index, copies[view].take(drawn)) for view, found in clean.items()}
-            rejected += shuffles.test(mixed, floors).p_value < alpha
-        powers.append(rejected / repeats)
-    return PowerCurve(shares=shares, power=tuple(powers), repeats=repeats)
+    def run(self, copies: Mapping[str, Matches], *, rng: np.random.Generator) -> PowerCurve:
+        """Power per share, 0..1; higher is better.
+
+        Args:
+            copies: View to matches of altered copies of training cases.
+            rng: Which cases are replaced, by which copies.
+        """
+        powers = tuple(self._rejected(copies, share, rng) for share in self.shares)
+        return PowerCurve(shares=self.shares, power=powers, repeats=self.repeats)
+
+    def _rejected(self, copies: Mapping[str, Matches], share: float, rng: np.random.Generator) -> float:
+        """Share of repetitions which the test rejects."""
+        cases = len(next(iter(self.clean.values())).ratio)
+        supply = len(next(iter(copies.values())).ratio)
+        count, rejected = max(1, round(share * cases)), 0
+        for _ in range(self.repeats):
+            index, drawn = rng.permutation(cases)[:count], rng.integers(0, supply, count)
+            mixed = {
+                view: replaced(found, index, copies[view].take(drawn)) for view, found in self.clean.items()
+            }
+            rejected += self.test.test(mixed, self.floors).p_value < self.alpha
+        return rejected / self.repeats

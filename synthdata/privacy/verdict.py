@@ -18,6 +18,7 @@ from synthdata.records import (
 from synthdata.records.reports import Outcome
 from synthdata.spec import DatasetSpec, Gates
 
+Report = FidelityReport | UtilityReport | PrivacyReport | ExpectationsReport
 Finding = tuple[Outcome, tuple[str, ...]]  # of one gate, with its reasons
 
 
@@ -48,8 +49,15 @@ def decide(
     Raises:
         GateError: A report is about another CaseSet, another training set or another dataset.
     """
-    reports = {"fidelity": fidelity, "utility": utility, "privacy": privacy, "expectations": expectations}
+    reports: dict[str, Report] = {
+        "fidelity": fidelity,
+        "utility": utility,
+        "privacy": privacy,
+        "expectations": expectations,
+    }
     own, trained = digest_of(synthetic), digest_of(training_set)
+    _require("synthetic CaseSet", "dataset", synthetic.dataset, spec.name)
+    _require("training set", "dataset", training_set.dataset, spec.name)
     for name, report in reports.items():
         _require(f"{name} report", "dataset", report.dataset, spec.name)
         _require(f"{name} report", "synthetic CaseSet", report.synthetic, own)

@@ -17,6 +17,8 @@ from synthdata.records import Case, ChannelScale
 VOXELS = 8000  # of a thumbnail, at most
 KEPT_VARIANCE = 0.95
 MOST_COMPONENTS = 32
+SHIFT_VOXELS = 2  # that the moved view searches without labels
+BATCH = 256  # cases embedded at once
 MOST_FITTED = 2000  # cases that a view is fitted on
 
 
@@ -146,7 +148,8 @@ def _shifted(volumes: np.ndarray, move: np.ndarray) -> np.ndarray:
     """Volumes (c, z, y, x) moved by a fraction of voxels, edges repeated."""
     if not volumes.size:
         return volumes
-    return ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False).astype(np.float32)
+    moved = ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False)
+    return np.asarray(moved, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,17 +162,35 @@ class Pose:
     def apply(self, volumes: np.ndarray, factor: tuple[int, int, int]) -> np.ndarray:
         """Move thumbnails (n, c, z, y, x); linear interpolation, edges repeated."""
         moved = volumes[..., ::-1] if self.flip else volumes
-        if not any(self.shift) or not moved.size:
-            return moved
-        blocks = np.array(self.shift) / np.array(factor)
-        return np.asarray(ndimage.shift(moved, (0, 0, *blocks), order=1, mode="nearest", prefilter=False))
+        for axis, (step, block) in enumerate(zip(self.shift, factor, strict=True), start=2):
+            if step:
+                moved = _moved_along(moved, step / block, axis)
+        return moved
 
 
-def poses(*, centred: bool, flat: bool) -> tuple[Pose, ...]:
-    """Both flips; without labels to centre on, each with a grid of shifts of 1.4 voxels."""
-    steps = (0.0,) if centred else (-1.4, 0.0, 1.4)
-    moves = [(z, y, x) for z in (0.0,) if flat or centred for y in steps for x in steps]
-    moves = moves or [(z, y, x) for z in steps for y in steps for x in steps]
+def _moved_along(volumes: np.ndarray, step: float, axis: int) -> np.ndarray:
+    """Volumes moved by a fraction of voxels along one axis; linear interpolation, edges repeated."""
+    size = volumes.shape[axis]
+    where = np.clip(np.arange(size) - step, 0, size - 1)
+    low = np.floor(where).astype(np.int64)
+    weight = (where - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(volumes.ndim)])
+    high = np.minimum(low + 1, size - 1)
+    moved: np.ndarray = volumes.take(low, axis) * (1 - weight) + volumes.take(high, axis) * weight
+    return moved
+
+
+def poses(
+    *, centred: bool, shape_zyx: tuple[int, int, int], factor: tuple[int, int, int]
+) -> tuple[Pose, ...]:
+    """Both flips; without labels to centre on, each with a grid of shifts of up to 2 voxels.
+
+    The grid is as fine as the thumbnail needs: steps of one voxel where it keeps all voxels of a slice.
+    """
+    fine = shape_zyx[0] == 1 and max(factor) == 1
+    whole = tuple(float(step) for step in range(-SHIFT_VOXELS, SHIFT_VOXELS + 1))
+    steps = (0.0,) if centred else whole if fine else (-1.4, 0.0, 1.4)
+    deep = (0.0,) if shape_zyx[0] == 1 else steps
+    moves = [(z, y, x) for z in deep for y in steps for x in steps]
     moves.sort(key=lambda move: sum(abs(part) for part in move))  # the pose at rest comes first
     return tuple(Pose(flip=flip, shift=move) for flip in (False, True) for move in moves)
 
@@ -187,11 +208,16 @@ class View:
         labelled = pool.mask.shape[1] > 0
         if name == "mask" and not labelled:
             raise ConfigError("a dataset without labels has no mask view: leave it out")
-        flat = pool.image.shape[2] == 1
-        self.poses = (Pose(),) if name == "image" else poses(centred=labelled, flat=flat)
+        _, _, z, y, x = pool.image.shape
+        searched = poses(centred=labelled, shape_zyx=(z, y, x), factor=pool.factor)
+        self.poses = (Pose(),) if name == "image" else searched
         # the fit looks at some thousand cases at most, drawn without a look at their group
         rows = np.sort(np.random.default_rng(0).permutation(len(pool))[:MOST_FITTED])
-        blocks = self._blocks(pool.take(rows), Pose())
+        reach = 0 if labelled or name == "image" else SHIFT_VOXELS
+        self.margin = tuple(
+            -(-reach // f) if size > 1 else 0 for size, f in zip((z, y, x), pool.factor, strict=True)
+        )
+        blocks = self._flat(self._parts(pool.take(rows)))
         self.means = [block.mean(axis=0) for block in blocks]
         self.weights = [1 / max(float(np.sqrt(block.var(axis=0).sum())), 1e-9) for block in blocks]
         self.basis = _whitening(self._join(blocks), name)
@@ -199,30 +225,35 @@ class View:
     def embed(self, thumbnails: Thumbnails, *, posed: bool = False) -> np.ndarray:
         """Vectors, float64 (poses, n, k); the pose at rest alone unless `posed`."""
         chosen = self.poses if posed else self.poses[:1]
-        return np.stack([self._rows(thumbnails, pose) for pose in chosen])
-
-    def _rows(self, thumbnails: Thumbnails, pose: Pose) -> np.ndarray:
-        """Vectors of one pose, some hundred cases at a time."""
         index = np.arange(len(thumbnails))
-        parts = [index[start : start + 256] for start in range(0, len(index), 256)]
-        return np.concatenate(
-            [
-                self._join(self._blocks(thumbnails.take(part), pose)).astype(np.float64) @ self.basis
-                for part in parts
-            ]
-        )
+        parts = [
+            self._rows(thumbnails.take(index[start : start + BATCH]), chosen)
+            for start in range(0, len(index), BATCH)
+        ]
+        return np.concatenate(parts, axis=1)
 
-    def _blocks(self, thumbnails: Thumbnails, pose: Pose) -> list[np.ndarray]:
-        """Image and mask as matrices (n, d), after the pose."""
+    def _rows(self, thumbnails: Thumbnails, chosen: Sequence[Pose]) -> np.ndarray:
+        """Vectors of some cases in some poses, (poses, n, k)."""
+        parts = self._parts(thumbnails)
+        posed = ([pose.apply(part, thumbnails.factor) for part in parts] for pose in chosen)
+        return np.stack([self._join(self._flat(moved)).astype(np.float64) @ self.basis for moved in posed])
+
+    def _parts(self, thumbnails: Thumbnails) -> list[np.ndarray]:
+        """Normalised images and masks of the view, each (n, c, z, y, x), at rest."""
         at_rest = self.name == "image"
         image = thumbnails.image if at_rest else thumbnails.centred_image
         mask = thumbnails.mask if at_rest else thumbnails.centred_mask
-        chosen = [] if self.name == "mask" else [image]
-        chosen += [mask] if mask.shape[1] else []
-        chosen = [pose.apply(part, thumbnails.factor) for part in chosen]
-        if self.name != "mask":
-            chosen[0] = (_standardised if at_rest else _ranked)(chosen[0])
-        return [part.reshape(len(part), -1).astype(np.float32) for part in chosen]
+        normalise = _standardised if at_rest else _ranked
+        chosen = [] if self.name == "mask" else [normalise(image)]
+        return [*chosen, mask] if mask.shape[1] else chosen
+
+    def _flat(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Each part as a matrix (n, d), float32, without the margin that a shift may have lost."""
+        z, y, x = self.margin
+        inner = [
+            part[:, :, z : part.shape[2] - z, y : part.shape[3] - y, x : part.shape[4] - x] for part in parts
+        ]
+        return [part.reshape(len(part), -1).astype(np.float32) for part in inner]
 
     def _join(self, blocks: list[np.ndarray]) -> np.ndarray:
         """Blocks of equal total variance beside each other."""
@@ -239,14 +270,16 @@ def _standardised(images: np.ndarray) -> np.ndarray:
     """Mean 0 and standard deviation 1 per case and channel; a flat channel stays 0."""
     axes = (2, 3, 4)
     centred = images - images.mean(axis=axes, keepdims=True)
-    return centred / np.maximum(centred.std(axis=axes, keepdims=True), 1e-6)
+    scaled: np.ndarray = centred / np.maximum(centred.std(axis=axes, keepdims=True), 1e-6)
+    return scaled
 
 
 def _ranked(images: np.ndarray) -> np.ndarray:
     """Ranks per case and channel, -1..1: the same after any rising change of intensity."""
     flat = images.reshape(*images.shape[:2], -1)
     ranks = stats.rankdata(flat, axis=2, method="average")
-    return (2 * (ranks - 0.5) / flat.shape[2] - 1).reshape(images.shape).astype(np.float32)
+    scaled: np.ndarray = (2 * (ranks - 0.5) / flat.shape[2] - 1).reshape(images.shape)
+    return scaled.astype(np.float32)
 
 
 def _whitening(rows: np.ndarray, name: str) -> np.ndarray:
@@ -259,8 +292,7 @@ def _whitening(rows: np.ndarray, name: str) -> np.ndarray:
             f"all real cases look the same in the {name} view: check the images that preparation wrote"
         )
     share = np.cumsum(values[positive]) / values[positive].sum()
-    kept = int(
-        min(np.searchsorted(share, KEPT_VARIANCE) + 1, MOST_COMPONENTS, max(2, len(rows) // 4), len(share))
-    )
+    enough = int(np.searchsorted(share, KEPT_VARIANCE)) + 1
+    kept = min(enough, MOST_COMPONENTS, max(2, len(rows) // 4), len(share))
     basis: np.ndarray = (rows.T.astype(np.float64) @ vectors[:, :kept]) / values[:kept] * np.sqrt(len(rows))
     return basis
