@@ -19,6 +19,7 @@ from synthdata.records.grid import Grid
 CENTRE_MM = (14.0, 0.0, 0.0)  # z, y, x of the middle of the image in the frame of the head
 SUBSAMPLE_MM = 3.0  # points of the anatomy are at most this far apart
 RAY_DEPTH_MM = (-120.0, 120.0)  # along y
+RAY_STEP_MM = 1.5  # coarser steps show as rings
 PROJECTION = "XR"
 
 VOLUME_LABELS: Mapping[str, int] = MappingProxyType({"ventricles": 1, "infarct": 2, "haemorrhage": 3})
@@ -171,10 +172,10 @@ def clinical_record(patient: Patient, volumes_ml: np.ndarray) -> dict[str, Value
 def _render_projection(patient: Patient, grid: Grid, *, ideal: bool) -> Rendering:
     _, rows, columns = grid.shape_zyx
     _, dz, dx = grid.spacing_mm
-    deep = np.arange(RAY_DEPTH_MM[0], RAY_DEPTH_MM[1], SUBSAMPLE_MM)
+    deep = np.arange(RAY_DEPTH_MM[0], RAY_DEPTH_MM[1], RAY_STEP_MM)
     axes = [_positions(rows, dz, 1, CENTRE_MM[0]), deep, _positions(columns, dx, 1, CENTRE_MM[2])]
     tissues = sample_tissues(axes, patient)[::-1]  # rows go down
-    lengths = block_fractions(tissues, (1, len(deep), 1))[:, :, 0] * np.float32(SUBSAMPLE_MM * len(deep))
+    lengths = block_fractions(tissues, (1, len(deep), 1))[:, :, 0] * np.float32(RAY_STEP_MM * len(deep))
     contrast = patient.lesion.contrast if patient.lesion else 1.0
     rng = patient.stream(STREAM_CHANNELS[PROJECTION])
     image = render_projection(lengths, contrast=contrast, rng=rng, ideal=ideal)
