@@ -33,6 +33,7 @@ from synthdata.records import Verdict
 from synthdata.spec import DatasetSpec, load_specs
 from synthdata.storage import ObjectStore
 
+STEP_FAILURE = dg.DagsterEventType.STEP_FAILURE
 OPEN_FIRST = ("datasheet.html", "gallery/index.html", "reports/report.html")
 
 
@@ -123,21 +124,28 @@ def _explain(result: dg.ExecuteInProcessResult, console: Console) -> int:
     found = [check.metadata.get("reasons") for check in failed]
     for text in sorted({str(item.value) for item in found if isinstance(item, dg.MarkdownMetadataValue)}):
         console.print(escape(text), highlight=False)
-    for event in result.all_events:
-        if event.event_type is not dg.DagsterEventType.STEP_FAILURE:
-            continue
-        data = event.step_failure_data
-        if data.user_failure_data is not None:
-            if data.user_failure_data.description == STOPPED:
-                return _stopped(console)
-            console.print(
-                f"[red]stopped[/] {event.step_key}: {escape(str(data.user_failure_data.description))}"
-            )
-        elif data.error is not None and "AssetCheckFailed" not in (data.error.cls_name or ""):
-            cause = data.error.cause or data.error
-            console.print(f"[red]failed[/] {event.step_key}: {escape(cause.message.strip())}")
+    sentences = [_failure(event) for event in result.all_events if event.event_type is STEP_FAILURE]
+    if any(STOPPED in sentence for sentence in sentences):
+        return _stopped(console)
+    for sentence in filter(None, sentences):
+        console.print(f"[red]stopped[/] {escape(sentence)}", highlight=False)
     console.print("nothing was released; the report lies in the private store, `make dev` shows the run")
     return 1
+
+
+def _failure(event: dg.DagsterEvent) -> str:
+    """The step and why it failed; empty for a failed check, which is told by itself."""
+    data = event.step_failure_data
+    error, known = data.error, data.user_failure_data
+    if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
+        return ""
+    words = [str(known.description) if known is not None else ""]
+    root = error
+    while root is not None and root.cause is not None:
+        root = root.cause
+    if root is not None and (known is None or ": " not in words[0]):  # a sentence of ours needs no second one
+        words.append(root.message.strip())
+    return f"{event.step_key}: " + " ".join(filter(None, words))
 
 
 def _show_verdict(spec: DatasetSpec, private: ObjectStore, console: Console) -> None:

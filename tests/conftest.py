@@ -13,18 +13,16 @@ os.environ.update(
     }
 )
 
-from pathlib import Path
+from pathlib import Path  # noqa: E402 - after the variables above
 
-import numpy as np
-import pytest
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
-from synthdata.storage.folder import FolderStore
+from synthdata.storage.folder import FolderStore  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = (
-    "SYNTHDATA_PRIVATE SYNTHDATA_RELEASES SYNTHDATA_KEYS SYNTHDATA_SOURCES SYNTHDATA_STAGING SYNTHDATA_ALERTS "
-    "SYNTHDATA_STATE_DIR SYNTHDATA_DATASETS SYNTHDATA_ENGINE DAGSTER_HOME"
-).split()
+STORES = ("PRIVATE", "RELEASES", "KEYS", "SOURCES", "STAGING", "ALERTS", "STATE_DIR", "DATASETS", "ENGINE")
+SETTINGS = (*(f"SYNTHDATA_{name}" for name in STORES), "DAGSTER_HOME")
 
 
 @pytest.fixture(autouse=True)

@@ -50,13 +50,13 @@ def test_no_file_is_too_long_to_be_read_in_one_sitting() -> None:
 
 
 def test_no_module_is_a_drawer_for_everything() -> None:
-    assert [path.name for path in sources(*PACKAGES) if path.stem in {"utils", "helpers", "misc", "common"}] == []
+    assert [
+        path.name for path in sources(*PACKAGES) if path.stem in {"utils", "helpers", "misc", "common"}
+    ] == []
 
 
 def test_the_wheel_holds_synthdata_alone(tmp_path: Path) -> None:
-    build = (
-        "import setuptools.build_meta as backend, sys; print(backend.build_wheel(sys.argv[1]))"
-    )
+    build = "import setuptools.build_meta as backend, sys; print(backend.build_wheel(sys.argv[1]))"
     # built from a copy: setuptools leaves a folder `build` behind
     copy = tmp_path / "project"
     for path in [ROOT / "pyproject.toml", ROOT / "README.md", ROOT / "LICENSE", *tracked_like("synthdata")]:
@@ -82,5 +82,7 @@ def test_the_wheel_holds_synthdata_alone(tmp_path: Path) -> None:
 def tracked_like(package: str) -> list[Path]:
     """Files of a package without what Python leaves behind."""
     return [
-        path for path in sorted((ROOT / package).rglob("*")) if path.is_file() and "__pycache__" not in path.parts
+        path
+        for path in sorted((ROOT / package).rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
     ]

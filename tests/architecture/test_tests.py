@@ -20,7 +20,9 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef, dict[str, ast.FunctionDe
 
 def asserts_something(function: ast.FunctionDef, helpers: dict[str, ast.FunctionDef]) -> bool:
     for node in ast.walk(function):
-        if isinstance(node, ast.Assert) and not (isinstance(node.test, ast.Constant) and bool(node.test.value)):
+        if isinstance(node, ast.Assert) and not (
+            isinstance(node.test, ast.Constant) and bool(node.test.value)
+        ):
             return True
         if isinstance(node, ast.Call):
             called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")

@@ -68,7 +68,9 @@ def run_gates(spec: DatasetSpec, verdict: Verdict, folder: Path) -> dg.ExecuteIn
     def given() -> dg.MaterializeResult[Verdict]:
         return dg.MaterializeResult(value=verdict)
 
-    @dg.asset(key=package_stage(spec).key, ins={"verdict": dg.AssetIn(key=validation_stage(spec, "verdict").key)})
+    @dg.asset(
+        key=package_stage(spec).key, ins={"verdict": dg.AssetIn(key=validation_stage(spec, "verdict").key)}
+    )
     def wants_to_go_on(verdict: Verdict) -> dg.MaterializeResult[Verdict]:
         return dg.MaterializeResult(value=verdict)
 
@@ -100,7 +102,9 @@ def test_passed_gates_let_the_run_go_on(spec: DatasetSpec, tmp_path: Path) -> No
     assert made(result) == {"validation/verdict", "release/package"}
 
 
-def publish_alone(spec: DatasetSpec, built: ReleaseManifest, verdict: Verdict, folder: Path) -> dg.ExecuteInProcessResult:
+def publish_alone(
+    spec: DatasetSpec, built: ReleaseManifest, verdict: Verdict, folder: Path
+) -> dg.ExecuteInProcessResult:
     """A click on release/published in a later run, with records of earlier runs in the store."""
     records = RecordIOManager(url=str(folder / "private"))
     for stage, record in ((package_stage(spec), built), (validation_stage(spec, "verdict"), verdict)):

@@ -150,7 +150,10 @@ def test_the_shipped_instance_keeps_its_state_where_it_is_told(
     monkeypatch.setenv("SYNTHDATA_STATE_DIR", str(tmp_path))
     with dg.DagsterInstance.from_config(str(ROOT)) as instance:
         assert not instance.telemetry_enabled
-        assert not instance.run_retries_enabled or not instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
+        assert (
+            not instance.run_retries_enabled
+            or not instance.get_settings("run_retries")["retry_on_asset_or_op_failure"]
+        )
         assert instance.run_monitoring_settings["free_slots_after_run_end_seconds"] == 300
         assert instance.get_settings("concurrency")["pools"]["default_limit"] == 1
     assert any(tmp_path.iterdir())

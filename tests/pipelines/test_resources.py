@@ -64,7 +64,9 @@ def test_an_input_without_the_kind_of_its_record_is_refused(tmp_path: Path) -> N
 
 def test_a_record_of_another_kind_or_none_at_all_is_refused_with_what_to_do(store: FolderStore) -> None:
     RecordIOManager(url=str(store.root)).handle_output(dg.build_output_context(asset_key="a"), INVENTORY)
-    with pytest.raises(RecordError, match="a holds a ScanInventory, expected a ReportFiles: materialise it again"):
+    with pytest.raises(
+        RecordError, match="a holds a ScanInventory, expected a ReportFiles: materialise it again"
+    ):
         latest_record(store, "a", ReportFiles)
     with pytest.raises(MissingObjectError, match="materialise the stage"):
         latest_record(store, "b", ReportFiles)
@@ -103,9 +105,14 @@ def test_addresses_come_from_variables_and_default_below_var(
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
-    [("SYNTHDATA_ENGINE", "spark", "expected local or ray"), ("SYNTHDATA_RAY_WORKERS", "two", "is no number")],
+    [
+        ("SYNTHDATA_ENGINE", "spark", "expected local or ray"),
+        ("SYNTHDATA_RAY_WORKERS", "two", "is no number"),
+    ],
 )
-def test_a_wrong_engine_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str) -> None:
+def test_a_wrong_engine_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: str
+) -> None:
     monkeypatch.setenv("SYNTHDATA_ENGINE", "ray")
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=words):

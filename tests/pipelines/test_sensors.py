@@ -31,7 +31,9 @@ def look(spec: DatasetSpec, cursor: str | None) -> tuple[str, list[str], str | N
     return str(reason), runs, result.cursor
 
 
-def test_new_scans_are_taken_in_once_and_only_when_none_arrive_any_more(spec: DatasetSpec, tmp_path: Path) -> None:
+def test_new_scans_are_taken_in_once_and_only_when_none_arrive_any_more(
+    spec: DatasetSpec, tmp_path: Path
+) -> None:
     (tmp_path / "scans" / "1.dcm").write_bytes(b"1")
     says, runs, cursor = look(spec, None)
     assert ("waiting until it is still" in says, runs) == (True, [])
@@ -85,7 +87,10 @@ def test_a_failed_run_raises_an_alert_without_the_message_of_the_error(
         result = dg.materialize([brittle], instance=instance, raise_on_error=False)
         event = next(e for e in result.all_events if e.event_type is dg.DagsterEventType.RUN_FAILURE)
         context = dg.build_run_status_sensor_context(
-            sensor_name="failed_runs", dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
+            sensor_name="failed_runs",
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
         ).for_run_failure()
         failed_runs(context)
     (line,) = alerts(tmp_path)
@@ -104,7 +109,10 @@ def test_a_failed_check_which_leaves_its_run_green_raises_an_alert(
         event = next(e for e in result.all_events if e.event_type is dg.DagsterEventType.RUN_SUCCESS)
         sensor = failed_checks(dg.DagsterRunStatus.SUCCESS)
         context = dg.build_run_status_sensor_context(
-            sensor_name=sensor.name, dagster_event=event, dagster_instance=instance, dagster_run=result.dagster_run
+            sensor_name=sensor.name,
+            dagster_event=event,
+            dagster_instance=instance,
+            dagster_run=result.dagster_run,
         )
         sensor(context)
     (line,) = alerts(tmp_path)
