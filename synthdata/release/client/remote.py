@@ -73,18 +73,24 @@ class HttpRemote:
             request.add_header("Range", f"bytes={start}-")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                skip = start if answer.status != http.HTTPStatus.PARTIAL_CONTENT else 0
+                promised = answer.length  # None where the server does not say
+                got, skip = 0, start if answer.status != http.HTTPStatus.PARTIAL_CONTENT else 0
                 while chunk := answer.read(CHUNK_BYTES):
+                    got += len(chunk)
                     kept = chunk[skip:]
                     skip -= len(chunk) - len(kept)
                     if kept:
                         yield kept
+                if promised is not None and got < promised:  # reading by chunks does not notice
+                    raise StoreError(f"{self.url} broke off in {key}: check the network and try again")
         except urllib.error.HTTPError as error:
             if error.code in GONE:
                 raise MissingObjectError.of(self.url, key) from None
             raise StoreError(
                 f"{self.url} answered {error.code} for {key}: check the address and the rights"
             ) from error
+        except StoreError:
+            raise
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             raise StoreError(
