@@ -14,7 +14,7 @@ from synthdata.records import Checkpoint, TrainingSet, digest_of, from_json
 from synthdata.spec import GeneratorSpec
 from synthdata.storage import ObjectStore, keys, read_verified
 
-CODE_VERSION = "flow-2"  # changes when the same inputs would be learnt differently
+CODE_VERSION = "flow-3"  # changes when the same inputs would be learnt differently
 
 
 @dataclass(kw_only=True, slots=True)
@@ -101,22 +101,22 @@ class CheckpointFolder:
             self.private.delete(document["key"])
 
 
-def flatten_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Tensors of an optimiser's state, named `optimizer.<parameter>.<name>`."""
+def flatten_optimizer(optimizer: torch.optim.Optimizer, number: int) -> dict[str, Tensor]:
+    """Tensors of an optimiser's state, named `optimizer.<number>.<parameter>.<name>`."""
     state = optimizer.state_dict()["state"]
     return {
-        f"optimizer.{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
+        f"optimizer.{number}.{index}.{name}": value if isinstance(value, Tensor) else torch.tensor(value)
         for index, values in state.items()
         for name, value in values.items()
     }
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], number: int) -> None:
     """Put tensors of `flatten_optimizer` back."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, part = name.split(".", 2)
+        if name.startswith(f"optimizer.{number}."):
+            _, _, index, part = name.split(".", 3)
             state.setdefault(int(index), {})[part] = value
     document = optimizer.state_dict()
     document["state"] = state

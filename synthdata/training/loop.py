@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from synthdata.training.checkpoint import (
 )
 from synthdata.training.data import TrainingCases, encode_pool, load_training_cases
 from synthdata.training.ema import PowerAverage
+from synthdata.training.muon import Muon
 from synthdata.training.schedule import learning_rate
 
 SAVE_SECONDS = 60.0
@@ -111,12 +112,7 @@ class _Run:
         )
         self.model.to(self.device, memory_format=torch.channels_last_3d)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            [value for _, value in self.named],
-            lr=self.spec.learning_rate,
-            betas=(0.9, 0.95),
-            weight_decay=0.01,
-        )
+        self.optimizers = build_optimizers(self.named, self.spec.learning_rate)
         self.average = PowerAverage(self.model)
         self.rng = torch.Generator().manual_seed(self.spec.seed)
         self.at = Progression()
@@ -148,8 +144,9 @@ class _Run:
 
     def _step(self) -> float:
         rate = learning_rate(self.spec.learning_rate, self.at.step, self.steps) * self.at.rate_factor
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
         index = torch.randint(len(self.pool), (self.spec.batch,), generator=self.rng)
         items = self.pool[index].to(self.device).contiguous(memory_format=torch.channels_last_3d)
         conditions = self.conditions[index].to(self.device)
@@ -158,12 +155,14 @@ class _Run:
         value = float(loss.detach())
         if not math.isfinite(value):
             return value
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_([p for _, p in self.named], GRADIENT_NORM)
         if not torch.isfinite(norm):
             return math.nan
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.at.step += 1
         self.average.update(self.named, self.at.step)
         return value
@@ -195,7 +194,9 @@ class _Run:
     def _save(self) -> None:
         tensors = {f"model.{name}": value for name, value in self.named}
         tensors |= {f"average.{name}": value for name, value in self.average.average.items()}
-        tensors |= flatten_optimizer(self.optimizer) | {"rng": self.rng.get_state()}
+        for index, optimizer in enumerate(self.optimizers):
+            tensors |= flatten_optimizer(optimizer, index)
+        tensors["rng"] = self.rng.get_state()
         self.folder.save({name: value.cpu() for name, value in tensors.items()}, self.at)
 
     def _resume(self) -> bool:
@@ -213,7 +214,8 @@ class _Run:
             for name, value in self.named:
                 value.copy_(tensors[f"model.{name}"])
                 self.average.average[name].copy_(tensors[f"average.{name}"])
-        restore_optimizer(self.optimizer, tensors)
+        for index, optimizer in enumerate(self.optimizers):
+            restore_optimizer(optimizer, tensors, index)
         self.rng.set_state(tensors["rng"])
         return True
 
@@ -221,6 +223,17 @@ class _Run:
         """All tensors of the generator, learned ones averaged."""
         state = self.model.state_dict() | self.average.average
         return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+
+
+def build_optimizers(
+    named: Sequence[tuple[str, torch.nn.Parameter]], rate: float
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for the matrices inside the network, AdamW for its ends, its embeddings, norms and biases."""
+    inner = [value for name, value in named if value.ndim > 1 and ".blocks." in name]
+    known = {id(value) for value in inner}
+    outer = [value for _, value in named if id(value) not in known]
+    rest = torch.optim.AdamW(outer, lr=rate, betas=(0.9, 0.95), weight_decay=0.01)
+    return (Muon(inner, lr=rate), rest) if inner else (rest,)
 
 
 def _finish(
