@@ -1,6 +1,6 @@
 """Small cohorts: ellipsoids whose size, place and brightness vary by patient, in a folder store."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,14 @@ def ellipsoid_case(name: str, seed: int, *, grid: Grid = GRID, synthetic: bool =
     )
 
 
-def make_set(store: FolderStore, stage: str, cases: Sequence[Case], *, synthetic: bool = False) -> CaseSet:
+def make_set(
+    store: FolderStore,
+    stage: str,
+    cases: Sequence[Case],
+    *,
+    synthetic: bool = False,
+    labels: Mapping[str, int] = LABELS,
+) -> CaseSet:
     """Commit cases as a CaseSet."""
     empty = CaseSet(
         dataset="ellipsoids",
@@ -62,7 +69,7 @@ def make_set(store: FolderStore, stage: str, cases: Sequence[Case], *, synthetic
         channels=("T1w",),
         modalities=("MR",),
         units=("1",),
-        labels=LABELS,
+        labels=labels,
         columns=COLUMNS,
         shards=(),
     )
@@ -70,17 +77,19 @@ def make_set(store: FolderStore, stage: str, cases: Sequence[Case], *, synthetic
     return CaseSet(**{name: getattr(empty, name) for name in CaseSet.__slots__} | {"shards": shards})
 
 
-def make_training_set(store: FolderStore, *, n: int = 40, grid: Grid = GRID) -> TrainingSet:
+def make_training_set(
+    store: FolderStore, *, n: int = 40, grid: Grid = GRID, labels: Mapping[str, int] = LABELS
+) -> TrainingSet:
     """Train, control and test cohorts of one law."""
     groups = {}
     for index, (group, count) in enumerate({"train": n, "control": n, "test": n}.items()):
         cases = [ellipsoid_case(f"{group}-{i:03d}", 10_000 * index + i, grid=grid) for i in range(count)]
-        groups[group] = make_set(store, "prepared", cases)
+        groups[group] = make_set(store, "prepared", cases, labels=labels)
     return TrainingSet(
         dataset="ellipsoids",
         grid=grid,
         scales=(SCALE,),
-        labels=LABELS,
+        labels=labels,
         columns=COLUMNS,
         patients=dict.fromkeys(groups, n),
         dropped={},
@@ -121,3 +130,13 @@ def spec() -> DatasetSpec:
         clinical=COLUMNS,
         gates=Gates(utility_steps=60, utility_seeds=2),
     )
+
+
+@pytest.fixture(scope="session")
+def flat(tmp_path_factory: pytest.TempPathFactory) -> tuple[FolderStore, TrainingSet, CaseSet]:
+    """Images of one slice without labels, and synthetic ones of the same law."""
+    store = FolderStore(Path(tmp_path_factory.mktemp("flat")))
+    grid = Grid(shape_zyx=(1, 24, 20), spacing_mm=(1.0, 1.0, 1.0))
+    training_set = make_training_set(store, n=20, grid=grid, labels={})
+    cases = [ellipsoid_case(f"{i:03d}", 90_000 + i, grid=grid, synthetic=True) for i in range(20)]
+    return store, training_set, make_set(store, "synthetic", cases, synthetic=True, labels={})

@@ -17,7 +17,7 @@ from synthdata.errors import ConfigError
 from synthdata.records.training import ChannelScale
 from synthdata.validation.augmentation import Strength, jitter, move, random_affine
 
-VERSION = "1"  # a change of network, augmentation or budget is a new version
+VERSION = "2"  # a change of network, augmentation or budget is a new version
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,24 +58,21 @@ class EncoderConfig:
 
 
 class Encoder(nn.Module):
-    """Strided convolutions with group norm, then the mean over space."""
+    """Strided convolutions with group norm; features from all levels, the contrast from the last one."""
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         kernel = (1, 3, 3) if config.flat else (3, 3, 3)
         padding = (kernel[0] // 2, 1, 1)
-        layers: list[nn.Module] = []
+        levels: list[nn.Module] = []
         before = config.channels
-        for index, width in enumerate(config.widths):
+        for width in config.widths:
             stride = (1, 2, 2) if config.flat else (2, 2, 2)
-            layers += [
-                nn.Conv3d(before, width, kernel, stride=stride, padding=padding),
-                nn.GroupNorm(8, width),
-            ]
-            layers += [nn.GELU()] if index + 1 < len(config.widths) else []
+            convolution = nn.Conv3d(before, width, kernel, stride=stride, padding=padding)
+            levels.append(nn.Sequential(convolution, nn.GroupNorm(8, width), nn.GELU()))
             before = width
-        self.body = nn.Sequential(*layers)
+        self.levels = nn.ModuleList(levels)
         self.head = nn.Sequential(nn.Linear(before, before), nn.GELU(), nn.Linear(before, config.projection))
 
     def pool(self, images: Tensor) -> Tensor:
@@ -83,13 +80,22 @@ class Encoder(nn.Module):
         return F.avg_pool3d(images, self.config.pooling) if max(self.config.pooling) > 1 else images
 
     def features(self, images: Tensor) -> Tensor:
-        """Features (b, d) of pooled images (b, c, z, y, x) in network intensities."""
-        body: Tensor = F.gelu(self.body(images))
-        return body.mean(dim=(2, 3, 4))
+        """Features (b, d) of pooled images (b, c, z, y, x): mean and deviation of each map of each level.
+
+        The last level alone is blind to texture, because it was taught what stays under augmentation.
+        """
+        found, x = [], images
+        for level in self.levels:
+            x = level(x)
+            found += [x.mean(dim=(2, 3, 4)), x.std(dim=(2, 3, 4), correction=0)]
+        return torch.cat(found[:-1], dim=1)  # the last level may be a single voxel, which has no deviation
 
     def forward(self, images: Tensor) -> Tensor:
-        """Unit vectors (b, p) for the contrastive loss."""
-        projected: Tensor = self.head(self.features(images))
+        """Unit vectors (b, p) for the contrastive loss, from the mean of the last level."""
+        x = images
+        for level in self.levels:
+            x = level(x)
+        projected: Tensor = self.head(x.mean(dim=(2, 3, 4)))
         return F.normalize(projected, dim=1)
 
 
