@@ -101,7 +101,8 @@ class PatchCodec(nn.Module):
         kept = basis.shape[0]
         basis.copy_(vectors.flip(1)[:, :kept].T)
         self.get_buffer(f"{name}_mean").copy_(mean)
-        return values.flip(0)[:kept].float()
+        largest: Tensor = values.flip(0)[:kept].float()
+        return largest
 
     def _fit_texture(self, images: Sequence[Tensor]) -> None:
         kept = self.image_basis.shape[0]
