@@ -17,19 +17,19 @@ def source_folder(spec: DatasetSpec, sources: Path) -> Path:
 
 
 def take_inventory(spec: DatasetSpec, folder: Path) -> ScanInventory:
-    """Count the files of a folder and digest (path, size, time of change) of each.
+    """Count the files of a folder and digest (path, size, time of change) of each; a single file counts as one.
 
     Raises:
-        SourceError: The folder is not there, or holds no file.
+        SourceError: The folder or file is not there, or the folder holds no file.
     """
-    if not folder.is_dir():
+    if not folder.exists():
         raise SourceError(
             f"the folder of source {spec.name} is not there: check source.uri of its spec and the variables in it"
         )
+    paths = [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.is_file()]
     rows = sorted(
         (path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file()
+        for path in paths
         for stat in [path.stat()]
     )
     if not rows:
@@ -64,7 +64,15 @@ def write_phantom(spec: DatasetSpec, folder: Path, key: str, *, progress: Progre
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     phantom = spec.source.phantom
-    write_cohort(folder, patients=phantom.patients, seed=phantom.seed, progress=progress)
+    write_cohort(
+        folder,
+        patients=phantom.patients,
+        seed=phantom.seed,
+        channels=[channel.name for channel in spec.channels],
+        shape_zyx=spec.grid.shape_zyx,
+        spacing_mm=spec.grid.spacing_mm,
+        progress=progress,
+    )
     inventory = take_inventory(spec, folder)
     done.write_text(json.dumps({"key": key, "inventory": inventory.digest}), encoding="utf-8")
     return inventory
