@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,7 +70,7 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(dataclasses.asdict(value), indent=1, sort_keys=True, default=str))
 
 
-def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     """Columns of text on stdout."""
     table = [header, *rows]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]

@@ -225,8 +225,8 @@ def _write_reports(inputs: ReleaseInputs, private: ObjectStore, folder: Path) ->
         verdict=inputs.verdict,
         edition="public",
     )
-    for name, key in sorted(found.items()):
-        path = folder / "reports" / Path(name).name
+    for kind, key in sorted(found.items()):
+        path = folder / layout.report_path(kind)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(private.read(key))
 

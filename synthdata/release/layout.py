@@ -47,6 +47,11 @@ def evidence_path(name: str) -> str:
     return f"evidence/{name}.json"
 
 
+def report_path(kind: str) -> str:
+    """File of the public validation report: kind is `html` or `json`."""
+    return f"reports/report.{kind}"
+
+
 def role_of(path: str) -> str:
     """Role of a file by its place."""
     folder, slash, _ = path.partition("/")

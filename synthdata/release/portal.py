@@ -2,7 +2,7 @@
 
 from synthdata.records.codec import to_json
 from synthdata.release.document import Block, Link, Section, Table, Text, page
-from synthdata.release.layout import DATASHEET_HTML, GALLERY
+from synthdata.release.layout import DATASHEET_HTML, GALLERY, report_path
 from synthdata.release.trust.contents import Contents, SignedRelease
 from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
@@ -47,7 +47,11 @@ def _dataset(name: str, contents: Contents) -> tuple[Block, ...]:
     links = [
         Link(target=keys.release(name, item.version, path), text=f"{words} of {item.version}")
         for item in found
-        for path, words in ((DATASHEET_HTML, "Datasheet"), (GALLERY, "Gallery"))
+        for path, words in (
+            (DATASHEET_HTML, "Datasheet"),
+            (GALLERY, "Gallery"),
+            (report_path("html"), "Report"),
+        )
     ]
     return (Text(text=found[0].title), Table(header=header, rows=rows), *links)
 

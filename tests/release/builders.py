@@ -44,7 +44,9 @@ COLUMNS = (
     ColumnSpec(name="lesion_count", kind="integer", role="outcome", description="Number of lesions"),
 )
 SCALES = (
-    ChannelScale(channel="T1w", modality="MR", method="percentile", unit="1", low=0, high=1000, percentiles=(1.0, 99.0)),
+    ChannelScale(
+        channel="T1w", modality="MR", method="percentile", unit="1", low=0, high=1000, percentiles=(1.0, 99.0)
+    ),
     ChannelScale(channel="CT", modality="CT", method="window", unit="[hnsf'U]", low=-100, high=300),
 )
 
@@ -165,7 +167,13 @@ def reports_on(dataset: str, synthetic: str, training_set: str) -> dict:
         score=number,
     )  # fmt: skip
     test = PrivacyTest(
-        name="ratio_tail", outcome="PASS", statistic=0.1, p_value=0.4, threshold=0.01, power=0.9, explanation="by chance"
+        name="ratio_tail",
+        outcome="PASS",
+        statistic=0.1,
+        p_value=0.4,
+        threshold=0.01,
+        power=0.9,
+        explanation="by chance",
     )
     about = {"dataset": dataset, "synthetic": synthetic}
     trained = {**about, "training_set": training_set}

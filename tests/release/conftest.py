@@ -25,7 +25,7 @@ def short_report(spec: object, private: ObjectStore, *, edition: str, **records:
     assert edition == "public"
     key = keys.report("ellipsoids", "0" * 64, "report.html")
     private.write(key, b"<!doctype html><title>Report</title>")
-    return {"report.html": key}
+    return {"html": key}
 
 
 @pytest.fixture(autouse=True)

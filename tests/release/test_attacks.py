@@ -39,7 +39,11 @@ def flip(path: Path) -> None:
 
 def refused(published: FolderStore, folder: Path, **options: object) -> SynthDataError:
     """A pull fails with one of our errors, and what lies in the folder is right."""
-    right = json.loads(published_manifest)["files"] if (published_manifest := options.pop("manifest", None)) else []
+    right = (
+        json.loads(published_manifest)["files"]
+        if (published_manifest := options.pop("manifest", None))
+        else []
+    )
     with pytest.raises(SynthDataError) as caught:
         pull("ellipsoids", None, published.url, folder, **options)  # type: ignore[arg-type]
     digests = {item["path"]: item["sha256"] for item in right}
@@ -51,7 +55,9 @@ def refused(published: FolderStore, folder: Path, **options: object) -> SynthDat
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("how", ["flip", "cut", "grow", "gone"])
-def test_a_changed_file_is_refused(built, published: FolderStore, tmp_path: Path, monkeypatch, name: str, how: str) -> None:
+def test_a_changed_file_is_refused(
+    built, published: FolderStore, tmp_path: Path, monkeypatch, name: str, how: str
+) -> None:
     monkeypatch.setattr("synthdata.release.client.remote.FIRST_PAUSE_S", 0.001)
     manifest, path = (built[0] / "manifest.json").read_bytes(), published.root / RELEASE / name
     if how == "flip":
@@ -125,7 +131,9 @@ def expired(signer: ReleaseSigner, path: Path) -> None:
     """Sign the timestamp with an expiry date in the past."""
     old = Metadata[Timestamp].from_bytes(path.read_bytes()).signed
     passed = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
-    meta = MetaFile(old.snapshot_meta.version, hashes=old.snapshot_meta.hashes, length=old.snapshot_meta.length)
+    meta = MetaFile(
+        old.snapshot_meta.version, hashes=old.snapshot_meta.hashes, length=old.snapshot_meta.length
+    )
     metadata = Metadata(Timestamp(version=old.version + 1, expires=passed, snapshot_meta=meta))
     metadata.sign(signer.of("timestamp"))
     path.write_bytes(metadata.to_bytes())
@@ -183,6 +191,14 @@ def test_two_files_of_one_name_are_refused() -> None:
         check_paths([entry("data/a"), entry("data/A")])
 
 
+def signed(version: str, data: bytes) -> SignedRelease:
+    """What a publisher signs of a manifest, whatever the manifest says."""
+    return SignedRelease(
+        dataset="ellipsoids", version=version, title="t", created="2026-01-01", licence="CC-BY-4.0", cases=1,
+        size_bytes=1, outcome="PASS", development_keys=True, manifest_sha256=sha256_of(data), manifest_bytes=len(data),
+    )  # fmt: skip
+
+
 def test_a_signed_manifest_cannot_write_outside_the_folder(
     built, published: FolderStore, signer: ReleaseSigner, tmp_path: Path
 ) -> None:
@@ -191,10 +207,7 @@ def test_a_signed_manifest_cannot_write_outside_the_folder(
     data = to_json(manifest)
     published.write("datasets/ellipsoids/6.6.6/manifest.json", data)
     published.write("outside", b"x")
-    release = SignedRelease(
-        dataset="ellipsoids", version="6.6.6", title="t", created="2026-01-01", licence="CC-BY-4.0", cases=1, size_bytes=1,
-        outcome="PASS", development_keys=True, manifest_sha256=sha256_of(data), manifest_bytes=len(data),
-    )  # fmt: skip
+    release = signed("6.6.6", data)
     transact(published, signer, lambda contents: contents.adding(release))
     with pytest.raises(TrustError, match="may not be written"):
         pull("ellipsoids", "6.6.6", published.url, tmp_path / "deep" / "got")
@@ -225,8 +238,10 @@ def test_a_check_finds_what_was_changed_added_or_removed(published: FolderStore,
     assert "dicom/more.tar is not a part of the release" in problems
 
 
-@pytest.mark.parametrize("name", ["manifest.json", *(f".synthdata/metadata/{name}" for name in
-                                                     ("targets.json", "snapshot.json", "timestamp.json", "recalls.json"))])  # fmt: skip
+SIGNED = ("targets.json", "snapshot.json", "timestamp.json", "recalls.json")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", *(f".synthdata/metadata/{name}" for name in SIGNED)])
 def test_a_check_finds_changed_signatures(published: FolderStore, tmp_path: Path, name: str) -> None:
     pull("ellipsoids", None, published.url, tmp_path / "got")
     flip(tmp_path / "got" / name)
@@ -249,19 +264,20 @@ def test_a_folder_signed_by_others_does_not_check_where_the_root_is_known(
     assert any("compare its fingerprint" in note for note in result.notes)
 
 
-def test_a_manifest_of_a_newer_format_is_a_sentence(built, published: FolderStore, signer: ReleaseSigner, tmp_path: Path) -> None:
+def test_a_manifest_of_a_newer_format_is_a_sentence(
+    built, published: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
     data = to_json(replace(built[1], version="7.0.0")).replace(b"ReleaseManifest/1", b"ReleaseManifest/2")
     published.write("datasets/ellipsoids/7.0.0/manifest.json", data)
-    release = SignedRelease(
-        dataset="ellipsoids", version="7.0.0", title="t", created="2026-01-01", licence="CC-BY-4.0", cases=1, size_bytes=1,
-        outcome="PASS", development_keys=True, manifest_sha256=sha256_of(data), manifest_bytes=len(data),
-    )  # fmt: skip
+    release = signed("7.0.0", data)
     transact(published, signer, lambda contents: contents.adding(release))
     with pytest.raises(SynthDataError, match="update synthdata"):
         pull("ellipsoids", "7.0.0", published.url, tmp_path / "got")
 
 
-def test_integrity_errors_name_the_file_and_never_a_record(built, published: FolderStore, tmp_path: Path) -> None:
+def test_integrity_errors_name_the_file_and_never_a_record(
+    built, published: FolderStore, tmp_path: Path
+) -> None:
     flip(published.root / RELEASE / "records.parquet")
     with pytest.raises(IntegrityError, match=r"records\.parquet in the store has SHA-256"):
         pull("ellipsoids", None, published.url, tmp_path / "got")

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -27,8 +29,8 @@ from tests.release.builders import ellipsoid, tree
 class RangeHandler(http.server.SimpleHTTPRequestHandler):
     """A plain web server which knows ranges, and can break off in the middle."""
 
-    broken: list[int] = []  # bytes after which the next answers break off
-    ranges: list[str] = []
+    broken: ClassVar[list[int]] = []  # bytes after which the next answers break off
+    ranges: ClassVar[list[str]] = []
 
     def log_message(self, *words: object) -> None:
         pass
@@ -55,7 +57,9 @@ class RangeHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def web(published: FolderStore) -> Iterator[str]:
     RangeHandler.broken, RangeHandler.ranges = [], []
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(RangeHandler, directory=str(published.root)))
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(RangeHandler, directory=str(published.root))
+    )
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -95,7 +99,9 @@ def test_pull_over_http_resumes_at_the_byte_where_it_broke_off(web: str, built, 
     assert released(tmp_path / "got") == tree(built[0])
 
 
-def test_a_server_without_ranges_is_read_from_the_start(published: FolderStore, built, tmp_path: Path) -> None:
+def test_a_server_without_ranges_is_read_from_the_start(
+    published: FolderStore, built, tmp_path: Path
+) -> None:
     handler = partial(http.server.SimpleHTTPRequestHandler, directory=str(published.root))
     http.server.SimpleHTTPRequestHandler.log_message = lambda *_: None  # type: ignore[method-assign]
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -125,7 +131,9 @@ def test_a_killed_pull_goes_on_and_leaves_no_wrong_name(web: str, built, tmp_pat
     for share in (1, 30, 80):
         command = [sys.executable, "-c", program, web, str(tmp_path / "got"), str(share)]
         assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
-        found = {name: digest for name, digest in released(tmp_path / "got").items() if not name.endswith(".part")}
+        found = {
+            name: digest for name, digest in released(tmp_path / "got").items() if not name.endswith(".part")
+        }
         assert all(want[name] == digest for name, digest in found.items())
         assert not check(tmp_path / "got").ok
     assert pull("ellipsoids", None, web, tmp_path / "got").complete
@@ -145,7 +153,9 @@ def test_a_wrong_part_of_an_earlier_try_is_thrown_away(published: FolderStore, t
     assert check(folder).ok
 
 
-def test_formats_and_conditions_bring_a_part_that_checks(published: FolderStore, made, private, signer, tmp_path, monkeypatch) -> None:
+def test_formats_and_conditions_bring_a_part_that_checks(
+    published: FolderStore, made, private, signer, tmp_path, monkeypatch
+) -> None:
     from dataclasses import replace
 
     from synthdata.release import publish, shards
@@ -155,7 +165,9 @@ def test_formats_and_conditions_bring_a_part_that_checks(published: FolderStore,
     manifest = replace(made, spec=spec_of(version="1.1.0")).build(private, tmp_path / "two")
     publish(tmp_path / "two", manifest, published, signer=signer)
     folder = tmp_path / "got"
-    pulled = pull("ellipsoids", None, published.url, folder, formats=["dicom"], where="age >= 32 AND age < 34")
+    pulled = pull(
+        "ellipsoids", None, published.url, folder, formats=["dicom"], where="age >= 32 AND age < 34"
+    )
     assert not pulled.complete
     assert [path.name for path in sorted((folder / "dicom").iterdir())] == ["cases-00001.tar"]
     assert not (folder / "data").exists()
@@ -179,7 +191,9 @@ def test_shards_open_without_our_code(published: FolderStore, tmp_path: Path) ->
     pull("ellipsoids", None, published.url, tmp_path / "got")
     table = pq.read_table(tmp_path / "got" / "data" / "cases-00000.parquet")
     meta = table.schema.field("image").metadata
-    image = np.frombuffer(table["image"][2].as_py(), meta[b"dtype"].decode()).reshape(json.loads(meta[b"shape"]))
+    image = np.frombuffer(table["image"][2].as_py(), meta[b"dtype"].decode()).reshape(
+        json.loads(meta[b"shape"])
+    )
     assert np.array_equal(image, ellipsoid(2).image)
 
 
@@ -208,20 +222,24 @@ def test_a_full_disk_is_a_sentence_and_the_next_pull_goes_on(
     assert pull("ellipsoids", None, published.url, tmp_path / "got").complete
 
 
-def test_too_little_space_is_said_before_anything_is_fetched(published: FolderStore, tmp_path: Path, monkeypatch) -> None:
-    from collections import namedtuple
-
-    usage = namedtuple("usage", "total used free")(100, 99, 1)
-    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+def test_too_little_space_is_said_before_anything_is_fetched(
+    published: FolderStore, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=100, used=99, free=1))
     with pytest.raises(StoreError, match="MB more: free some"):
         pull("ellipsoids", None, published.url, tmp_path / "got")
 
 
 @pytest.mark.parametrize(
     ("name", "version", "words"),
-    [("heads", None, "has no dataset 'heads', it has ellipsoids"), ("ellipsoids", "3.0.0", "has no version 3.0.0, it has 1.0.0")],
+    [
+        ("heads", None, "has no dataset 'heads', it has ellipsoids"),
+        ("ellipsoids", "3.0.0", "has no version 3.0.0, it has 1.0.0"),
+    ],
 )
-def test_what_is_not_there_is_said(published: FolderStore, tmp_path: Path, name: str, version: str | None, words: str) -> None:
+def test_what_is_not_there_is_said(
+    published: FolderStore, tmp_path: Path, name: str, version: str | None, words: str
+) -> None:
     with pytest.raises(TrustError, match=words):
         pull(name, version, published.url, tmp_path / "got")
     assert not (tmp_path / "got").exists()
@@ -234,7 +252,9 @@ def test_what_is_not_there_is_said(published: FolderStore, tmp_path: Path, name:
         ("(age > 3", r"expected '\)'"), ("age > 900", "no case meets"), ("; drop table", "expected a column"),
     ],
 )  # fmt: skip
-def test_a_condition_that_cannot_be_read_is_shown(published: FolderStore, tmp_path: Path, where: str, words: str) -> None:
+def test_a_condition_that_cannot_be_read_is_shown(
+    published: FolderStore, tmp_path: Path, where: str, words: str
+) -> None:
     with pytest.raises(ConfigError, match=words):
         pull("ellipsoids", None, published.url, tmp_path / "got", where=where)
 
@@ -295,7 +315,10 @@ def test_the_commands_list_pull_and_check(published: FolderStore, tmp_path: Path
     assert listed.returncode == 0
     assert "trusting its root" in listed.stderr
     assert json.loads(listed.stdout)["releases"][0]["cases"] == 6
-    assert run("pull", "ellipsoids@1.0.0", "--from", published.url, "--to", str(tmp_path / "got")).returncode == 0
+    assert (
+        run("pull", "ellipsoids@1.0.0", "--from", published.url, "--to", str(tmp_path / "got")).returncode
+        == 0
+    )
     assert run("check", str(tmp_path / "got")).returncode == 0
     (tmp_path / "got" / "datasheet.md").write_text("better")
     wrong = run("check", str(tmp_path / "got"), "--json")

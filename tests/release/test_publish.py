@@ -94,7 +94,9 @@ def test_data_come_before_manifest_before_signature_before_front_page(
     assert order[-1] == "index.html"
 
 
-def test_publishing_twice_changes_nothing_that_readers_see(built: Built, published: FolderStore, signer: ReleaseSigner) -> None:
+def test_publishing_twice_changes_nothing_that_readers_see(
+    built: Built, published: FolderStore, signer: ReleaseSigner
+) -> None:
     before = tree(published.root)
     again = publish(*built, published, signer=signer)
     assert again.uploaded == 0
@@ -113,7 +115,12 @@ def test_other_bytes_under_a_published_version_are_refused(
 
 
 def test_a_killed_publisher_is_completed_and_nobody_sees_half_a_release(
-    built: Built, made: Made, private: FolderStore, signer: ReleaseSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: Built,
+    made: Made,
+    private: FolderStore,
+    signer: ReleaseSigner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reference = FolderStore(tmp_path / "reference")
     counter = FragileStore(reference, at=10**6, after=False)
@@ -141,15 +148,26 @@ def test_kill_9_in_a_process_of_its_own(built: Built, releases: FolderStore, tmp
         "from synthdata.records import ReleaseManifest, from_json\n"
         "from synthdata.release import publish; from synthdata.release.trust import load_signer\n"
         "from synthdata.storage.folder import FolderStore\n"
-        "folder, store, keys, at = Path(sys.argv[1]), FolderStore(Path(sys.argv[2])), Path(sys.argv[3]), int(sys.argv[4])\n"
+        "folder, store, keys = Path(sys.argv[1]), FolderStore(Path(sys.argv[2])), Path(sys.argv[3])\n"
+        "at = int(sys.argv[4])\n"
         "manifest = from_json(ReleaseManifest, (folder / 'manifest.json').read_bytes())\n"
         "def progress(done, total, message=''):\n"
         "    if done == at: os.kill(os.getpid(), 9)\n"
         "publish(folder, manifest, store, signer=load_signer(keys), progress=progress)\n"
     )
     for at, code in ((3, -9), (10, -9), (10**6, 0)):
-        command = [sys.executable, "-c", program, str(built[0]), str(releases.root), str(tmp_path / "own-keys"), str(at)]
-        assert subprocess.run(command, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode == code
+        command = [
+            sys.executable,
+            "-c",
+            program,
+            str(built[0]),
+            str(releases.root),
+            str(tmp_path / "own-keys"),
+            str(at),
+        ]
+        assert (
+            subprocess.run(command, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode == code
+        )
         assert (releases.size("metadata/timestamp.json") is not None) == (code == 0)
     assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
 
@@ -173,7 +191,9 @@ def test_of_two_publishers_at_once_both_end_up_in_the_store(
     assert [line.version for line in list_releases(releases.url).releases] == ["2.0.0", "1.0.0"]
 
 
-def test_files_of_an_unsigned_build_are_replaced(built: Built, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path) -> None:
+def test_files_of_an_unsigned_build_are_replaced(
+    built: Built, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path
+) -> None:
     releases.write("datasets/ellipsoids/1.0.0/datasheet.md", b"of an older build that was never signed")
     publish(*built, releases, signer=signer)
     assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
@@ -181,7 +201,7 @@ def test_files_of_an_unsigned_build_are_replaced(built: Built, releases: FolderS
 
 def test_a_changed_file_is_not_published(built: Built, releases: FolderStore, signer: ReleaseSigner) -> None:
     (built[0] / "datasheet.md").write_text("all is fine")
-    with pytest.raises(IntegrityError, match="datasheet.md"):
+    with pytest.raises(IntegrityError, match=r"datasheet\.md"):
         publish(*built, releases, signer=signer)
     assert releases.size("metadata/timestamp.json") is None
 
@@ -192,7 +212,9 @@ def test_an_extra_file_is_not_published(built: Built, releases: FolderStore, sig
         publish(*built, releases, signer=signer)
 
 
-def test_publishing_decides_the_gate_again(built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner) -> None:
+def test_publishing_decides_the_gate_again(
+    built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner
+) -> None:
     verdict = replace(made.verdict, outcome="FAIL", gates={**made.verdict.gates, "privacy": "FAIL"})
     from synthdata.records import FileEntry, to_json
     from synthdata.storage.commit import sha256_of
@@ -204,7 +226,9 @@ def test_publishing_decides_the_gate_again(built: Built, made: Made, releases: F
         path = folder / file.path
         return replace(file, sha256=sha256_of(path), size_bytes=path.stat().st_size)
 
-    forged = replace(manifest, verdict=digest_of(verdict), files=tuple(entry(file) for file in manifest.files))
+    forged = replace(
+        manifest, verdict=digest_of(verdict), files=tuple(entry(file) for file in manifest.files)
+    )
     (folder / "manifest.json").write_bytes(to_json(forged))
     with pytest.raises(GateError, match="verdict is FAIL"):
         publish(folder, forged, releases, signer=signer)
@@ -254,7 +278,7 @@ def test_a_store_of_other_keys_is_left_alone(built: Built, published: FolderStor
 def test_a_recall_reaches_the_store_and_needs_a_reason(published: FolderStore, signer: ReleaseSigner) -> None:
     with pytest.raises(TrustError, match="no reason"):
         recall(published, signer, "ellipsoids", "1.0.0", " ")
-    with pytest.raises(TrustError, match="no release ellipsoids 9.0.0"):
+    with pytest.raises(TrustError, match=r"no release ellipsoids 9\.0\.0"):
         recall(published, signer, "ellipsoids", "9.0.0", "wrong masks")
     recall(published, signer, "ellipsoids", "1.0.0", "wrong masks")
     recall(published, signer, "ellipsoids", "1.0.0", "said twice")
@@ -262,7 +286,9 @@ def test_a_recall_reaches_the_store_and_needs_a_reason(published: FolderStore, s
     assert "recalled: wrong masks" in published.read("index.html").decode()
 
 
-def test_the_timestamp_can_be_signed_again_without_other_keys(published: FolderStore, signer: ReleaseSigner) -> None:
+def test_the_timestamp_can_be_signed_again_without_other_keys(
+    published: FolderStore, signer: ReleaseSigner
+) -> None:
     online = replace(signer, signers={"timestamp": signer.signers["timestamp"]})
     before = settle(published, signer).timestamp
     until = resign_timestamp(published, online)
@@ -290,5 +316,5 @@ def test_keys_are_private_and_are_never_made_twice(tmp_path: Path) -> None:
 def test_a_key_of_another_role_is_refused(tmp_path: Path) -> None:
     init_keys(tmp_path / "k")
     (tmp_path / "k" / "targets.pem").write_bytes((tmp_path / "k" / "snapshot.pem").read_bytes())
-    with pytest.raises(TrustError, match="is not the key that root.json names"):
+    with pytest.raises(TrustError, match=r"is not the key that root\.json names"):
         load_signer(tmp_path / "k")

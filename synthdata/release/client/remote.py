@@ -82,15 +82,13 @@ class HttpRemote:
                     if kept:
                         yield kept
                 if promised is not None and got < promised:  # reading by chunks does not notice
-                    raise StoreError(f"{self.url} broke off in {key}: check the network and try again")
+                    raise http.client.IncompleteRead(b"", promised - got)
         except urllib.error.HTTPError as error:
             if error.code in GONE:
                 raise MissingObjectError.of(self.url, key) from None
             raise StoreError(
                 f"{self.url} answered {error.code} for {key}: check the address and the rights"
             ) from error
-        except StoreError:
-            raise
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             reason = getattr(error, "reason", error)
             raise StoreError(
