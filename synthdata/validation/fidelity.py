@@ -1,5 +1,6 @@
 """Fidelity and diversity: every number as (generated, floor, ceiling) at equal n, in five families."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -36,6 +37,7 @@ from synthdata.validation.metrics import (
     precision_of,
 )
 from synthdata.validation.resampling import (
+    UNBOUNDED,
     Draw,
     Plan,
     Scored,
@@ -186,13 +188,13 @@ def _feature_triples(family: str, tables: Mapping[str, Features], plan: Plan, fo
         a, b = draw[role], draw["test"]
         return precision_of(apart["test"][np.ix_(b, b)], apart[role][np.ix_(b, a)], k=NEIGHBOURS)
 
-    for name, metric, lower in (
-        ("frechet", frechet, True),
-        ("kid", kernel, True),
-        ("coverage", covered, False),
-        ("precision", precise, False),
+    for name, metric, lower, bounds in (
+        ("frechet", frechet, True, (0.0, math.inf)),
+        ("kid", kernel, True, UNBOUNDED),
+        ("coverage", covered, False, (0.0, 1.0)),
+        ("precision", precise, False, (0.0, 1.0)),
     ):
-        found.add(measure_triple(name, family, metric, plan, lower_is_better=lower))
+        found.add(measure_triple(name, family, metric, plan, lower_is_better=lower, bounds=bounds))
 
 
 def _quantity_triple(quantity: Quantity, plan: Plan, found: _Found) -> None:

@@ -6,6 +6,7 @@ are scaled by sqrt(m / (n - m)). Source: Politis and Romano, Annals of Statistic
 population correction.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ RESAMPLES = 200
 SHARE = 0.8  # of the smallest group, per resample
 LEVEL = 0.95
 FEWEST = 12  # cases in the smallest group
+UNBOUNDED = (-math.inf, math.inf)
 SURE = 0.95  # share of resamples in which the ceiling must be worse than the floor
 
 Draw = Mapping[str, np.ndarray]  # role to row indices
@@ -70,7 +72,13 @@ def plan_resamples(
 
 
 def measure_triple(
-    name: str, family: str, metric: Metric, plan: Plan, *, lower_is_better: bool
+    name: str,
+    family: str,
+    metric: Metric,
+    plan: Plan,
+    *,
+    lower_is_better: bool,
+    bounds: tuple[float, float] = UNBOUNDED,
 ) -> Scored | str:
     """One triple over all resamples, or a sentence why the metric says nothing here.
 
@@ -80,6 +88,7 @@ def measure_triple(
         metric: Number of one role against test in one draw.
         plan: The draws.
         lower_is_better: Whether a smaller number is nearer to real.
+        bounds: Of the number, such as 0 and 1 of a fraction: an interval stays within.
     """
     values = {role: np.array([metric(role, draw) for draw in plan.draws]) for role in ROLES[:3]}
     worse = (values["degraded"] - values["train"]) * (1 if lower_is_better else -1)
@@ -92,7 +101,7 @@ def measure_triple(
             f"at n = {plan.n}, so that a score would say nothing"
         )
     scores = (values["generated"] - values["train"]) / span
-    estimates = {role: estimate(found, plan) for role, found in values.items()}
+    estimates = {role: estimate(found, plan, bounds=bounds) for role, found in values.items()}
     triple = Triple(
         metric=name,
         family=family,
@@ -105,18 +114,13 @@ def measure_triple(
     return Scored(triple=triple, scores=scores)
 
 
-def estimate(values: np.ndarray, plan: Plan) -> Estimate:
-    """Median of the resamples, with an interval widened to the scatter of the full sample."""
+def estimate(values: np.ndarray, plan: Plan, *, bounds: tuple[float, float] = UNBOUNDED) -> Estimate:
+    """Median of the resamples, with an interval widened to the scatter of the full sample, within the bounds."""
     centre = float(np.median(values))
     tail = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(values, (tail, 100 - tail))
-    return Estimate(
-        value=centre,
-        low=centre + plan.widen * (float(low) - centre),
-        high=centre + plan.widen * (float(high) - centre),
-        level=LEVEL,
-        n=plan.n,
-    )
+    ends = [centre + plan.widen * (float(end) - centre) for end in np.percentile(values, (tail, 100 - tail))]
+    low, high = (float(np.clip(end, *bounds)) for end in ends)
+    return Estimate(value=centre, low=min(low, centre), high=max(high, centre), level=LEVEL, n=plan.n)
 
 
 def family_score(found: Sequence[Scored], plan: Plan) -> Estimate:

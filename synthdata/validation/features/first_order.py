@@ -18,7 +18,7 @@ def first_order(values: np.ndarray) -> dict[str, float]:
     variance = x.var()
     centred = x - mean
     p10, p25, p50, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
-    inner = x[(x >= p10) & (x <= p90)]
+    inner = x[(x >= p10) & (x <= p90)]  # empty for two voxels of different values
     flat = variance < 1e-18
     return {
         "mean": float(mean),
@@ -33,7 +33,7 @@ def first_order(values: np.ndarray) -> dict[str, float]:
         "interquartile_range": float(p75 - p25),
         "range": float(x.max() - x.min()),
         "mean_absolute_deviation": float(np.abs(centred).mean()),
-        "robust_mean_absolute_deviation": float(np.abs(inner - inner.mean()).mean()),
+        "robust_mean_absolute_deviation": float(np.abs(inner - inner.mean()).mean()) if len(inner) else 0.0,
         "median_absolute_deviation": float(np.abs(x - p50).mean()),
         "energy": float((x**2).sum()),
         "root_mean_square": float(np.sqrt((x**2).mean())),
