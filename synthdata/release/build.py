@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from synthdata.errors import GateError, StoreError
-from synthdata.privacy.waivers import Signatory
 from synthdata.progress import Progress, silent
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
@@ -43,6 +43,9 @@ from synthdata.release.shards import ShardWriter, in_shards, profile_of
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 
+if TYPE_CHECKING:
+    from synthdata.privacy.waivers import Signatory
+
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -64,7 +67,7 @@ def build_release(  # noqa: PLR0913 - a release carries the digests of the whole
     intake: IntakeReport,
     created: str = UNDATED,
     development_keys: bool = True,
-    signatories: Mapping[str, Signatory] = MappingProxyType({}),
+    signatories: Mapping[str, "Signatory"] = MappingProxyType({}),
     progress: Progress = silent,
 ) -> ReleaseManifest:
     """Turn a synthetic CaseSet that passed its gates into the files of one version.
@@ -112,7 +115,7 @@ def build_release(  # noqa: PLR0913 - a release carries the digests of the whole
 
 
 def _check(
-    inputs: ReleaseInputs, private: ObjectStore, signatories: Mapping[str, Signatory]
+    inputs: ReleaseInputs, private: ObjectStore, signatories: Mapping[str, "Signatory"]
 ) -> dict[str, bytes]:
     """Refuse before anything is written. Returns the waiver files that the verdict needs."""
     spec, release, verdict = inputs.spec, inputs.spec.release, inputs.verdict

@@ -4,9 +4,9 @@ import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthdata.errors import GateError, RecordError
-from synthdata.privacy.waivers import Signatory, may_release, read_waiver
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import Record, digest_of, from_json
 from synthdata.records.release import ReleaseManifest
@@ -21,6 +21,9 @@ from synthdata.release.layout import evidence_path
 from synthdata.spec import Gates
 from synthdata.storage import ObjectStore, keys
 from synthdata.storage.commit import sha256_of
+
+if TYPE_CHECKING:
+    from synthdata.privacy.waivers import Signatory
 
 GATES = ("fidelity", "utility", "privacy", "expectations")
 REPORT_KINDS: Mapping[str, type[Record]] = {
@@ -82,7 +85,7 @@ def check_verdict(
 
 
 def waived_gates(
-    verdict: Verdict, waivers: Iterable[bytes], allowed: Mapping[str, Signatory]
+    verdict: Verdict, waivers: Iterable[bytes], allowed: Mapping[str, "Signatory"]
 ) -> frozenset[str]:
     """Gates that some signed waiver files cover.
 
@@ -92,6 +95,8 @@ def waived_gates(
     """
     covered: set[str] = set()
     for data in waivers:
+        from synthdata.privacy.waivers import read_waiver  # loads all of privacy, which few releases need
+
         waiver = read_waiver(data, allowed)
         if waiver.verdict != digest_of(verdict):
             raise GateError("a waiver is for another verdict: remove it, or have this one waived")
@@ -104,9 +109,13 @@ def waived_gates(
 
 
 def needed_waivers(
-    verdict: Verdict, private: ObjectStore, allowed: Mapping[str, Signatory]
+    verdict: Verdict, private: ObjectStore, allowed: Mapping[str, "Signatory"]
 ) -> dict[str, bytes]:
     """Signed waiver files that a verdict needs, by digest; none where it passed or nobody has waived it."""
+    if verdict.outcome == "PASS" or not allowed:
+        return {}
+    from synthdata.privacy.waivers import may_release  # loads all of privacy, which few releases need
+
     released, digests = may_release(verdict, private, allowed)
     found = {digest: private.read(f"{keys.WAIVERS}{digest}.json") for digest in digests}
     return found if released else {}
@@ -117,7 +126,7 @@ def outcome_of(verdict: Verdict) -> str:
     return "PASS" if verdict.outcome == "PASS" else "WAIVED"
 
 
-def check_folder(folder: Path, manifest: ReleaseManifest, allowed: Mapping[str, Signatory]) -> None:
+def check_folder(folder: Path, manifest: ReleaseManifest, allowed: Mapping[str, "Signatory"]) -> None:
     """Decide the gate once more from the evidence that a built release carries.
 
     Args:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from synthdata.errors import GateError, IntegrityError, RecordError
-from synthdata.privacy.waivers import Signatory
 from synthdata.progress import Progress, silent
 from synthdata.records.codec import from_json, to_json
 from synthdata.records.release import FileEntry, ReleaseManifest
@@ -21,6 +21,9 @@ from synthdata.release.trust.repository import settle, transact
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of, stored_sha256
 from synthdata.storage.protocol import ObjectStore
+
+if TYPE_CHECKING:
+    from synthdata.privacy.waivers import Signatory
 
 THREADS = 4
 
@@ -44,7 +47,7 @@ def publish(
     *,
     signer: ReleaseSigner,
     title: str = "",
-    signatories: Mapping[str, Signatory] = MappingProxyType({}),
+    signatories: Mapping[str, "Signatory"] = MappingProxyType({}),
     progress: Progress = silent,
 ) -> Published:
     """Put a built release into a release store and sign it; a killed run is completed by the next one.
