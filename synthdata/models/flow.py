@@ -132,7 +132,11 @@ FAMILY = Family(
     presets={
         "small": FlowConfig(),
         "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
-        "compact": FlowConfig(network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4)),
+        "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of it is kept
+            image_components=48,
+            field_components=12,
+            network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4),
+        ),
         "small-2d": FlowConfig(patch=2, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)),
     },
     build=FlowGenerator,
