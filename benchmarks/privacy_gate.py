@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from synthdata.privacy.cohort import Embedded, Pool, duplicate_clusters
-from synthdata.privacy.copy_search import real_ratios, suspected, thresholds_of
+from synthdata.privacy.copy_search import harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.measure import COPY_RATE
 from synthdata.privacy.ratio_tail import LabelShuffles
 
@@ -75,11 +75,12 @@ def one_run(
     generated[:copies] = train[rng.integers(0, group, copies)] + noise * rng.normal(size=(copies, WIDTH))
     pool, real = vector_pool(train, control)
     queries = Embedded(vectors={"vectors": generated[None]})
-    floors = {name: float(found.ratio.min()) for name, found in real.matches(pool, own=pool.patient).items()}
-    tail = labels.test(queries.matches(pool), floors).p_value < ALPHA
-    limits = thresholds_of(real_ratios(pool, real), pool.patient, cases=cases, rate=COPY_RATE * ALPHA)
-    in_train = queries.matches(pool.restricted(np.flatnonzero(pool.in_train)))
-    copied = bool(suspected(in_train, limits).any())
+    real_matches, matches = real.matches(pool, own=pool.patient), queries.matches(pool)
+    floors = {name: float(found.ratio.min()) for name, found in real_matches.items()}
+    tail = labels.test(matches, floors).p_value < ALPHA
+    harmless = harmless_ratios(real_matches, matches, pool.in_train)
+    limits = thresholds_of(harmless, units=2 * group, cases=cases, rate=COPY_RATE * ALPHA)
+    copied = bool(suspected(matches, limits, pool.in_train).any())
     return [tail, copied, tail or copied, *peers(train, control, generated)]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from synthdata.privacy.alterations import GATING, REPORTED, altered
 from synthdata.privacy.cohort import Embedded, Pool, thumbnailer_of
-from synthdata.privacy.copy_search import CopyThreshold, suspected, thresholds_of
+from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.ratio_tail import Matches
 from synthdata.records import CanaryRecall, Case, TrainingSet
 from synthdata.records.parquet import read_cases
@@ -42,10 +42,10 @@ def plant(
 
 
 def recalls(
-    planted: Planted, matches: dict[str, Matches], thresholds: dict[str, CopyThreshold]
+    planted: Planted, matches: dict[str, Matches], thresholds: dict[str, CopyThreshold], in_train: np.ndarray
 ) -> tuple[CanaryRecall, ...]:
     """How many copies of each kind the search suspects, at the thresholds of the release."""
-    flags = suspected(matches, thresholds)
+    flags = suspected(matches, thresholds, in_train)
     kinds = [kind for kind in (*GATING, *REPORTED) if (planted.kind == kind).any()]
     return tuple(
         CanaryRecall(
@@ -56,21 +56,27 @@ def recalls(
 
 
 def strangers(
-    pool: Pool, real: Embedded, ratios: dict[str, np.ndarray], *, cases: int, rate: float
+    pool: Pool, real: dict[str, Matches], generated: dict[str, Matches], *, rate: float
 ) -> CanaryRecall:
     """Control patients as if they were generated: how many the search suspects.
 
-    For each half of the control patients the thresholds come from all other real patients, so that no patient judges
-    itself.
+    For each half of the control patients the thresholds come from all other real patients and the generated cases, so
+    that no patient judges itself.
     """
     control = np.flatnonzero(~pool.in_train)
-    train_pool = pool.restricted(np.flatnonzero(pool.in_train))
+    cases = len(next(iter(generated.values())).ratio)
     planted, found = 0, 0
     for half in (control[::2], control[1::2]):
-        rows = np.isin(pool.patient, half)
-        others = {name: values[~rows] for name, values in ratios.items()}
-        limits = thresholds_of(others, pool.patient[~rows], cases=cases, rate=rate)
-        flags = suspected(real.take(rows).matches(train_pool), limits)
+        played = np.isin(pool.patient, half)
+        others = {name: matches.take(np.flatnonzero(~played)) for name, matches in real.items()}
+        limits = thresholds_of(
+            harmless_ratios(others, generated, pool.in_train),
+            units=pool.patients - len(half),
+            cases=cases,
+            rate=rate,
+        )
+        judged = {name: matches.take(np.flatnonzero(played)) for name, matches in real.items()}
+        flags = suspected(judged, limits, pool.in_train)
         planted, found = planted + len(flags), found + int(flags.sum())
     return CanaryRecall(kind=NEGATIVE, planted=planted, found=found)
 

@@ -94,8 +94,8 @@ def copy_test(
         threshold=limit,
         power=None,
         explanation=(
-            f"{count} of {len(flags)} cases are suspected copies of a training patient; the closest has d1/d2 = {least:.2f} "
-            f"in view {view}, suspected below {limit:.2f}; {advice}"
+            f"{count} of {len(flags)} cases are suspected copies of a training patient; the closest has "
+            f"d1/d2 = {least:.2f} in view {view}, suspected below {limit:.2f}; {advice}"
         ),
     )
 
@@ -123,9 +123,9 @@ def canary_test(canaries: Sequence[CanaryRecall], gates: Gates) -> PrivacyTest:
         threshold=gates.canary_recall,
         power=None,
         explanation=(
-            f"least recall {least:.2f} of planted copies ({weakest or 'none planted'}), asked {gates.canary_recall:.2f}; "
-            f"{false_share:.1%} of control cases wrongly suspected, allowed {NEGATIVES_SUSPECTED:.0%}; reported only: "
-            f"{told or 'none'}; "
+            f"least recall {least:.2f} of planted copies ({weakest or 'none planted'}), asked "
+            f"{gates.canary_recall:.2f}; {false_share:.1%} of control cases wrongly suspected, allowed "
+            f"{NEGATIVES_SUSPECTED:.0%}; reported only: {told or 'none'}; "
             + ("the search works here" if fine else "the search is blind here: add patients or labels")
         ),
     )
@@ -192,14 +192,15 @@ def method_notes(
     )
     limits = "; ".join(
         f"{limit.view}: r < {limit.ratio:.2f} (dimension {limit.dimension:.1f}, "
-        f"least real {limit.least_real:.2f})"
+        f"least harmless {limit.least:.2f})"
         for limit in thresholds.values()
     )
     train, control = int(pool.in_train.sum()), int((~pool.in_train).sum())
+    repeats, powers = curves[0].repeats, [_powers(curve) for curve in curves]
     return (
         f"Pool of {train} training and {control} control patients, {len(pool.patient)} cases.",
-        f"Power by share of planted copies of the gating kinds ({curves[0].repeats} repetitions): {_powers(curves[0])}.",
-        f"Power by share of copies that are redrawn as from memory: {_powers(curves[1])}.",
+        f"Power by share of planted copies of the gating kinds ({repeats} repetitions): {powers[0]}.",
+        f"Power by share of copies that are redrawn as from memory: {powers[1]}.",
         f"Tails (training patients of distinct patients matched): {tails}.",
         f"Thresholds of the copy search: {limits}.",
         FEATURES_NOTE,

@@ -9,7 +9,13 @@ from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import Planted, plant, recalls, strangers
 from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
-from synthdata.privacy.copy_search import CopyThreshold, copy_share, real_ratios, suspected, thresholds_of
+from synthdata.privacy.copy_search import (
+    CopyThreshold,
+    copy_share,
+    harmless_ratios,
+    suspected,
+    thresholds_of,
+)
 from synthdata.privacy.findings import (
     attack_test,
     canary_test,
@@ -44,11 +50,14 @@ class _Evidence:
     synthetic: Embedded
     case_ids: tuple[str, ...]
     planted: Planted
-    ratios: dict[str, np.ndarray]  # of real cases in the other group
-    floors: dict[str, float]  # least ratio of a real case among all other real patients
-    pooled: dict[str, Matches]  # of generated cases in train and control
-    in_train: dict[str, Matches]  # of generated cases in train alone
+    real_matches: dict[str, Matches]  # of real cases, each without its own patient
+    matches: dict[str, Matches]  # of generated cases in train and control
     thresholds: dict[str, CopyThreshold]
+
+    @property
+    def floors(self) -> dict[str, float]:
+        """Least ratio of a real case per view."""
+        return {name: float(found.ratio.min()) for name, found in self.real_matches.items()}
 
 
 def measure_privacy(
@@ -81,33 +90,33 @@ def measure_privacy(
     evidence = _gather(spec, training_set, synthetic, private, rng=rng, progress=progress)
     pool, gates = evidence.pool, spec.gates
     shuffles = LabelShuffles(pool.in_train, rng=rng)
-    result = shuffles.test(evidence.pooled, evidence.floors)
+    result = shuffles.test(evidence.matches, evidence.floors)
     kinds = evidence.planted.kind
     copies = evidence.planted.embedded.take(np.isin(kinds, tuple(GATING))).matches(pool)
     drawn = evidence.planted.embedded.take(kinds == REDRAWN).matches(pool)
     progress(4, STEPS, "planting copies to learn the power of the test")
     trial = PowerTrial(
         test=shuffles,
-        clean=evidence.pooled,
+        clean=evidence.matches,
         floors=evidence.floors,
         alpha=gates.privacy_alpha,
         shares=tuple(sorted({*SHARES, gates.copies})),
     )
     curve, hard_curve = trial.run(copies, rng=rng), trial.run(drawn, rng=rng)
     progress(5, STEPS, "canaries")
-    train_pool = pool.restricted(np.flatnonzero(pool.in_train))
-    found = recalls(evidence.planted, evidence.planted.embedded.matches(train_pool), evidence.thresholds)
+    planted = evidence.planted.embedded.matches(pool)
+    found = recalls(evidence.planted, planted, evidence.thresholds, pool.in_train)
     rate = COPY_RATE * gates.privacy_alpha
-    negatives = strangers(pool, evidence.real, evidence.ratios, cases=synthetic.cases, rate=rate)
+    negatives = strangers(pool, evidence.real_matches, evidence.matches, rate=rate)
     progress(6, STEPS, "controls and membership inference")
     replay = replay_p_value(shuffles, copies=copies, cases=synthetic.cases, floors=evidence.floors, rng=rng)
     rejections = stranger_rejections(
         pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
     )
-    flags = suspected(evidence.in_train, evidence.thresholds)
+    flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
     tests = (
         tail_test(result, curve, gates),
-        copy_test(evidence.in_train, evidence.thresholds, flags),
+        copy_test(evidence.matches, evidence.thresholds, flags),
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
         attack_test(distance_attack(pool, evidence.synthetic.vectors)),
@@ -146,20 +155,22 @@ def _gather(
     progress(2, STEPS, "making altered copies")
     planted = plant(training_set, private, pool, rng=rng)
     progress(3, STEPS, "searching nearest patients")
-    ratios = real_ratios(pool, real)
-    floors = {name: float(found.ratio.min()) for name, found in real.matches(pool, own=pool.patient).items()}
-    rate = COPY_RATE * spec.gates.privacy_alpha
+    real_matches, matches = real.matches(pool, own=pool.patient), generated.matches(pool)
+    thresholds = thresholds_of(
+        harmless_ratios(real_matches, matches, pool.in_train),
+        units=pool.patients,
+        cases=synthetic.cases,
+        rate=COPY_RATE * spec.gates.privacy_alpha,
+    )
     return _Evidence(
         pool=pool,
         real=real,
         synthetic=generated,
         case_ids=thumbnails.case_id,
         planted=planted,
-        ratios=ratios,
-        floors=floors,
-        pooled=generated.matches(pool),
-        in_train=generated.matches(pool.restricted(np.flatnonzero(pool.in_train))),
-        thresholds=thresholds_of(ratios, pool.patient, cases=synthetic.cases, rate=rate),
+        real_matches=real_matches,
+        matches=matches,
+        thresholds=thresholds,
     )
 
 
@@ -167,26 +178,28 @@ def _pair_sheet(
     training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore, evidence: _Evidence
 ) -> dict[str, str]:
     """Draw the nearest pairs over all views and keep them in the private store; name to key."""
-    scaled = {
-        view: found.ratio / evidence.thresholds[view].ratio for view, found in evidence.in_train.items()
-    }
-    views = list(scaled)
-    stacked = np.stack([scaled[view] for view in views])
-    rows = np.argsort(stacked.min(axis=0), kind="stable")[:PAIRS].tolist()
-    chosen = [views[int(stacked[:, row].argmin())] for row in rows]
-    train_rows = np.flatnonzero(
-        evidence.pool.in_train[evidence.pool.patient]
-    )  # train cases come first in the pool
-    matched = [
-        int(train_rows[evidence.in_train[view].case[row]]) for row, view in zip(rows, chosen, strict=True)
-    ]
+    in_train = evidence.pool.in_train
+    views = list(evidence.matches)
+    scaled = np.stack(
+        [
+            np.where(in_train[found.patient], found.ratio / evidence.thresholds[view].ratio, np.inf)
+            for view, found in evidence.matches.items()
+        ]
+    )
+    rows = np.argsort(scaled.min(axis=0), kind="stable")[:PAIRS].tolist()
+    rows = [row for row in rows if np.isfinite(scaled[:, row]).any()]
+    if not rows:
+        return {}
+    chosen = [views[int(scaled[:, row].argmin())] for row in rows]
+    # train cases come first in the pool, so that a row of the pool is a row of train
+    matched = [int(evidence.matches[view].case[row]) for row, view in zip(rows, chosen, strict=True)]
     left = images_of(private, synthetic, rows)
     right = images_of(private, training_set.train, matched)
     pairs = [
         (
             left[row],
             right[match],
-            f"{evidence.case_ids[row]}: r = {evidence.in_train[view].ratio[row]:.2f} ({view})",
+            f"{evidence.case_ids[row]}: r = {evidence.matches[view].ratio[row]:.2f} ({view})",
         )
         for row, match, view in zip(rows, matched, chosen, strict=True)
     ]

@@ -36,7 +36,8 @@ def distance_attack(pool: Pool, synthetic: dict[str, np.ndarray], *, view: str =
         AUC with a DeLong interval over patients.
 
     Source:
-        Chen et al., "GAN-Leaks", CCS 2020, arXiv:1909.03935, eq. 5 (calibrated distance); DeLong et al., Biometrics 1988.
+        Chen et al., "GAN-Leaks", CCS 2020, arXiv:1909.03935, eq. 5 (calibrated distance);
+        DeLong et al., Biometrics 1988.
     """
     generated = synthetic[view][0]
     to_synthetic = nearest_patients(pool.vectors[view], generated, np.arange(len(generated)), k=1).distance[

@@ -99,6 +99,7 @@ class LabelShuffles:
             )
         self.in_train = in_train
         self.labels = rng.permuted(np.tile(in_train, (count, 1)), axis=1).astype(np.float32)
+        self._tables: dict[int, np.ndarray] = {}
 
     def test(self, matches: Mapping[str, Matches], floors: Mapping[str, float]) -> TailResult:
         """Run the test.
@@ -135,9 +136,10 @@ class LabelShuffles:
 
     def _table(self, distinct: int) -> np.ndarray:
         """P(K >= k) for k = 0..distinct, shape (distinct + 1,). K ~ Hypergeometric(N, n_train, distinct)."""
-        people, train = len(self.in_train), int(self.in_train.sum())
-        table: np.ndarray = stats.hypergeom.sf(np.arange(-1, distinct), people, train, distinct)
-        return table
+        if distinct not in self._tables:
+            people, train = len(self.in_train), int(self.in_train.sum())
+            self._tables[distinct] = stats.hypergeom.sf(np.arange(-1, distinct), people, train, distinct)
+        return self._tables[distinct]
 
     def _tail(self, view: str, name: str, patients: np.ndarray, cases: int, table: np.ndarray) -> Tail:
         hits = int(self.in_train[patients].sum())

@@ -17,6 +17,7 @@ from synthdata.records import Case, ChannelScale
 VOXELS = 8000  # of a thumbnail, at most
 KEPT_VARIANCE = 0.95
 MOST_COMPONENTS = 32
+LEAST_VARIANCE = 1e-8
 SHIFT_VOXELS = 2  # that the moved view searches without labels
 BATCH = 256  # cases embedded at once
 MOST_FITTED = 2000  # cases that a view is fitted on
@@ -141,15 +142,18 @@ def _to_the_centre(mask: np.ndarray) -> np.ndarray:
     found = np.nonzero(mask)
     if not len(found[0]):
         return np.zeros(3)
-    return (np.array(mask.shape) - 1) / 2 - np.array([axis.mean() for axis in found])
+    centroid = np.array([float(axis.mean()) for axis in found])
+    move: np.ndarray = (np.array(mask.shape) - 1) / 2 - centroid
+    return move
 
 
 def _shifted(volumes: np.ndarray, move: np.ndarray) -> np.ndarray:
     """Volumes (c, z, y, x) moved by a fraction of voxels, edges repeated."""
     if not volumes.size:
         return volumes
-    moved = ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False)
-    return np.asarray(moved, np.float32)
+    moved: np.ndarray = ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False)
+    single: np.ndarray = np.asarray(moved, np.float32)
+    return single
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +223,7 @@ class View:
         )
         blocks = self._flat(self._parts(pool.take(rows)))
         self.means = [block.mean(axis=0) for block in blocks]
-        self.weights = [1 / max(float(np.sqrt(block.var(axis=0).sum())), 1e-9) for block in blocks]
+        self.weights = [_weight(float(block.var(axis=0).sum())) for block in blocks]
         self.basis = _whitening(self._join(blocks), name)
 
     def embed(self, thumbnails: Thumbnails, *, posed: bool = False) -> np.ndarray:
@@ -259,6 +263,11 @@ class View:
         """Blocks of equal total variance beside each other."""
         scaled = zip(blocks, self.means, self.weights, strict=True)
         return np.concatenate([(block - mean) * weight for block, mean, weight in scaled], axis=1)
+
+
+def _weight(variance: float) -> float:
+    """Makes the total variance of a block 1; a block that never varies but by rounding counts nothing."""
+    return float(1 / np.sqrt(variance)) if variance > LEAST_VARIANCE else 0.0
 
 
 def view_names(*, labelled: bool) -> tuple[str, ...]:

@@ -36,8 +36,8 @@ class Waiver(Record):
     def __post_init__(self) -> None:
         if not self.gates or not self.role or len(self.reason) < LEAST_REASON:
             raise GateError(
-                f"waiver has {len(self.gates)} gates and a reason of {len(self.reason)} characters, expected one gate or "
-                f"more, a role, and {LEAST_REASON} characters or more: say why"
+                f"waiver has {len(self.gates)} gates and a reason of {len(self.reason)} characters, expected one "
+                f"gate or more, a role, and {LEAST_REASON} characters or more: say why"
             )
 
 
