@@ -11,8 +11,10 @@ from synthdata.models.codec import PatchCodec
 from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.sampler import integrate
+from synthdata.models.start import GaussianStart
 
 MAX_TIME = 0.995  # of training: at 1 nothing is left to predict
+START_MARGIN = 0.05  # training begins this much before the start of sampling
 MAX_WEIGHT = 10.0  # of the loss near the clean end
 
 
@@ -25,8 +27,9 @@ class FlowConfig:
     field_components: int = 8  # per label
     network: UNetConfig = field(default_factory=UNetConfig)
     drop_conditions: float = 0.1  # share of training items without conditions, for guidance
-    time_mean: float = -0.4  # of the logit-normal law of the training times
+    time_mean: float = -0.2  # of the logit-normal law of the training times, between start_time and 1
     time_std: float = 1.2
+    start_time: float = 0.25  # the path before it is drawn from a Gaussian in closed form
 
 
 class FlowGenerator(nn.Module):
@@ -59,6 +62,7 @@ class FlowGenerator(nn.Module):
             ),
         )
         self.latent = (self.codec.width, z // patch[0], y // patch[1], x // patch[2])
+        self.start = GaussianStart(self.latent, geometry.conditions)
         self.network = UNet(
             config.network, channels=self.codec.width, conditions=geometry.conditions, flat=z == 1
         )
@@ -66,6 +70,10 @@ class FlowGenerator(nn.Module):
     def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Fit the linear code on training images and fields."""
         self.codec.fit(items)
+
+    def fit_start(self, items: Tensor, conditions: Tensor) -> None:
+        """Fit the Gaussian start on codes (m, k, z, y, x) and conditions (m, c)."""
+        self.start.fit(items, conditions)
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Codes of images and fields."""
@@ -75,7 +83,8 @@ class FlowGenerator(nn.Module):
         """Flow-matching loss of codes (b, k, z, y, x) with conditions (b, c); one number."""
         batch = items.shape[0]
         logits = torch.randn(batch, generator=rng) * self.config.time_std + self.config.time_mean
-        time = torch.sigmoid(logits).clamp_max(MAX_TIME).to(items.device)
+        first = max(0.0, self.config.start_time - START_MARGIN)
+        time = (first + (1 - first) * torch.sigmoid(logits)).clamp_max(MAX_TIME).to(items.device)
         noise = torch.randn(items.shape, generator=rng).to(items.device)
         keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
         noisy = _along(1 - time, items) * noise + _along(time, items) * items
@@ -117,7 +126,11 @@ class FlowGenerator(nn.Module):
             free = self.denoise(state, moment, untold)
             return free + guidance * (clean - free)
 
-        image, fields = self.codec.decode(integrate(denoise, noise, steps))
+        first = self.config.start_time
+        if first > 0:
+            drawn = [self.start.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
+            noise = first * torch.stack(drawn) + (1 - first) * noise
+        image, fields = self.codec.decode(integrate(denoise, noise, steps, start=first))
         grain = torch.stack([torch.randn(image.shape[1:], generator=rng) for rng in rngs]).to(device)
         return self.codec.add_texture(image, grain), fields
 

@@ -27,6 +27,10 @@ class Generator(Protocol):
         """Fit what needs no gradient (linear codes) on images (c, z, y, x) and fields (l, z, y, x)."""
         ...
 
+    def fit_start(self, items: Tensor, conditions: Tensor) -> None:
+        """Fit what needs no gradient on all training items (m, ...) and conditions (m, k)."""
+        ...
+
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """One training item from images (b, c, z, y, x) and mask fields (b, l, z, y, x)."""
         ...
