@@ -13,7 +13,7 @@ from synthdata.records import CanaryRecall, Case, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
 
-SOURCES = 60  # training cases of which copies are planted, at most
+SOURCES = 40  # training cases of which copies are planted, at most
 NEGATIVE = "negative"
 
 

@@ -119,7 +119,7 @@ class _Search:
         order = np.lexsort((row, exact, query))
         query, row, exact = query[order], row[order], exact[order]
         cluster = self.clusters[self.patient_of_row[row]]
-        _, first = np.unique(np.stack([query, cluster]), axis=1, return_index=True)
+        _, first = np.unique(query * (self.clusters.max() + 1) + cluster, return_index=True)
         first.sort()  # one row per query and cluster, nearest first within the query
         query, row, exact = query[first], row[first], exact[first]
         begin = np.searchsorted(query, np.arange(count))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import ndimage, stats
+from scipy import stats
 
 from synthdata.errors import ConfigError, ShapeError
 from synthdata.records import Case, ChannelScale
@@ -149,11 +149,10 @@ def _to_the_centre(mask: np.ndarray) -> np.ndarray:
 
 def _shifted(volumes: np.ndarray, move: np.ndarray) -> np.ndarray:
     """Volumes (c, z, y, x) moved by a fraction of voxels, edges repeated."""
-    if not volumes.size:
-        return volumes
-    moved: np.ndarray = ndimage.shift(volumes, (0, *move), order=1, mode="nearest", prefilter=False)
-    single: np.ndarray = np.asarray(moved, np.float32)
-    return single
+    for axis, step in enumerate(move, start=1):
+        if step and volumes.size:
+            volumes = _moved_along(volumes, float(step), axis)
+    return volumes
 
 
 @dataclass(frozen=True, slots=True)
