@@ -25,6 +25,7 @@ from assets.validation import validation_stage
 from pipelines.definitions import build_definitions
 from pipelines.jobs import DEMO_DATASET
 from pipelines.naming import job_name
+from pipelines.orphans import PROCESS_TAG, close_orphans, process_mark
 from pipelines.places import ROOT, VAR, releases_url, spec_folders
 from pipelines.resources.records import latest_record
 from pipelines.terminal import TerminalWatcher
@@ -79,10 +80,14 @@ def run(spec: DatasetSpec, console: Console, *, version: str = "") -> int:
     prepare_home()
     console.print(f"[bold]{escape(spec.title)}[/] ({spec.name}): from scans to a signed release")
     with TerminalWatcher(console) as watcher, dg.DagsterInstance.get() as instance:
+        close_orphans(instance)
         definitions = build_definitions([spec], watcher=watcher)
         name = "demo" if spec.name == DEMO_DATASET else job_name(spec, "all")
         result = definitions.resolve_job_def(name).execute_in_process(
-            instance=instance, raise_on_error=False, run_config=_run_config(spec, version)
+            instance=instance,
+            raise_on_error=False,
+            run_config=_run_config(spec, version),
+            tags={PROCESS_TAG: process_mark()},
         )
     resources = definitions.resources or {}
     private, releases = resources["private"], resources["releases"]
