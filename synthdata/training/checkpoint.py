@@ -10,6 +10,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from synthdata.errors import IntegrityError, MissingObjectError, TrainingError
+from synthdata.models import family_of
 from synthdata.records import Checkpoint, TrainingSet, digest_of, from_json
 from synthdata.spec import GeneratorSpec
 from synthdata.storage import ObjectStore, keys, read_verified
@@ -30,7 +31,13 @@ class Progression:
 
 def train_key_of(spec: GeneratorSpec, training_set: TrainingSet) -> str:
     """Digest of all that decides the weights."""
-    document = {"set": digest_of(training_set), "generator": asdict(spec), "code": CODE_VERSION}
+    preset = family_of(spec.family).presets.get(spec.preset)
+    document = {
+        "set": digest_of(training_set),
+        "generator": asdict(spec),
+        "config": None if preset is None else asdict(preset),
+        "code": CODE_VERSION,
+    }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
 
