@@ -98,7 +98,7 @@ class LabelShuffles:
                 "expected both, so give the split a control group"
             )
         self.in_train = in_train
-        self.labels = rng.permuted(np.tile(in_train, (count, 1)), axis=1).astype(np.float32)
+        self.labels = rng.permuted(np.tile(in_train, (count, 1)), axis=1).T.astype(np.float32, order="C")
         self._tables: dict[int, np.ndarray] = {}
 
     def test(self, matches: Mapping[str, Matches], floors: Mapping[str, float]) -> TailResult:
@@ -156,7 +156,8 @@ class LabelShuffles:
 
     def _least_under_shuffles(self, member: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
         """Smallest p value over the tails for each relabelling, shape (B,)."""
-        hits = np.rint(self.labels @ member.T).astype(np.int64)
+        matched = np.flatnonzero(member.any(axis=0))
+        hits = np.rint(self.labels[matched].T @ member[:, matched].T).astype(np.int64)
         values: np.ndarray = np.min([table[hits[:, row]] for row, table in enumerate(tables)], axis=0)
         return values
 
