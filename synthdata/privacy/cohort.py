@@ -126,12 +126,17 @@ class Embedded:
         return {name: matches_of(self._nearest(pool, name, own)) for name in self.vectors}
 
     def _nearest(self, pool: Pool, name: str, own: np.ndarray | None) -> Nearest:
-        clusters = pool.clusters[name]
-        parts = [
-            nearest_patients(pose, pool.vectors[name], pool.patient, own=own, clusters=clusters)
-            for pose in self.vectors[name]
-        ]
-        return parts[0] if len(parts) == 1 else merge_nearest(parts, clusters)
+        clusters, posed = pool.clusters[name], self.vectors[name]
+        count, cases, width = posed.shape
+        found = nearest_patients(
+            posed.reshape(count * cases, width),  # all poses in one search
+            pool.vectors[name],
+            pool.patient,
+            own=None if own is None else np.tile(own, count),
+            clusters=clusters,
+        )
+        parts = [found.take(slice(start, start + cases)) for start in range(0, count * cases, cases)]
+        return parts[0] if count == 1 else merge_nearest(parts, clusters)
 
 
 def _cases_of(private: ObjectStore, *sets: CaseSet) -> Iterator[Case]:

@@ -5,7 +5,7 @@ import numpy as np
 from synthdata.privacy.cohort import Embedded, Pool
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 
-SPLITS = 40
+SPLITS = 20
 SHUFFLES = 999
 MOST_PLAYED = 150  # control patients that play the generated set of one split
 

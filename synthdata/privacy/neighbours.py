@@ -18,6 +18,10 @@ class Nearest:
     case: np.ndarray  # int64 (m, k), row of the pool which is that patient's nearest case
     distance: np.ndarray  # float64 (m, k), Euclidean, ascending
 
+    def take(self, rows: slice) -> "Nearest":
+        """Some of the queries."""
+        return Nearest(patient=self.patient[rows], case=self.case[rows], distance=self.distance[rows])
+
 
 def nearest_patients(
     queries: np.ndarray,

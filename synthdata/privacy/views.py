@@ -242,12 +242,11 @@ class View:
         return np.stack([self._join(self._flat(moved)).astype(np.float64) @ self.basis for moved in posed])
 
     def _parts(self, thumbnails: Thumbnails) -> list[np.ndarray]:
-        """Normalised images and masks of the view, each (n, c, z, y, x), at rest."""
+        """Images and masks of the view, each (n, c, z, y, x), at rest."""
         at_rest = self.name == "image"
         image = thumbnails.image if at_rest else thumbnails.centred_image
         mask = thumbnails.mask if at_rest else thumbnails.centred_mask
-        normalise = _standardised if at_rest else _ranked
-        chosen = [] if self.name == "mask" else [normalise(image)]
+        chosen = [] if self.name == "mask" else [image]
         return [*chosen, mask] if mask.shape[1] else chosen
 
     def _flat(self, parts: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -256,6 +255,8 @@ class View:
         inner = [
             part[:, :, z : part.shape[2] - z, y : part.shape[3] - y, x : part.shape[4] - x] for part in parts
         ]
+        if self.name != "mask":  # normalised here, so that what lies in the margin has no say
+            inner[0] = (_standardised if self.name == "image" else _ranked)(inner[0])
         return [part.reshape(len(part), -1).astype(np.float32) for part in inner]
 
     def _join(self, blocks: list[np.ndarray]) -> np.ndarray:
