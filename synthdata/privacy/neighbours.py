@@ -92,7 +92,7 @@ class _Search:
         own_row = own[:, None] == self.patient_of_row
         rough[own_row] = np.inf
         bound = _float32_error(norms, float(self.squares.max()), queries.shape[1])
-        limit = self._limit(np.minimum.reduceat(rough, self.starts, axis=1)) + 2 * bound
+        limit = self._limit(_least(rough, self.starts)) + 2 * bound
         query, row = np.nonzero((rough <= limit[:, None]) & ~own_row)
         exact = self._exact(queries, query, row)
         return self._best(len(queries), query, row, exact)
@@ -102,7 +102,7 @@ class _Search:
         labels, column = np.unique(self.clusters[self.patients], return_inverse=True)
         order = np.argsort(column, kind="stable")
         starts = np.searchsorted(column[order], np.arange(len(labels)))
-        per_cluster = np.minimum.reduceat(per_patient[:, order], starts, axis=1)
+        per_cluster = _least(per_patient[:, order], starts)
         limit: np.ndarray = np.partition(per_cluster, self.k - 1, axis=1)[:, self.k - 1]
         return limit
 
@@ -130,6 +130,14 @@ class _Search:
         take = begin[:, None] + np.arange(self.k)
         chosen = row[take]
         return self.patient_of_row[chosen], self.order[chosen], np.sqrt(exact[take])
+
+
+def _least(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Minimum of each run of columns; the columns themselves where each run is one."""
+    if len(starts) == values.shape[1]:
+        return values
+    least: np.ndarray = np.minimum.reduceat(values, starts, axis=1)
+    return least
 
 
 def merge_nearest(parts: list[Nearest], clusters: np.ndarray) -> Nearest:
