@@ -11,7 +11,7 @@ from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore
 
 CRASHED = dg.RetryPolicy(
-    max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
+    max_retries=2, delay=10, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS
 )  # a killed process resumes from its last checkpoint
 SATURDAY_NIGHT = (  # training costs: once a week, and only on inputs whose checks passed
     dg.AutomationCondition.on_cron("0 2 * * 6")

@@ -14,28 +14,27 @@ from synthdata.storage.folder import FolderStore
 # the gates are those of a set which is far too small to be judged; the shipped ones are in the shipped specs
 SPEC = """
 name: tiny-head
-title: Tiny heads for tests
+title: Tiny projections of heads for tests
 source: {{kind: phantom, clinical: clinical.csv, phantom: {{patients: {patients}, seed: 3}}}}
 channels:
-  - {{name: T1w, modality: MR, series: "^T1w$", percentiles: [0.5, 99.8]}}
-labels: {{ventricles: 1, infarct: 2, haemorrhage: 3}}
+  - {{name: XR, modality: DX, series: "^XR$", percentiles: [0.5, 99.8]}}
+labels: {{cranial_cavity: 1, skull: 2}}
 clinical:
   - {{name: age, kind: integer, unit: a, minimum: 20, maximum: 89}}
   - {{name: sex, kind: category, values: [F, M]}}
-  - {{name: diagnosis, kind: category, values: [healthy, infarct, haemorrhage]}}
-  - {{name: ventricle_volume_ml, kind: number, unit: mL, minimum: 1, maximum: 200, role: outcome}}
+  - {{name: intracranial_volume_ml, kind: number, unit: mL, minimum: 500, maximum: 2500, role: outcome}}
 body_part: HEAD
-grid: {{shape_zyx: [12, 20, 16], spacing_mm: [12.0, 11.0, 11.0]}}
-generator: {{seen: {seen}, batch: 8}}
+grid: {{shape_zyx: [1, 32, 32], spacing_mm: [1.0, 5.5, 5.5]}}
+generator: {{preset: tiny, seen: {seen}, batch: 8}}
 gates: {gates}
-sampling: {{cases: {cases}, steps: 2, shard_size: 4}}
+sampling: {{cases: {cases}, steps: 2, shard_size: 8}}
 release: {{licence: CC0-1.0}}
 """
 WIDE_GATES = (
-    "{fidelity_score: 50.0, utility_ratio: 0.001, copies: 0.9, power: 0.1, canary_recall: 0.1, "
-    "utility_steps: 10, utility_seeds: 1}"
+    "{fidelity_score: 50.0, utility_ratio: 0.01, privacy_alpha: 0.3, copies: 0.9, power: 0.1, canary_recall: 0.1, "
+    "utility_steps: 150, utility_seeds: 1}"
 )
-IMPOSSIBLE_GATES = WIDE_GATES.replace("utility_ratio: 0.001", "utility_ratio: 1000.0")
+IMPOSSIBLE_GATES = WIDE_GATES.replace("utility_ratio: 0.01", "utility_ratio: 1000.0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ class House:
         return FolderStore(self.root / "releases")
 
     def write_spec(
-        self, *, patients: int = 24, seen: int = 64, cases: int = 12, gates: str = WIDE_GATES
+        self, *, patients: int = 24, seen: int = 160, cases: int = 12, gates: str = WIDE_GATES
     ) -> DatasetSpec:
         path = self.root / "specs" / "tiny-head.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,7 +111,9 @@ def failures(result: dg.ExecuteInProcessResult) -> dict[str, str]:
         if event.event_type is dg.DagsterEventType.STEP_FAILURE:
             data = event.step_failure_data
             known = data.user_failure_data
-            found[str(event.step_key)] = str(known.description if known else data.error.message if data.error else "")
+            found[str(event.step_key)] = str(
+                known.description if known else data.error.message if data.error else ""
+            )
     return found
 
 

@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from assets.secret_keys import secret_key
 from pipelines.places import ROOT
 from pipelines.resources.records import latest_record
 from synthdata.records import CaseSet, Checkpoint, digest_of
+from synthdata.storage import keys
 from tests.tiny import House
 
 pytestmark = pytest.mark.slow
 PATIENCE_SECONDS = 900.0  # a busy machine is no fault
-STEPS = 40
+STEPS = 24  # of training
+SHARDS = 10
 
 
 def start(house: House, stage: str) -> subprocess.Popen[str]:
@@ -61,7 +64,7 @@ def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> No
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> House:
     house = House(root=tmp_path_factory.mktemp("house"))
-    house.write_spec(patients=24, seen=8 * STEPS, cases=40)
+    house.write_spec(patients=24, seen=8 * STEPS, cases=8 * SHARDS)
     finish(house, "prepare")
     return house
 
@@ -69,6 +72,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> House:
 @pytest.fixture(scope="module")
 def trained(prepared: House) -> House:
     finish(prepared, "train")
+    secret_key(prepared.private, keys.WATERMARK_KEY)  # made on first use; the copies must share it
     return prepared
 
 
@@ -105,15 +109,62 @@ def test_a_killed_training_goes_on_and_ends_with_the_weights_of_an_undisturbed_o
     assert resumed.seen == straight.seen == 8 * STEPS
 
 
+def step_process(run: int) -> int | None:
+    """The process that the multiprocess executor has started for the step at work."""
+    for path in Path("/proc").glob("[0-9]*/status"):
+        try:
+            parent = next(line for line in path.read_text().splitlines() if line.startswith("PPid:"))
+            command = path.with_name("cmdline").read_bytes()
+        except (OSError, StopIteration):
+            continue
+        if int(parent.split()[1]) == run and b"multiprocessing.spawn" in command:
+            return int(path.parent.name)
+    return None
+
+
+def test_a_killed_step_is_tried_again_by_its_job(prepared: House, tmp_path: Path) -> None:
+    undisturbed, killed = copy_of(prepared, tmp_path / "a"), copy_of(prepared, tmp_path / "b")
+    finish(undisturbed, "train")
+    (killed.root / "home").mkdir(exist_ok=True)
+    command = ["-m", "dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "tiny_head__train"]
+    with subprocess.Popen(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env=os.environ | killed.environment,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        try:
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not list((killed.root / "private").rglob("resume.safetensors")):
+                assert process.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            step = step_process(process.pid)
+            assert step is not None
+            os.kill(step, signal.SIGKILL)
+            _, log = process.communicate(timeout=PATIENCE_SECONDS)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    assert process.returncode == 0, log[-3000:]
+    assert "STEP_UP_FOR_RETRY" in log
+    asset = "tiny-head/model/checkpoint"
+    straight, resumed = (latest_record(house.private, asset, Checkpoint) for house in (undisturbed, killed))
+    assert resumed.sha256 == straight.sha256
+
+
 def test_a_killed_generation_goes_on_without_loss_or_doubles(trained: House, tmp_path: Path) -> None:
     undisturbed, killed = copy_of(trained, tmp_path / "a"), copy_of(trained, tmp_path / "b")
     finish(undisturbed, "generate")
     kill_when(start(killed, "generate"), lambda: len(receipts(killed)) >= 2)
     committed = receipts(killed)
-    assert 2 <= len(committed) < 10
+    assert 2 <= len(committed) < SHARDS
     finish(killed, "generate")
     after = receipts(killed)
-    assert len(after) == 10
+    assert len(after) == SHARDS
     assert {name: after[name] for name in committed} == committed
     asset = "tiny-head/generation/cases"
     straight, resumed = (latest_record(house.private, asset, CaseSet) for house in (undisturbed, killed))
