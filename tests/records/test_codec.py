@@ -50,5 +50,13 @@ def test_intake_counts_must_add_up() -> None:
     )
     with pytest.raises(ConfigError, match="add up"):
         IntakeReport(
-            dataset="d", inventory="", seen=3, accepted=1, quarantined=1, refused=0, patients=0, cases=empty, reasons=()
+            dataset="d",
+            inventory="",
+            seen=3,
+            accepted=1,
+            quarantined=1,
+            refused=0,
+            patients=0,
+            cases=empty,
+            reasons=(),
         )
