@@ -137,6 +137,7 @@ REPORTED: dict[
     "blend": blend,
     "transplant": transplant,
 }
+COUNTED = (*GATING, REDRAWN)  # an equal mix of these is what the power statement counts as copies
 
 
 def altered(

@@ -1,6 +1,6 @@
 """The search tested on itself: altered copies of training cases planted into the evaluated set, and real strangers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,11 @@ class Planted:
     kind: np.ndarray  # str (n,)
     source: np.ndarray  # int64 (n,), patient of the pool that was copied
     embedded: Embedded
+
+    def of_kinds(self, kinds: Sequence[str], matches: Mapping[str, Matches]) -> dict[str, Matches]:
+        """Those of the planted copies' matches that are of some kinds."""
+        rows = np.flatnonzero(np.isin(self.kind, kinds))
+        return {view: found.take(rows) for view, found in matches.items()}
 
 
 def plant(

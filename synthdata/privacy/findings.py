@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from synthdata.privacy.alterations import GATING
+from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import NEGATIVE
 from synthdata.privacy.cohort import Pool
 from synthdata.privacy.copy_search import CopyThreshold
@@ -36,14 +36,17 @@ def combined_outcome(tests: Sequence[PrivacyTest]) -> Outcome:
     return "PASS" if whole else "INCONCLUSIVE"
 
 
-def tail_test(result: TailResult, curve: PowerCurve, gates: Gates) -> PrivacyTest:
-    """The primary test."""
-    best, power = result.best, curve.at(gates.copies)
+def tail_test(result: TailResult, curves: Mapping[str, PowerCurve], gates: Gates) -> PrivacyTest:
+    """The primary test; its power is that of the `counted` curve, redrawn copies among them."""
+    best, power = result.best, curves["counted"].at(gates.copies)
     seen = (
         f"of {best.distinct} distinct real patients matched in the {best.name} tail of view {best.view}, "
         f"{best.in_train} are training patients (adjusted p {result.p_value:.3g}, Holm {result.p_holm:.3g})"
     )
-    aim = f"copies of {gates.copies:.1%} of the cases would be caught with power {power:.2f}, asked {gates.power:.2f}"
+    aim = (
+        f"copies of {gates.copies:.1%} of the cases would be caught with power {power:.2f}, asked {gates.power:.2f} "
+        f"(all of them redrawn: {curves[REDRAWN].at(gates.copies):.2f})"
+    )
     outcome: Outcome
     if result.p_value < gates.privacy_alpha:
         outcome, advice = (
@@ -181,11 +184,11 @@ def attack_test(attack: Attack) -> PrivacyTest:
 
 def method_notes(
     result: TailResult,
-    curves: tuple[PowerCurve, PowerCurve],
+    curves: Mapping[str, PowerCurve],
     thresholds: Mapping[str, CopyThreshold],
     pool: Pool,
 ) -> tuple[str, ...]:
-    """What a statistician wants to see beside the verdict; curves: gating kinds, redrawn copies."""
+    """What a statistician wants to see beside the verdict; curves: counted, gating, redrawn."""
     tails = "; ".join(
         f"{tail.view} {tail.name}: {tail.in_train} of {tail.distinct} (p {tail.p_value:.3g})"
         for tail in result.tails
@@ -196,11 +199,13 @@ def method_notes(
         for limit in thresholds.values()
     )
     train, control = int(pool.in_train.sum()), int((~pool.in_train).sum())
-    repeats, powers = curves[0].repeats, [_powers(curve) for curve in curves]
+    repeats, powers = curves["counted"].repeats, {name: _powers(curve) for name, curve in curves.items()}
+    counted = f"gating kinds and redrawn in equal parts ({repeats} repetitions): {powers['counted']}"
     return (
         f"Pool of {train} training and {control} control patients, {len(pool.patient)} cases.",
-        f"Power by share of planted copies of the gating kinds ({repeats} repetitions): {powers[0]}.",
-        f"Power by share of copies that are redrawn as from memory: {powers[1]}.",
+        f"Power that gates, by share of copies, {counted}.",
+        f"Power by share of copies of the gating kinds alone: {powers['gating']}.",
+        f"Power by share of copies that are all redrawn as from memory: {powers[REDRAWN]}.",
         f"Tails (training patients of distinct patients matched): {tails}.",
         f"Thresholds of the copy search: {limits}.",
         FEATURES_NOTE,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.errors import ConfigError
-from synthdata.privacy.alterations import GATING, REDRAWN
+from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
 from synthdata.privacy.canaries import Planted, plant, recalls, strangers
 from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
@@ -91,9 +91,8 @@ def measure_privacy(
     pool, gates = evidence.pool, spec.gates
     shuffles = LabelShuffles(pool.in_train, rng=rng)
     result = shuffles.test(evidence.matches, evidence.floors)
-    kinds = evidence.planted.kind
-    copies = evidence.planted.embedded.take(np.isin(kinds, tuple(GATING))).matches(pool)
-    drawn = evidence.planted.embedded.take(kinds == REDRAWN).matches(pool)
+    planted = evidence.planted.embedded.matches(pool)
+    copies = evidence.planted.of_kinds(COUNTED, planted)
     progress(4, STEPS, "planting copies to learn the power of the test")
     trial = PowerTrial(
         test=shuffles,
@@ -102,9 +101,11 @@ def measure_privacy(
         alpha=gates.privacy_alpha,
         shares=tuple(sorted({*SHARES, gates.copies})),
     )
-    curve, hard_curve = trial.run(copies, rng=rng), trial.run(drawn, rng=rng)
+    curves = {
+        name: trial.run(evidence.planted.of_kinds(kinds, planted), rng=rng)
+        for name, kinds in (("counted", COUNTED), ("gating", tuple(GATING)), (REDRAWN, (REDRAWN,)))
+    }
     progress(5, STEPS, "canaries")
-    planted = evidence.planted.embedded.matches(pool)
     found = recalls(evidence.planted, planted, evidence.thresholds, pool.in_train)
     rate = COPY_RATE * gates.privacy_alpha
     negatives = strangers(pool, evidence.real_matches, evidence.matches, rate=rate)
@@ -115,7 +116,7 @@ def measure_privacy(
     )
     flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
     tests = (
-        tail_test(result, curve, gates),
+        tail_test(result, curves, gates),
         copy_test(evidence.matches, evidence.thresholds, flags),
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
@@ -132,9 +133,9 @@ def measure_privacy(
         canaries=(*found, negatives),
         copies=copy_share(int(flags.sum()), len(flags)),
         suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
-        detectable_share=curve.detectable(gates.power),
+        detectable_share=curves["counted"].detectable(gates.power),
         figures=figures,
-        notes=method_notes(result, (curve, hard_curve), evidence.thresholds, pool),
+        notes=method_notes(result, curves, evidence.thresholds, pool),
     )
 
 

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 
 from synthdata.errors import GateError
+from synthdata.privacy.findings import RATIO_TAIL
 from synthdata.records import (
     CaseSet,
     ExpectationsReport,
@@ -146,7 +147,7 @@ def _privacy(report: PrivacyReport, gates: Gates) -> Finding:
             return "FAIL", (
                 "the privacy report says PASS but holds suspects or a failed test: measure it again",
             )
-        primary = max((test.power or 0.0 for test in report.tests), default=0.0)
+        primary = max((test.power or 0.0 for test in report.tests if test.name == RATIO_TAIL), default=0.0)
         if primary < gates.power:
             told = f"the primary test has power {primary:.2f}, asked {gates.power:.2f}: add control patients or cases"
             return "INCONCLUSIVE", (told,)
