@@ -1,26 +1,25 @@
 """One array to one DICOM series: a classic MR or CT file per slice, one CR or DX file per projection."""
 
-import io
 from collections.abc import Iterator
 
 import numpy as np
-from pydicom import dcmread, dcmwrite
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from synthdata.dicom.codes import code_item
-from synthdata.dicom.files import file_meta
+from synthdata.dicom.files import CHARACTER_SET, UTF_8, raw_element, raw_elements
 from synthdata.dicom.header import SOP_CLASSES, SeriesHeader
 from synthdata.dicom.uids import uid_of
 from synthdata.errors import ShapeError
 from synthdata.records.grid import Grid
 
-CHARACTER_SET = "ISO_IR 192"  # UTF-8
 PROJECTIONS = ("CR", "DX")
 BODY_REGIONS = {"HEAD": "69536005|Head", "CHEST": "816094009|Chest", "BRAIN": "12738006|Brain"}
 UNPAIRED = {"ABDOMEN", "BRAIN", "CHEST", "HEAD", "HEART", "NECK", "PELVIS", "SKULL"}
 UNKNOWN_REGION = "52530000|Body Part"
+SOP_INSTANCE_UID, INSTANCE_NUMBER, PIXEL_DATA = 0x00080018, 0x00200013, 0x7FE00010
+IMAGE_POSITION, SLICE_LOCATION = 0x00200032, 0x00201041
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
 
@@ -40,7 +39,7 @@ def image_datasets(image: np.ndarray, grid: Grid, header: SeriesHeader) -> list[
             negative values.
     """
     _check(image, grid, header)
-    shared = _parsed(_template(grid, header))
+    shared = raw_elements(_template(grid, header))
     return list(_slices(image, grid, header, shared))
 
 
@@ -61,16 +60,19 @@ def _slices(image: np.ndarray, grid: Grid, header: SeriesHeader, shared: Element
     """Per-slice elements on top of the shared ones, which stay encoded until somebody touches them."""
     step = grid.axes[0] * grid.spacing_mm[0]
     for index, pixels in enumerate(image):
-        dataset = Dataset(dict(shared))  # raw elements are immutable, so slices can share them
-        dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding="utf8")
-        dataset.SOPInstanceUID = uid_of(header.series_uid, index)
-        dataset.InstanceNumber = index + 1
+        own = [
+            (SOP_INSTANCE_UID, "UI", uid_of(header.series_uid, index).encode()),
+            (INSTANCE_NUMBER, "IS", str(index + 1).encode()),
+            (PIXEL_DATA, "OW", pixels.astype("<i2", copy=False).tobytes()),
+        ]
         if header.modality not in PROJECTIONS:
             position = np.asarray(grid.origin_mm) + index * step
-            dataset.ImagePositionPatient = [_decimal(value) for value in position]
-            dataset.SliceLocation = _decimal(index * grid.spacing_mm[0])
-        dataset.PixelData = pixels.astype("<i2", copy=False).tobytes()
-        dataset["PixelData"].VR = "OW"
+            place = "\\".join(_decimal(value) for value in position)
+            own.append((IMAGE_POSITION, "DS", place.encode()))
+            own.append((SLICE_LOCATION, "DS", _decimal(index * grid.spacing_mm[0]).encode()))
+        # raw elements are immutable, so slices can share them
+        dataset = Dataset(shared | {BaseTag(element[0]): raw_element(*element) for element in own})
+        dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=UTF_8)
         yield dataset
 
 
@@ -93,16 +95,6 @@ def _template(grid: Grid, header: SeriesHeader) -> Dataset:
     for keyword, value in header.attributes.items():
         setattr(dataset, keyword, value)
     return dataset
-
-
-def _parsed(template: Dataset) -> Elements:
-    """The template as raw elements, encoded once for all slices."""
-    template.file_meta = file_meta(template)
-    buffer = io.BytesIO()
-    dcmwrite(buffer, template, enforce_file_format=True)
-    buffer.seek(0)
-    parsed = dcmread(buffer)
-    return {tag: parsed.get_item(tag) for tag in parsed.keys()}  # noqa: SIM118 - iteration would decode
 
 
 def _pixel_module(dataset: Dataset, grid: Grid, *, signed: bool) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from pydicom import dcmread, dcmwrite
 
 from synthdata.dicom import Deidentification, SeriesHeader, encode, image_datasets, save
 from synthdata.errors import ConfigError, ShapeError, StoreError
@@ -59,6 +59,30 @@ def test_voxels_come_back_as_they_were(modality: str, header: Header, grid: Grid
 def test_the_same_series_gives_the_same_bytes(header: Header, grid: Grid, voxels: Voxels) -> None:
     first, second = (image_datasets(voxels(grid), grid, header()) for _ in range(2))
     assert [encode(one) for one in first] == [encode(one) for one in second]
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
+def test_the_bytes_are_those_of_the_library(
+    modality: str, header: Header, grid: Grid, flat_grid: Grid, voxels: Voxels
+) -> None:
+    where = flat_grid if modality == "DX" else grid
+    for one in image_datasets(voxels(where), where, header(modality, patient_name="Ä^Ö")):
+        one.ImageComments = "Größe"
+        data = encode(one)
+        decoded, again = dcmread(io.BytesIO(data)), io.BytesIO()
+        assert len(list(decoded.iterall())) > 40  # so that the library encodes each element
+        dcmwrite(again, decoded, enforce_file_format=True)
+        assert again.getvalue() == data
+
+
+def test_a_dataset_of_another_character_set_is_encoded_anew(
+    header: Header, grid: Grid, voxels: Voxels
+) -> None:
+    one = image_datasets(voxels(grid), grid, header(study_description="Größe"))[0]
+    one.SpecificCharacterSet = "ISO_IR 100"
+    data = encode(one)
+    assert "Größe".encode("latin-1") in data
+    assert dcmread(io.BytesIO(data)).StudyDescription == "Größe"
 
 
 def test_a_change_of_one_slice_leaves_the_others_as_they_are(
