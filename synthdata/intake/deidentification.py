@@ -6,9 +6,8 @@ The declared method is a claim, not a proof: it only decides which of the findin
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 from pydicom.uid import (
-    UID,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -20,8 +19,10 @@ from pydicom.uid import (
 )
 
 from synthdata.intake.confidentiality import BASIC_PROFILE, CLEAN_FACES, CLEAN_PIXELS
-from synthdata.intake.elements import ElementJudge
+from synthdata.intake.elements import ElementJudge, Finding
+from synthdata.intake.header import Header, uid
 
+PATIENT_NAME = BaseTag(0x00100010)
 VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
 PROJECTIONS = frozenset(
     {
@@ -57,11 +58,11 @@ class FileFrame:
     trailing_bytes: int
 
 
-def codes_of(dataset: Dataset, judge: ElementJudge, frame: FileFrame, *, body_part: str = "") -> set[str]:
+def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part: str = "") -> set[str]:
     """Reason codes of one DICOM file; empty where nothing speaks against it.
 
     Args:
-        dataset: The parsed file, with its file meta information.
+        header: The parsed file, with its file meta information.
         judge: Judges the attributes; shared by the files of an intake.
         frame: Preamble and trailing bytes of the file.
         body_part: DICOM Body Part Examined by the spec, for files which do not state it.
@@ -72,82 +73,83 @@ def codes_of(dataset: Dataset, judge: ElementJudge, frame: FileFrame, *, body_pa
     Source:
         DICOM PS3.15, Annex E (profiles and Table E.1-1); PS3.16, CID 7050 (method codes).
     """
-    codes = _method_codes(dataset)
-    reasons = _evidence(dataset, codes)
-    findings = judge.judge(dataset) | judge.judge_file_meta(dataset.file_meta)
-    allowed = codes | _dates_option(dataset)
+    codes = _method_codes(header)
+    reasons = _evidence(header, codes)
+    others = judge.judge(header.dataset, without=PATIENT_NAME)
+    name = judge.judge_one(header.dataset, PATIENT_NAME)
+    findings = name | others | judge.judge_file_meta(header.dataset.file_meta)
+    allowed = codes | _dates_option(header)
     reasons |= {reason for reason, options in findings if not options & allowed}
-    if "deid.person_name" in reasons and _name_is_the_pseudonym(dataset, judge):
+    if "deid.person_name" in reasons and _name_is_the_pseudonym(header, others):
         reasons.discard("deid.person_name")
     if any(frame.preamble):
         reasons.add("deid.preamble")
     if frame.trailing_bytes:
         reasons.add("deid.trailing_bytes")
-    return reasons | _pixel_risks(dataset, codes, body_part) | _origin(dataset)
+    return reasons | _pixel_risks(header, codes, body_part) | _origin(header)
 
 
-def _method_codes(dataset: Dataset) -> set[str]:
-    items = dataset.get("DeidentificationMethodCodeSequence") or []
+def _method_codes(header: Header) -> set[str]:
+    items = header.get("DeidentificationMethodCodeSequence") or []
     return {
         str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator", "") == "DCM"
     }
 
 
-def _evidence(dataset: Dataset, codes: set[str]) -> set[str]:
+def _evidence(header: Header, codes: set[str]) -> set[str]:
     reasons = set()
-    if dataset.get("PatientIdentityRemoved", "") != "YES":
+    if header.get("PatientIdentityRemoved", "") != "YES":
         reasons.add("deid.not_declared")
-    if not codes and not dataset.get("DeidentificationMethod"):
+    if not codes and not header.get("DeidentificationMethod"):
         reasons.add("deid.no_method")
     if BASIC_PROFILE not in codes:
         reasons.add("deid.no_basic_profile")
     return reasons
 
 
-def _dates_option(dataset: Dataset) -> set[str]:
+def _dates_option(header: Header) -> set[str]:
     """Dates which are declared as modified count as the option which modifies them."""
-    return {"113107"} if dataset.get("LongitudinalTemporalInformationModified", "") == "MODIFIED" else set()
+    return {"113107"} if header.get("LongitudinalTemporalInformationModified", "") == "MODIFIED" else set()
 
 
-def _name_is_the_pseudonym(dataset: Dataset, judge: ElementJudge) -> bool:
+def _name_is_the_pseudonym(header: Header, others: set[Finding]) -> bool:
     """True where the only name of the file repeats its patient id, which is one word."""
-    name, identifier = str(dataset.get("PatientName", "")), str(dataset.get("PatientID", ""))
+    name, identifier = str(header.get("PatientName", "")), str(header.get("PatientID", ""))
     if not identifier or name != identifier or "^" in name or " " in name:
         return False
-    rest = Dataset({tag: dataset.get_item(tag) for tag in dataset.keys() if tag != 0x00100010})  # noqa: SIM118
-    return all(reason != "deid.person_name" for reason, _ in judge.judge(rest))
+    return all(reason != "deid.person_name" for reason, _ in others)
 
 
-def _pixel_risks(dataset: Dataset, codes: set[str], body_part: str) -> set[str]:
-    kind = UID(str(dataset.get("SOPClassUID", "")))
+def _pixel_risks(header: Header, codes: set[str], body_part: str) -> set[str]:
+    kind = uid(str(header.get("SOPClassUID", "")))
     reasons = set()
     if kind not in ALLOWED:
         reasons.add("deid.sop_class")
-    burned = dataset.get("BurnedInAnnotation", "")
+    burned = header.get("BurnedInAnnotation", "")
     at_risk = kind in PROJECTIONS or kind not in ALLOWED
     if burned == "YES" or (at_risk and burned != "NO" and CLEAN_PIXELS not in codes):
         reasons.add("deid.burned_in")
-    face = dataset.get("RecognizableVisualFeatures", "")
+    face = header.get("RecognizableVisualFeatures", "")
     cleaned = face == "NO" or CLEAN_FACES in codes
-    if face == "YES" or (kind in VOLUMES and not cleaned and _may_show_a_head(dataset, body_part)):
+    if face == "YES" or (kind in VOLUMES and not cleaned and _may_show_a_head(header, body_part)):
         reasons.add("deid.face")
     return reasons
 
 
-def _may_show_a_head(dataset: Dataset, body_part: str) -> bool:
-    part = str(dataset.get("BodyPartExamined", "") or body_part).upper()
+def _may_show_a_head(header: Header, body_part: str) -> bool:
+    part = str(header.get("BodyPartExamined", "") or body_part).upper()
     if part:
         return any(name in part for name in HEAD_PARTS)
-    spacing = dataset.get("PixelSpacing") or [0, 0]
-    extent = np.asarray(spacing, dtype=float) * [int(dataset.get("Rows", 0)), int(dataset.get("Columns", 0))]
+    spacing = header.get("PixelSpacing") or [0, 0]
+    extent = np.asarray(spacing, dtype=float) * [int(header.get("Rows", 0)), int(header.get("Columns", 0))]
     return bool(HEAD_EXTENT_MM[0] <= extent.max() <= HEAD_EXTENT_MM[1])
 
 
-def _origin(dataset: Dataset) -> set[str]:
+def _origin(header: Header) -> set[str]:
     reasons = set()
-    if dataset.get("SyntheticData", "") == "YES":
+    if header.get("SyntheticData", "") == "YES":
         reasons.add("source.synthetic")
-    image_type = [str(value) for value in (dataset.get("ImageType") or [])]
+    image_type = [str(value) for value in (header.get("ImageType") or [])]
     if image_type[1:2] == ["SECONDARY"]:
         reasons.add("source.secondary")
     return reasons

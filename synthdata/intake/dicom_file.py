@@ -11,13 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 import pydicom.config
 from pydicom import dcmread
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import UID, ExplicitVRBigEndian, SegmentationStorage
+from pydicom.uid import ExplicitVRBigEndian, SegmentationStorage
 
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
+from synthdata.intake.header import Header
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.pseudonyms import Pseudonyms
 
@@ -115,123 +114,108 @@ def read_instance(
     """
     buffer = io.BytesIO(data)
     try:
-        dataset = dcmread(buffer)
-        damage = _damage(dataset)
+        header = Header(dcmread(buffer), judge.decoder)
+        damage = _damage(header)
         frame = FileFrame(
             preamble=data[:PREAMBLE_BYTES],
-            trailing_bytes=0 if _is_deflated(dataset) else len(data) - buffer.tell(),
+            trailing_bytes=0 if header.transfer_syntax.is_deflated else len(data) - buffer.tell(),
         )
-        seen.reasons |= codes_of(dataset, judge, frame, body_part=body_part)
+        seen.reasons |= codes_of(header, judge, frame, body_part=body_part)
         if damage:
             seen.reasons.add(damage)
-            inventory.broken.add(_owner(dataset, names))
+            inventory.broken.add(_owner(header, names))
             return None
-        return _instance(seen, dataset, names)
+        return _instance(seen, header, names)
     except DAMAGE:
         seen.reasons.add("file.malformed")
         inventory.broken.add("")
         return None
 
 
-def _owner(dataset: FileDataset, names: Pseudonyms) -> str:
+def _owner(header: Header, names: Pseudonyms) -> str:
     """Series of a damaged file, or its patient where it ends before it tells that; empty where it tells neither."""
-    series, patient = str(dataset.get("SeriesInstanceUID", "")), str(dataset.get("PatientID", "") or "")
+    series, patient = str(header.get("SeriesInstanceUID", "")), str(header.get("PatientID", "") or "")
     return series or (names.patient(patient) if patient else "")
 
 
-def _damage(dataset: FileDataset) -> str:
+def _damage(header: Header) -> str:
     """A reason where the file ends too early or has no pixels."""
-    tags = sorted(dataset.keys())
-    last = _raw(dataset, tags[-1]) if tags else None
-    if (
-        isinstance(last, RawDataElement)
-        and last.length != UNDEFINED_LENGTH
-        and len(last.value or b"") < last.length
-    ):
+    last = header.raw(header.last_tag) if header.last_tag is not None else None
+    if last is not None and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length:
         return "file.truncated"
-    if PIXEL_DATA not in dataset:
+    if "PixelData" not in header:
         return "file.no_pixels"
-    syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID", "")))
+    syntax = header.transfer_syntax
     if not syntax.is_transfer_syntax:
         return "file.malformed"
-    raw = _raw(dataset, PIXEL_DATA)
+    raw = header.raw(PIXEL_DATA)
     if not syntax.is_compressed and raw is not None:
-        bits = int(dataset.Rows) * int(dataset.Columns) * int(dataset.get("SamplesPerPixel", 1))
-        bits *= int(dataset.get("NumberOfFrames", 1) or 1) * int(dataset.BitsAllocated)
+        bits = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1))
+        bits *= int(header.get("NumberOfFrames", 1) or 1) * int(header["BitsAllocated"])
         if len(raw.value or b"") < (bits + 7) // 8:
             return "file.truncated"
     return ""
 
 
-def _raw(dataset: FileDataset, tag: int) -> RawDataElement | None:
-    """An attribute as it stands in the file; None where it was decoded while parsing (a sequence)."""
-    element: object = dataset.get_item(tag)
-    return element if isinstance(element, RawDataElement) else None
-
-
-def _is_deflated(dataset: FileDataset) -> bool:
-    return bool(UID(str(dataset.file_meta.get("TransferSyntaxUID", ""))).is_deflated)
-
-
-def _instance(seen: SeenFile, dataset: FileDataset, names: Pseudonyms) -> Instance:
-    identifier = str(dataset.get("PatientID", "") or "")
-    spacing = [float(value) for value in _first(dataset, "PixelSpacing", "ImagerPixelSpacing")]
-    rescale = (float(dataset.get("RescaleSlope", 1) or 1), float(dataset.get("RescaleIntercept", 0) or 0))
-    thickness = dataset.get("SpacingBetweenSlices") or dataset.get("SliceThickness") or 1.0
+def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
+    identifier = str(header.get("PatientID", "") or "")
+    spacing = [float(value) for value in _first(header, "PixelSpacing", "ImagerPixelSpacing")]
+    rescale = (float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0))
+    thickness = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
     return Instance(
         seen=seen,
         patient=names.patient(identifier),
-        case=names.case(identifier, str(dataset.get("StudyInstanceUID", ""))),
-        person=(str(dataset.get("PatientSex", "") or ""), str(dataset.get("PatientBirthDate", "") or "")),
-        series_uid=str(dataset.SeriesInstanceUID),
-        sop_uid=str(dataset.SOPInstanceUID),
-        is_mask=dataset.SOPClassUID == SegmentationStorage,
-        modality=str(dataset.get("Modality", "")),
-        description=str(dataset.get("SeriesDescription", "") or ""),
-        frame_of_reference=str(dataset.get("FrameOfReferenceUID", "") or ""),
-        shape_yx=(int(dataset.Rows), int(dataset.Columns)),
-        position_mm=tuple(float(value) for value in (dataset.get("ImagePositionPatient") or ())),
-        orientation=tuple(float(value) for value in (dataset.get("ImageOrientationPatient") or ())),
+        case=names.case(identifier, str(header.get("StudyInstanceUID", ""))),
+        person=(str(header.get("PatientSex", "") or ""), str(header.get("PatientBirthDate", "") or "")),
+        series_uid=str(header["SeriesInstanceUID"]),
+        sop_uid=str(header["SOPInstanceUID"]),
+        is_mask=header["SOPClassUID"] == SegmentationStorage,
+        modality=str(header.get("Modality", "")),
+        description=str(header.get("SeriesDescription", "") or ""),
+        frame_of_reference=str(header.get("FrameOfReferenceUID", "") or ""),
+        shape_yx=(int(header["Rows"]), int(header["Columns"])),
+        position_mm=tuple(float(value) for value in (header.get("ImagePositionPatient") or ())),
+        orientation=tuple(float(value) for value in (header.get("ImageOrientationPatient") or ())),
         spacing_mm=(spacing[0], spacing[1]) if len(spacing) == 2 else None,
         thickness_mm=float(thickness),
-        problems=frozenset(_problems(dataset)),
-        pixels=_pixel_plan(dataset, rescale),
+        problems=frozenset(_problems(header)),
+        pixels=_pixel_plan(header, rescale),
     )
 
 
-def _first(dataset: FileDataset, *keywords: str) -> list[float]:
-    return next((list(dataset[keyword].value) for keyword in keywords if dataset.get(keyword)), [])
+def _first(header: Header, *keywords: str) -> list[float]:
+    return next((list(header[keyword]) for keyword in keywords if header.get(keyword)), [])
 
 
-def _problems(dataset: FileDataset) -> Iterator[str]:
-    if dataset.SOPClassUID == SegmentationStorage:
+def _problems(header: Header) -> Iterator[str]:
+    if header["SOPClassUID"] == SegmentationStorage:
         return
-    if int(dataset.get("NumberOfFrames", 1) or 1) > 1 or "PerFrameFunctionalGroupsSequence" in dataset:
+    if int(header.get("NumberOfFrames", 1) or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
         yield "series.multi_frame"
-    if "MOSAIC" in [str(value) for value in (dataset.get("ImageType") or [])]:
+    if "MOSAIC" in [str(value) for value in (header.get("ImageType") or [])]:
         yield "series.mosaic"
-    if int(dataset.get("SamplesPerPixel", 1)) != 1:
+    if int(header.get("SamplesPerPixel", 1)) != 1:
         yield "pixels.colour"
-    if dataset.get("ModalityLUTSequence"):
+    if header.get("ModalityLUTSequence"):
         yield "pixels.lookup_table"
-    if dataset.SOPClassUID in VOLUMES and not dataset.get("ImagePositionPatient"):
+    if header["SOPClassUID"] in VOLUMES and not header.get("ImagePositionPatient"):
         yield "series.no_geometry"
 
 
-def _pixel_plan(dataset: FileDataset, rescale: tuple[float, float]) -> PixelPlan:
-    syntax = UID(str(dataset.file_meta.TransferSyntaxUID))
-    raw = _raw(dataset, PIXEL_DATA)
-    allocated = int(dataset.BitsAllocated)
+def _pixel_plan(header: Header, rescale: tuple[float, float]) -> PixelPlan:
+    syntax = header.transfer_syntax
+    raw = header.raw(PIXEL_DATA)
+    allocated = int(header["BitsAllocated"])
     native = not syntax.is_encapsulated and not syntax.is_deflated and allocated in {8, 16, 32}
     offset = raw.value_tell if raw is not None and native else -1
-    kind = "i" if int(dataset.get("PixelRepresentation", 0)) else "u"
+    kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
     order = ">" if syntax == ExplicitVRBigEndian else "<"
-    padding = dataset.get("PixelPaddingValue")
+    padding = header.get("PixelPaddingValue")
     return PixelPlan(
         offset=offset,
         dtype=np.dtype(f"{order}{kind}{max(allocated // 8, 1)}").str,
-        bits_stored=int(dataset.get("BitsStored", allocated)),
-        inverted=dataset.get("PhotometricInterpretation", "") == "MONOCHROME1",
+        bits_stored=int(header.get("BitsStored", allocated)),
+        inverted=header.get("PhotometricInterpretation", "") == "MONOCHROME1",
         slope=rescale[0],
         intercept=rescale[1],
         padding=int(padding) if isinstance(padding, int) else None,

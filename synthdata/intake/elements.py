@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from synthdata.intake.confidentiality import DATES, SAFE_PRIVATE, Rule, load_rules
+from synthdata.intake.header import Decoder
 from synthdata.intake.text_patterns import (
     bytes_look_identifying,
     is_dummy,
@@ -25,6 +26,7 @@ IDENTIFIER_ENDINGS = ("ID", "Number", "Identifier", "NumberImagingServiceRequest
 DOCUMENTS = {"EncapsulatedDocument", "IconImageSequence", "GraphicAnnotationSequence", "WaveformSequence"}
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
+PRIVATE = 0x10000  # bit of an odd group
 CACHED_BYTES = 1 << 16
 CACHE_ENTRIES = 1 << 17
 OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
@@ -34,32 +36,39 @@ class ElementJudge:
     """Findings of datasets; holds a cache of raw attributes, since slices share nearly all of them."""
 
     def __init__(self) -> None:
+        self.decoder = Decoder()  # of the attributes which are asked for by name
         self._rules = load_rules()
         self._cache: dict[tuple[int, str | None, bytes, str, bool], frozenset[Finding]] = {}
 
-    def judge(self, dataset: Dataset) -> set[Finding]:
-        """All findings of a dataset and of what is nested in it."""
+    def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
+        """All findings of a dataset and of what is nested in it, except those of one attribute and of pixels."""
         findings: set[Finding] = set()
-        for tag in list(dataset.keys()):
-            if tag != PIXEL_DATA:
-                findings |= self._element(dataset, BaseTag(tag))
+        for tag, element in list(dataset.items()):
+            if int(tag) not in {int(PIXEL_DATA), int(without)}:
+                findings |= self._element(dataset, tag, element)
         return findings
+
+    def judge_one(self, dataset: Dataset, tag: BaseTag) -> frozenset[Finding]:
+        """Findings of one attribute; none where the dataset lacks it."""
+        return self._element(dataset, tag, dataset.get_item(tag)) if tag in dataset else frozenset()
 
     def judge_file_meta(self, meta: Dataset) -> set[Finding]:
         """Findings of group 2: who sent the file is nobody's business."""
         extra = any(tag.element > FILE_META_ALLOWED and meta.get_item(tag).value for tag in meta.keys())  # noqa: SIM118
         return {("deid.file_meta", NEVER)} if extra else set()
 
-    def _element(self, dataset: Dataset, tag: BaseTag) -> frozenset[Finding]:
-        raw: DataElement | RawDataElement = dataset.get_item(tag)
+    def _element(
+        self, dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement
+    ) -> frozenset[Finding]:
+        creator = _creator(dataset, tag)
         if not isinstance(raw, RawDataElement) or raw.value is None or len(raw.value) > CACHED_BYTES:
-            return frozenset(self._judge(dataset[tag], _creator(dataset, tag)))
-        key = (int(tag), raw.VR, raw.value, _creator(dataset, tag), raw.is_little_endian)
+            return frozenset(self._judge(dataset[tag], creator))
+        key = (int(tag), raw.VR, raw.value, creator, raw.is_little_endian)
         found = self._cache.get(key)
         if found is None:
             if len(self._cache) >= CACHE_ENTRIES:
                 self._cache.clear()
-            found = self._cache[key] = frozenset(self._judge(dataset[tag], key[3]))
+            found = self._cache[key] = frozenset(self._judge(dataset[tag], creator))
         return found
 
     def _judge(self, element: DataElement, creator: str) -> Iterator[Finding]:
@@ -87,7 +96,7 @@ class ElementJudge:
 
 def _creator(dataset: Dataset, tag: BaseTag) -> str:
     """Creator of a private block, or an empty text."""
-    if not tag.is_private or tag.element < 0x1000:
+    if not int(tag) & PRIVATE or tag.element < 0x1000:
         return ""
     creator = dataset.get(BaseTag((tag.group << 16) | (tag.element >> 8)))
     return str(creator.value) if creator is not None else ""

@@ -83,14 +83,17 @@ def _refused(instances: Sequence[Instance], problems: Iterable[str], note: str =
 def _shared(instances: Sequence[Instance]) -> bool:
     """True where size, spacing, orientation, modality and frame of reference are the same for all."""
     first = instances[0]
-    return all(
+    alike = all(
         item.shape_yx == first.shape_yx
         and item.modality == first.modality
         and item.frame_of_reference == first.frame_of_reference
         and len(item.orientation) == len(first.orientation)
-        and np.allclose(item.orientation, first.orientation, atol=1e-4)
-        and np.allclose(item.spacing_mm or 0, first.spacing_mm or 0, rtol=1e-4)
         for item in instances
+    )
+    return (
+        alike
+        and np.allclose([item.orientation for item in instances], first.orientation, atol=1e-4)
+        and np.allclose([item.spacing_mm or (0, 0) for item in instances], first.spacing_mm or 0, rtol=1e-4)
     )
 
 

@@ -1,7 +1,7 @@
 """The two calls of intake: take cases into the private store, or only look at a folder."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -88,11 +88,10 @@ def _open(
     root = folder if folder.is_dir() else folder.parent
     if spec.source.format == "npz":
         return _open_npz(spec, paths, inventory, names, progress), ClinicalTable((), {})
-    tables = {(root / name).resolve() for name in (spec.source.clinical, spec.source.patients) if name}
-    scans = [path for path in paths if path.resolve() not in tables]
-    for path in paths:
-        if path.resolve() in tables:
-            inventory.add(path)
+    tables = _tables(paths, root, (spec.source.clinical, spec.source.patients))
+    scans = [path for path in paths if path not in tables]
+    for path in tables:
+        inventory.add(path)
     clinical = _read_table(root / spec.source.clinical) if spec.source.clinical else None
     table = load_table(clinical, spec.clinical, names, inventory)
     if spec.source.format == "nifti":
@@ -101,6 +100,17 @@ def _open(
     instances = survey(scans, inventory, names, body_part=spec.body_part, progress=progress)
     _require_dicom(inventory, instances)
     return DicomSource(spec, studies_of(instances, inventory), table, inventory, progress), table
+
+
+def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Path]:
+    """Those of the paths which are tables of the spec, followed through links; each folder is followed once."""
+    wanted = {(root / name).resolve() for name in names if name}
+    real = {folder: folder.resolve() for folder in {path.parent for path in paths}}
+    return [
+        path
+        for path in paths
+        if (path.resolve() if path.is_symlink() else real[path.parent] / path.name) in wanted
+    ]
 
 
 def _read_table(path: Path) -> bytes:
