@@ -54,6 +54,10 @@ class SourceError(SynthDataError, ValueError):
     """A source of scans which cannot be taken in at all."""
 
 
+class WorkerError(SynthDataError, RuntimeError):
+    """A process which shared the work and ended too early."""
+
+
 class TrainingError(SynthDataError, RuntimeError):
     """A training run which cannot go on."""
 

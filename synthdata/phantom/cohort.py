@@ -4,6 +4,7 @@ import csv
 import io
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from synthdata.errors import ConfigError, SourceError
 from synthdata.phantom.patient import Patient, draw_patient
 from synthdata.phantom.render import PROJECTION, Rendering, check_channels, render, volume_grid
 from synthdata.phantom.study import patient_datasets, study_uid
+from synthdata.processes import in_order, workers_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case import Value
 
 CLINICAL = "clinical.csv"
+PATIENTS_PER_WORKER = 32  # takes longer than a process to start
 DEFAULT_CHANNELS = ("T1w", "CT")
 DEFAULT_VOLUME = ((24, 40, 32), (6.0, 5.5, 5.5))
 DEFAULT_PROJECTION = ((1, 64, 64), (1.0, 2.75, 2.75))
@@ -57,8 +60,8 @@ def write_cohort(
     """Write a cohort: `<patient>/<channel>/*.dcm`, `<patient>/SEG/*.dcm` and `clinical.csv`.
 
     A patient depends on the seed, the number and the settings alone: more patients leave the first ones as
-    they are. A patient's folder appears when it is whole, so that a killed run is taken up by the next; a run
-    over a finished folder changes nothing.
+    they are; the cores share a large cohort. A patient's folder appears when it is whole, so that a killed run is
+    taken up by the next; a run over a finished folder changes nothing.
 
     Args:
         out: Folder; made where it lacks. May hold a smaller or unfinished cohort of the same settings.
@@ -72,6 +75,7 @@ def write_cohort(
     Raises:
         ConfigError: A setting which cannot work.
         SourceError: The folder holds something else, or a larger cohort, or cannot be written.
+        WorkerError: A process which shared the work was killed.
     """
     shape, spacing = DEFAULT_PROJECTION if PROJECTION in channels else DEFAULT_VOLUME
     settings = CohortSettings(
@@ -93,19 +97,28 @@ def _write(out: Path, settings: CohortSettings, patients: int, progress: Progres
     cohort = [draw_patient(settings.seed, number) for number in range(patients)]
     _check_folder(out, settings, cohort)
     known = _read_clinical(out / CLINICAL)
-    grid = volume_grid(settings.shape_zyx, settings.spacing_mm)
+    finished = {name for name in known if (out / name).exists()}
+    orders = [(out, settings, one.number) for one in cohort if one.patient_id not in finished]
+    workers = workers_for(len(orders), least=PATIENTS_PER_WORKER)
     rows = []
-    for done, patient in enumerate(cohort, start=1):
-        folder = out / patient.patient_id
-        row = known.get(patient.patient_id)
-        if row is None or not folder.exists():
-            rendering = render(patient, settings.channels, grid)
-            row = _row(patient, rendering.record)
-            if not folder.exists():
-                _write_patient(folder, patient, rendering, settings)
-        rows.append(row)
-        progress(done, patients, "patients")
+    with closing(in_order(_make_patient, orders, workers=workers)) as made:
+        for done, patient in enumerate(cohort, start=1):
+            name = patient.patient_id
+            rows.append(known[name] if name in finished else next(made))
+            progress(done, patients, "patients")
     _write_clinical(out / CLINICAL, rows)
+
+
+def _make_patient(order: tuple[Path, CohortSettings, int]) -> dict[str, str]:
+    """Write one patient's files, unless they are there, and give the row of the clinical table."""
+    out, settings, number = order
+    patient = draw_patient(settings.seed, number)
+    grid = volume_grid(settings.shape_zyx, settings.spacing_mm)
+    rendering = render(patient, settings.channels, grid)
+    folder = out / patient.patient_id
+    if not folder.exists():
+        _write_patient(folder, patient, rendering, settings)
+    return _row(patient, rendering.record)
 
 
 def _write_patient(folder: Path, patient: Patient, rendering: Rendering, settings: CohortSettings) -> None:

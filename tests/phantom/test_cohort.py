@@ -1,6 +1,7 @@
 import csv
 import hashlib
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 from synthdata.commands.phantom import phantom
 from synthdata.errors import ConfigError, SourceError
-from synthdata.phantom import draw_patient, render, volume_grid, write_cohort
+from synthdata.phantom import cohort, draw_patient, render, volume_grid, write_cohort
 from synthdata.phantom.patient import Patient
 
 SMALL = {"shape_zyx": (8, 12, 10), "spacing_mm": (18.0, 18.0, 17.0)}
@@ -84,6 +85,22 @@ def test_a_folder_with_other_files_or_more_patients_is_refused(tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(SourceError, match="holds 1 entries"):
         small(tmp_path, patients=3)
+
+
+def test_cores_which_share_a_cohort_write_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = small(tmp_path / "alone", patients=5)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(cohort, "PATIENTS_PER_WORKER", 1)
+    told: list[int] = []
+    assert small(tmp_path / "shared", patients=5, progress=lambda done, *_: told.append(done)) == alone
+    assert told == [1, 2, 3, 4, 5]
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / ".PH-000001.partial").write_text("in the way")
+    with pytest.raises(SourceError, match="could not be written") as error:
+        small(tmp_path / "full", patients=3)
+    assert str(tmp_path) not in str(error.value)
 
 
 def test_a_folder_which_cannot_be_made_is_refused_without_its_path(tmp_path: Path) -> None:

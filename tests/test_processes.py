@@ -1,0 +1,132 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from synthdata.errors import ConfigError, WorkerError
+from synthdata.processes import in_order, in_parts, workers_for
+
+SCRIPT = """
+import sys, time
+from tests.test_processes import linger
+from synthdata.processes import in_order
+print("script", flush=True)
+for number in in_order(linger, [0.01] * 2 + [60.0] * 2, workers=2):
+    print(number, flush=True)
+"""  # without a guard, as people write them
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def refuse(number: int) -> int:
+    raise ConfigError(f"the number is {number}, expected none")
+
+
+def die(number: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def loaded(name: str) -> bool:
+    return name in sys.modules
+
+
+def linger(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_results_come_in_the_order_of_the_pieces(workers: int) -> None:
+    numbers = list(range(20))
+    assert list(in_order(square, numbers, workers=workers)) == [square(number) for number in numbers]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_keeps_its_type_and_sentence(workers: int) -> None:
+    with pytest.raises(ConfigError, match="the number is 3, expected none"):
+        list(in_order(refuse, [3, 4], workers=workers))
+
+
+def test_a_killed_process_is_told_in_a_sentence() -> None:
+    with pytest.raises(WorkerError, match="run it again"):
+        list(in_order(die, [1, 2], workers=2))
+
+
+def test_new_processes_load_neither_torch_nor_dagster() -> None:
+    assert list(in_order(loaded, ["torch", "dagster", "synthdata"], workers=2)) == [False, False, True]
+
+
+def test_work_which_nobody_waits_for_is_left_out() -> None:
+    start = time.monotonic()
+    with closing(in_order(linger, [0.01] * 2 + [1.0] * 100, workers=2)) as results:
+        next(results)
+    assert time.monotonic() - start < 20
+
+
+def test_little_work_stays_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    assert [workers_for(pieces, least=10) for pieces in (0, 19, 20, 35, 1000)] == [1, 1, 2, 3, 4]
+
+
+def test_parts_hold_all_pieces_in_order() -> None:
+    assert in_parts([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
+    assert in_parts([], 2) == []
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    run = subprocess.Popen(
+        [sys.executable, str(tmp_path / "script.py")],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    yield run
+    if run.poll() is None:
+        os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+
+
+def first_lines(run: subprocess.Popen[str]) -> list[str]:
+    assert run.stdout is not None
+    return [run.stdout.readline().strip() for _ in range(3)]
+
+
+def gone(pid: int, seconds: float = 20) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_killed_run_leaves_no_process_behind(script: subprocess.Popen[str]) -> None:
+    lines = first_lines(script)
+    assert lines[0] == "script"
+    assert "script" not in lines[1:]  # the main script ran once
+    script.kill()
+    assert all(gone(int(pid)) for pid in lines[1:])
+
+
+def test_processes_leave_ctrl_c_to_the_run(script: subprocess.Popen[str]) -> None:
+    pids = {int(line) for line in first_lines(script)[1:]}
+    for pid in pids:
+        os.kill(pid, signal.SIGINT)
+    time.sleep(0.3)
+    assert not any(gone(pid, seconds=0.1) for pid in pids)
