@@ -3,7 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
+from types import MappingProxyType
 
 # DICOM PS3.16, CID 7050, De-identification Method
 BASIC_PROFILE = "113100"
@@ -25,6 +27,7 @@ class Rule:
     descriptor: bool  # a text of descriptive kind
 
 
+@cache
 def load_rules() -> Mapping[str, Rule]:
     """Rules by DICOM keyword. Source: DICOM PS3.15 2024b, Annex E, Table E.1-1, column Basic Profile."""
     text = resources.files("synthdata.intake").joinpath("ps3_15_table_e1_1.json").read_text(encoding="utf-8")
@@ -39,4 +42,6 @@ def load_rules() -> Mapping[str, Rule]:
         return Rule(action, frozenset(allowing), CLEAN_DESCRIPTORS in allowing)
 
     actions: dict[str, list[str]] = table["actions"]
-    return {keyword: rule(keyword, action) for action, keywords in actions.items() for keyword in keywords}
+    return MappingProxyType(
+        {keyword: rule(keyword, action) for action, keywords in actions.items() for keyword in keywords}
+    )

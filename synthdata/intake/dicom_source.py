@@ -3,18 +3,15 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from synthdata.intake.clinical import ClinicalTable
-from synthdata.intake.dicom_file import Instance, is_dicom, read_instance
-from synthdata.intake.elements import ElementJudge
+from synthdata.intake.dicom_file import Instance
 from synthdata.intake.geometry import resample
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.labels import place, read_segmentation
 from synthdata.intake.pixels import narrow, slice_values
-from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
 from synthdata.progress import Progress
 from synthdata.records.case import Case, Value
@@ -40,26 +37,6 @@ class Study:
     def instances(self) -> list[Instance]:
         """Images and masks."""
         return [item for series in self.series for item in series.instances] + list(self.masks)
-
-
-def survey(
-    paths: Sequence[Path], inventory: Inventory, names: Pseudonyms, *, body_part: str, progress: Progress
-) -> list[Instance]:
-    """Read and judge each file once; what is no DICOM gets its reason."""
-    judge, instances = ElementJudge(), list[Instance]()
-    for count, path in enumerate(paths, 1):
-        seen, data = inventory.add(path)
-        if data and not is_dicom(data):
-            seen.reasons.add("file.not_an_image")
-        elif data:
-            instance = read_instance(
-                seen, data, judge=judge, names=names, inventory=inventory, body_part=body_part
-            )
-            if instance is not None:
-                instances.append(instance)
-        progress(count, len(paths), "reading and judging files")
-    kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
-    return [item for item in instances if id(item.seen) in kept]
 
 
 def studies_of(instances: Iterable[Instance], inventory: Inventory) -> list[Study]:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import numpy as np
-from scipy import ndimage
 
 from synthdata.errors import ShapeError
 from synthdata.records.grid import Grid
@@ -105,6 +104,8 @@ def resample(
     kind = array.dtype if order == 0 else np.dtype(np.float32)
     if np.allclose(matrix, whole, atol=1e-4) and np.allclose(np.abs(whole[:3, :3]).sum(axis=0), 1):
         return _shifted(array.astype(kind, copy=False), whole.astype(int), target.shape_zyx, fill)
+    from scipy import ndimage
+
     resampled: np.ndarray = ndimage.affine_transform(
         np.asarray(array, dtype=kind),
         matrix[:3, :3],

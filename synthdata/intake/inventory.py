@@ -55,6 +55,13 @@ class Inventory:
         self.files.append(seen)
         return seen, data
 
+    def take(self, other: "Inventory") -> None:
+        """Add what another book holds; its files stay the same objects."""
+        self.files += other.files
+        self.notes |= other.notes
+        self.row_counts += other.row_counts
+        self.broken |= other.broken
+
     def reread(self, seen: SeenFile) -> bytes | None:
         """The bytes that were booked, or None (with a reason) where they are not there any more."""
         try:

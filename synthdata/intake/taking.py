@@ -9,12 +9,13 @@ from typing import Protocol
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.clinical import ClinicalTable, load_table
 from synthdata.intake.dicom_file import quiet_parsers
-from synthdata.intake.dicom_source import DicomSource, studies_of, survey
+from synthdata.intake.dicom_source import DicomSource, studies_of
 from synthdata.intake.inventory import Inventory, files_below
 from synthdata.intake.nifti_source import NiftiSource, survey_pairs
 from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.quarantine import keep_quarantined
+from synthdata.intake.survey import survey
 from synthdata.progress import Progress, silent
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet, ShardRef

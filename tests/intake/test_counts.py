@@ -1,5 +1,7 @@
 """Whatever happens to the files: each has one outcome, and the result does not depend on their order."""
 
+import hashlib
+import os
 import random
 import shutil
 from pathlib import Path
@@ -9,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from synthdata.errors import SourceError
-from synthdata.intake import inspect, take_in
+from synthdata.intake import inspect, survey, take_in
 from synthdata.records import digest_of
 from synthdata.storage.folder import FolderStore
 
@@ -64,6 +66,27 @@ def test_no_file_is_lost_whatever_is_damaged(build, study, tmp_path, damages) ->
         assert report.seen == len(paths)
         assert report.accepted + report.quarantined + report.refused == report.seen
         assert "PAT-" not in str(report)
+
+
+def test_cores_which_share_the_files_book_what_one_alone_books(build, tmp_path, monkeypatch) -> None:
+    folder = tmp_path / "scans"
+    for patient in range(4):
+        build.write(folder, build.series(f"PAT-{patient}", seed=patient), f"{patient}-")
+    shutil.copy(folder / "0-0000.dcm", folder / "copy.dcm")
+    (folder / "notes.txt").write_text("no image")
+    damage(folder / "2-0001.dcm", "cut", 0.99, 0)
+    reports = []
+    for cores in (1, 2):
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        monkeypatch.setattr(survey, "FILES_PER_WORKER", 1)
+        monkeypatch.setattr(survey, "BATCH_FILES", 4)
+        store = FolderStore(tmp_path / f"store{cores}")
+        report = take_in(build.spec(), folder, store, pseudonym_key=build.key)
+        stored = sorted((key, hashlib.sha256(store.read(key)).hexdigest()) for key in store.keys(""))
+        reports.append((digest_of(report), stored))
+    assert reports[0] == reports[1]
+    assert {"file.duplicate", "file.not_an_image", "file.truncated"} <= {one.code for one in report.reasons}
+    assert report.accepted + report.quarantined + report.refused == report.seen == 22
 
 
 def test_order_and_names_of_files_do_not_matter_and_a_second_run_gives_the_same_report(
