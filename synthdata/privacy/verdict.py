@@ -16,7 +16,7 @@ from synthdata.records import (
     Verdict,
     digest_of,
 )
-from synthdata.records.reports import Outcome
+from synthdata.records.reports import FEATURE_FAMILIES, Outcome
 from synthdata.spec import DatasetSpec, Gates
 
 Report = FidelityReport | UtilityReport | PrivacyReport | ExpectationsReport
@@ -105,10 +105,12 @@ def _require(report: str, what: str, got: str, want: str) -> None:
 
 
 def _fidelity(report: FidelityReport, gates: Gates) -> Finding:
-    """Every feature family as near to real as asked."""
+    """Every feature family as near to real as asked; one without a score cannot be judged by the others."""
     if not report.scores:
         return "INCONCLUSIVE", ("no feature family was scored, expected one or more: measure fidelity again",)
-    outcomes, reasons = list[Outcome](), list[str]()
+    missing = [family for family in FEATURE_FAMILIES if family not in report.scores]
+    outcomes: list[Outcome] = ["INCONCLUSIVE"] * len(missing)
+    reasons = [_unscored(family, report.notes) for family in missing]
     for family, score in sorted(report.scores.items()):
         fine = score.value <= gates.fidelity_score
         outcomes.append("PASS" if fine else "FAIL")
@@ -121,6 +123,12 @@ def _fidelity(report: FidelityReport, gates: Gates) -> Finding:
             f"{family} score is {score}, at most {gates.fidelity_score} was asked (0 real, 1 degraded){advice}"
         )
     return overall(tuple(outcomes)), tuple(reasons)
+
+
+def _unscored(family: str, notes: tuple[str, ...]) -> str:
+    """Why a feature family has no score, as far as the report says it."""
+    told = [note for note in notes if note.startswith(f"{family}/")] or ["the report does not say why"]
+    return f"{family} has no score, expected one ({'; '.join(told)}): add test patients, or measure fidelity again"
 
 
 def _utility(report: UtilityReport, gates: Gates) -> Finding:

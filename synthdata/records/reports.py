@@ -8,6 +8,8 @@ from synthdata.records.codec import Record
 from synthdata.records.estimate import Estimate
 
 Outcome = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+FeatureFamily = Literal["radiomics", "encoder"]
+FEATURE_FAMILIES: tuple[FeatureFamily, ...] = ("radiomics", "encoder")  # a verdict needs a score of each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

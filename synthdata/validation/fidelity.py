@@ -12,7 +12,7 @@ from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import digest_of
 from synthdata.records.estimate import Estimate
 from synthdata.records.parquet import read_records
-from synthdata.records.reports import FidelityReport
+from synthdata.records.reports import FEATURE_FAMILIES, FidelityReport
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
@@ -113,8 +113,7 @@ def measure_fidelity(
     """
     found = _Found(scored=[], notes=[METHOD, FEATURES_NOTE])
     tables = {
-        family: _tables(training_set, synthetic, private, family, progress)
-        for family in ("radiomics", "encoder")
+        family: _tables(training_set, synthetic, private, family, progress) for family in FEATURE_FAMILIES
     }
     plan = plan_resamples(
         {role: table.patient_ids for role, table in tables["radiomics"].items()}, seed=spec.sampling.seed
@@ -275,7 +274,7 @@ def _with_volumes(
 
 
 def _scores(found: _Found, plan: Plan) -> dict[str, Estimate]:
-    """Median score per family, with its interval."""
+    """Median score per family, with its interval; none of a family whose metrics were all left out."""
     families = dict.fromkeys(scored.triple.family for scored in found.scored)
     return {
         family: family_score([scored for scored in found.scored if scored.triple.family == family], plan)

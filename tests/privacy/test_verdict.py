@@ -78,6 +78,23 @@ def test_one_family_above_the_score_fails_fidelity_with_the_interval(cohort, rep
     assert any("encoder score is 0.7 [0.6, 0.8]" in reason and "0.5" in reason for reason in verdict.reasons)
 
 
+@pytest.mark.parametrize("family", ["radiomics", "encoder"])
+def test_a_feature_family_without_a_score_is_inconclusive_whatever_the_others_say(
+    cohort, reports, family: str
+) -> None:
+    whole = reports[1]["fidelity"]
+    note = f"{family}/frechet is left out: degraded cases are not reliably worse"
+    kept = {name: score for name, score in whole.scores.items() if name != family}
+    verdict = judge(cohort, reports, fidelity=replace(whole, scores=kept, notes=("method", note)))
+    assert verdict.gates["fidelity"] == verdict.outcome == "INCONCLUSIVE"
+    assert any(f"{family} has no score" in reason and note in reason for reason in verdict.reasons)
+
+
+def test_a_failed_family_outweighs_a_missing_one(cohort, reports) -> None:
+    fidelity = replace(reports[1]["fidelity"], scores={"radiomics": estimate(0.9)})
+    assert judge(cohort, reports, fidelity=fidelity).gates["fidelity"] == "FAIL"
+
+
 def test_utility_below_the_ratio_fails(cohort, reports) -> None:
     verdict = judge(cohort, reports, utility=replace(reports[1]["utility"], ratio=estimate(0.5)))
     assert verdict.gates["utility"] == "FAIL"
