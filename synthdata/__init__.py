@@ -20,7 +20,9 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            return version("synthdata")
+            found = version("synthdata")
         except PackageNotFoundError:  # a source tree which is not installed
-            return "0.0.0"
+            found = "0.0.0"
+        globals()[name] = found  # looked up once: it is written into each file of a release
+        return found
     raise AttributeError(f"module 'synthdata' has no attribute {name!r}")

@@ -1,6 +1,6 @@
 """One array to one DICOM series: a classic MR or CT file per slice, one CR or DX file per projection."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from pydicom.dataelem import DataElement, RawDataElement
@@ -23,13 +23,16 @@ IMAGE_POSITION, SLICE_LOCATION = 0x00200032, 0x00201041
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
 
-def image_datasets(image: np.ndarray, grid: Grid, header: SeriesHeader) -> list[Dataset]:
+def image_datasets(
+    image: np.ndarray, grid: Grid, header: SeriesHeader, *, finish: Callable[[Dataset], None] | None = None
+) -> list[Dataset]:
     """DICOM datasets of one channel of one case, in the order of z.
 
     Args:
         image: Voxels int16 (z, y, x), in the unit of the header; not negative for CR and DX.
         grid: Where the voxels lie; a projection has one slice.
         header: Patient, study, series and equipment. The instance UIDs follow from its series UID.
+        finish: Last changes of what the slices share, made once.
 
     Returns:
         One dataset per slice. Each owns its elements: a change of one leaves the others as they are.
@@ -39,8 +42,10 @@ def image_datasets(image: np.ndarray, grid: Grid, header: SeriesHeader) -> list[
             negative values.
     """
     _check(image, grid, header)
-    shared = raw_elements(_template(grid, header))
-    return list(_slices(image, grid, header, shared))
+    template = _template(grid, header)
+    if finish is not None:
+        finish(template)
+    return list(_slices(image, grid, header, raw_elements(template)))
 
 
 def _check(image: np.ndarray, grid: Grid, header: SeriesHeader) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -43,20 +44,19 @@ def dicom_members(case: Case, profile: DicomProfile) -> Iterator[tuple[str, byte
         MarkError: The patient id is not that of a synthetic case.
         ShapeError: The arrays do not fit the modality.
     """
+    marked = partial(mark, dataset_name=profile.dataset, version=profile.version)
     first: list[Dataset] = []
     for number, scale in enumerate(profile.scales):
         image = np.ascontiguousarray(case.image[number])
         if scale.modality in PROJECTIONS:
             image = np.maximum(image, 0)
-        datasets = image_datasets(image, case.grid, _header(case, profile, number))
+        datasets = image_datasets(image, case.grid, _header(case, profile, number), finish=marked)
         first = first or datasets
-        for dataset in datasets:
-            mark(dataset, dataset_name=profile.dataset, version=profile.version)
         for index, dataset in enumerate(datasets):
             yield f"{case.case_id}/{scale.channel}/{index:04d}.dcm", encode(dataset)
     segmentation = _segmentation(case, profile, first) if profile.labels else None
     if segmentation is not None:
-        mark(segmentation, dataset_name=profile.dataset, version=profile.version, is_segmentation=True)
+        marked(segmentation, is_segmentation=True)
         yield f"{case.case_id}/seg.dcm", encode(segmentation)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydicom import dcmread, dcmwrite
+from pydicom import Dataset, dcmread, dcmwrite
 
 from synthdata.dicom import Deidentification, SeriesHeader, encode, image_datasets, save
 from synthdata.errors import ConfigError, ShapeError, StoreError
@@ -73,6 +73,19 @@ def test_the_bytes_are_those_of_the_library(
         assert len(list(decoded.iterall())) > 40  # so that the library encodes each element
         dcmwrite(again, decoded, enforce_file_format=True)
         assert again.getvalue() == data
+
+
+def test_last_changes_are_made_once_and_reach_all_slices(header: Header, grid: Grid, voxels: Voxels) -> None:
+    calls = []
+
+    def finish(dataset: Dataset) -> None:
+        calls.append(dataset)
+        dataset.ImageComments = "finished"
+
+    assert {one.ImageComments for one in image_datasets(voxels(grid), grid, header(), finish=finish)} == {
+        "finished"
+    }
+    assert len(calls) == 1
 
 
 def test_a_dataset_of_another_character_set_is_encoded_anew(
