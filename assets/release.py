@@ -6,6 +6,7 @@ are no Dagster partitions yet: a partition key would be a second place which kno
 assets of the chain would have it.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import dagster as dg
 from pydantic import Field
 
+from assets.admission import check_that_it_may_go_out, check_that_verdict_holds
 from assets.describing import Row, table
 from assets.folders import Folders
 from assets.generation import plan_stage
@@ -44,6 +46,7 @@ from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore, keys
 
 if TYPE_CHECKING:
+    from synthdata.privacy.waivers import Signatory
     from synthdata.release.trust import ReleaseSigner
 
 
@@ -52,6 +55,10 @@ class SignerSource(Protocol):
 
     def signer(self) -> "ReleaseSigner":
         """Signers of the release store. Raises TrustError where they are not at hand."""
+        ...
+
+    def signatories(self) -> "Mapping[str, Signatory]":
+        """Who may waive a blocked gate, by public key. Raises TrustError where the list cannot be read."""
         ...
 
 
@@ -126,10 +133,8 @@ def package(spec: DatasetSpec) -> dg.AssetsDefinition:
             intake,
         )
         with working(context, watcher, stage.key) as progress:
-            if verdict.outcome != "PASS":
-                raise GateError(
-                    f"the verdict is {verdict.outcome}, expected PASS. {' '.join(verdict.reasons)}"
-                )
+            signatories = keys_folder.signatories()
+            check_that_it_may_go_out(verdict, private, signatories)
             versioned = choose_version(spec, config.version, parents, private, releases)
             folder = release_folder(folders.staging, versioned.name, versioned.release.version)
             inside = package_stage(versioned)
@@ -154,6 +159,7 @@ def package(spec: DatasetSpec) -> dg.AssetsDefinition:
                     intake=intake,
                     created=created,
                     development_keys=keys_folder.signer().development,
+                    signatories=signatories,
                     progress=progress,
                 )
                 inside.keep(private, manifest, parents)
@@ -194,7 +200,13 @@ def published(spec: DatasetSpec) -> dg.AssetsDefinition:
                     "materialise release/package here, then publish"
                 )
             publish(
-                folder, manifest, releases, signer=keys_folder.signer(), title=spec.title, progress=progress
+                folder,
+                manifest,
+                releases,
+                signer=keys_folder.signer(),
+                title=spec.title,
+                signatories=keys_folder.signatories(),
+                progress=progress,
             )
         made = Publication(
             dataset=manifest.dataset,
@@ -207,23 +219,6 @@ def published(spec: DatasetSpec) -> dg.AssetsDefinition:
         return stage.result(made, describe_manifest(manifest))
 
     return released
-
-
-def check_that_verdict_holds(manifest: ReleaseManifest, verdict: Verdict) -> None:
-    """Refuse to publish what the verdict of now does not cover; a blocking check does not stop a later run.
-
-    Raises:
-        GateError: The newest verdict did not pass, or it is not the one that the release was built on.
-    """
-    if verdict.outcome != "PASS":
-        raise GateError(
-            f"the newest verdict is {verdict.outcome}, expected PASS. {' '.join(verdict.reasons)}"
-        )
-    if manifest.verdict != digest_of(verdict):
-        raise GateError(
-            f"release {manifest.dataset} {manifest.version} was built on another verdict than the newest one: "
-            "materialise release/package again"
-        )
 
 
 def choose_version(

@@ -29,6 +29,7 @@ def default_resources(watcher: Watcher | None = None) -> dict[str, object]:
         "keys_folder": KeysFolder(
             folder=address("SYNTHDATA_KEYS", VAR / "keys"),
             make_development_keys=os.environ.get("SYNTHDATA_DEVELOPMENT_KEYS", "yes") != "no",
+            allow_list=os.environ.get("SYNTHDATA_WAIVERS", ""),
         ),
         "folders": WorkplaceResource(
             sources_folder=address("SYNTHDATA_SOURCES", VAR / "sources"),

@@ -1,19 +1,23 @@
 """Two levels: a blocking check stops what comes after it in its run, and the release refuses by itself in any other."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from assets import checks
-from assets.release import check_that_verdict_holds, choose_version, package_stage, published
+from assets.admission import check_that_it_may_go_out, check_that_verdict_holds
+from assets.release import choose_version, package_stage, published
 from assets.validation import validation_stage
 from assets.watching import LogWatcher
 from pipelines.resources.records import RecordIOManager
 from pipelines.resources.signing import KeysFolder
 from pipelines.resources.workplace import WorkplaceResource
-from synthdata.errors import GateError
+from synthdata.errors import GateError, TrustError
+from synthdata.privacy.waivers import Waiver, public_key_of, sign_waiver
 from synthdata.records import FileEntry, ReleaseManifest, Verdict, digest_of, to_json
 from synthdata.spec import DatasetSpec
 from synthdata.storage import keys
@@ -141,6 +145,53 @@ def test_publishing_in_a_run_of_its_own_refuses_by_itself(
     (sentence,) = failures(result).values()
     assert words in sentence
     assert list((tmp_path / "releases").rglob("*.json")) == []
+
+
+def waive(folder: Path, verdict: Verdict, *gates: str) -> KeysFolder:
+    """A signed waiver in the store, and keys with the operator's allow list."""
+    officer = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    reason = "The study that asked for this release does not train segmenters."
+    waiver = Waiver(
+        dataset=verdict.dataset, verdict=digest_of(verdict), gates=gates, role="steward", reason=reason,
+        date="2026-11-22",
+    )  # fmt: skip
+    sign_waiver(FolderStore(folder / "private"), waiver, officer)
+    entry = {"role": "steward", "public_key": public_key_of(officer), "gates": ["utility", "privacy"]}
+    (folder / "signatories.json").write_text(json.dumps([entry]))
+    return KeysFolder(folder=str(folder / "keys"), allow_list=str(folder / "signatories.json"))
+
+
+def test_a_waived_verdict_may_go_out_and_only_with_the_allow_list(tmp_path: Path) -> None:
+    keys_folder, private = waive(tmp_path, FAIL, "utility"), FolderStore(tmp_path / "private")
+    check_that_it_may_go_out(FAIL, private, keys_folder.signatories())
+    with pytest.raises(GateError, match="the verdict is FAIL"):
+        check_that_it_may_go_out(FAIL, private, KeysFolder(folder=str(tmp_path)).signatories())
+    other = replace(FAIL, synthetic="6" * 64)
+    with pytest.raises(GateError, match="the verdict is FAIL"):
+        check_that_it_may_go_out(other, private, keys_folder.signatories())
+
+
+def test_a_failed_privacy_gate_does_not_go_out_whoever_signs(tmp_path: Path) -> None:
+    verdict = replace(PASS, outcome="FAIL", gates=PASS.gates | {"privacy": "FAIL"})
+    keys_folder = waive(tmp_path, verdict, "privacy")
+    with pytest.raises(GateError, match="cannot be waived"):
+        check_that_it_may_go_out(verdict, FolderStore(tmp_path / "private"), keys_folder.signatories())
+
+
+@pytest.mark.parametrize(
+    "text", ["{}x", "[{}]", '[{"role": "a", "public_key": "00", "gates": []}]', "[3]", "3"]
+)
+def test_an_allow_list_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(TrustError, match="allow list"):
+        KeysFolder(folder=str(tmp_path), allow_list=str(tmp_path / "list.json")).signatories()
+
+
+def test_a_waived_release_is_published_by_its_evidence_alone(spec: DatasetSpec, tmp_path: Path) -> None:
+    """The manifest's word WAIVED gets as far as `publish`, which wants the files."""
+    said = replace(manifest(FAIL), outcome="WAIVED")
+    (sentence,) = failures(publish_alone(spec, said, FAIL, tmp_path)).values()
+    assert "is not built on this machine" in sentence
 
 
 def test_the_verdict_that_a_release_was_built_on_holds() -> None:
