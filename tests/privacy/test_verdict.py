@@ -128,6 +128,13 @@ def test_a_pass_without_power_is_inconclusive(cohort, reports) -> None:
     assert judge(cohort, reports, privacy=weak).gates["privacy"] == "INCONCLUSIVE"
 
 
+def test_the_power_of_another_test_does_not_stand_in_for_the_primary_one(cohort, reports) -> None:
+    privacy = reports[1]["privacy"]
+    weak, other = replace(privacy.tests[0], power=0.3), replace(privacy.tests[0], name="other", power=1.0)
+    report = replace(privacy, tests=(weak, other))
+    assert judge(cohort, reports, privacy=report).gates["privacy"] == "INCONCLUSIVE"
+
+
 def test_nothing_measured_is_inconclusive(cohort, reports) -> None:
     verdict = judge(
         cohort,
