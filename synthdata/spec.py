@@ -88,10 +88,15 @@ class GridSpec:
 
     shape_zyx: tuple[int, int, int]  # one slice: 2D
     spacing_mm: tuple[float, float, float]
+    padding: Literal["lowest", "edge"] = (
+        "lowest"  # outside the field of view: air, or the nearest measured voxel
+    )
 
     def __post_init__(self) -> None:
         if min(self.shape_zyx) < 1 or min(self.spacing_mm) <= 0:
             raise ConfigError(f"grid is {self.shape_zyx} of {self.spacing_mm} mm: expected positive numbers")
+        if self.padding not in ("lowest", "edge"):
+            raise ConfigError(f"grid.padding is {self.padding!r}, expected lowest or edge")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from synthdata.errors import ConfigError
 from synthdata.models.codec import PatchCodec
+from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.sampler import integrate
-from synthdata.models.start import GaussianStart
 
 MAX_TIME = 0.995  # of training: at 1 nothing is left to predict
 START_MARGIN = 0.05  # training begins this much before the start of sampling
@@ -55,6 +55,7 @@ class FlowGenerator(nn.Module):
         self.codec = PatchCodec(
             channels=geometry.channels,
             labels=geometry.labels,
+            shape_zyx=(z, y, x),
             patch_zyx=patch,
             components=(
                 config.image_components * geometry.channels,
@@ -62,18 +63,22 @@ class FlowGenerator(nn.Module):
             ),
         )
         self.latent = (self.codec.width, z // patch[0], y // patch[1], x // patch[2])
-        self.start = GaussianStart(self.latent, geometry.conditions)
+        self.law = GaussianLaw(self.latent, geometry.conditions)
         self.network = UNet(
-            config.network, channels=self.codec.width, conditions=geometry.conditions, flat=z == 1
+            config.network,
+            channels=2 * self.codec.width,
+            out=self.codec.width,
+            conditions=geometry.conditions,
+            flat=z == 1,
         )
 
     def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
         """Fit the linear code on training images and fields."""
         self.codec.fit(items)
 
-    def fit_start(self, items: Tensor, conditions: Tensor) -> None:
-        """Fit the Gaussian start on codes (m, k, z, y, x) and conditions (m, c)."""
-        self.start.fit(items, conditions)
+    def fit_law(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
+        """Fit the Gaussian law on codes (m, k, z, y, x) and conditions (m, c) of so many cases."""
+        self.law.fit(items, conditions, cases=cases)
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Codes of images and fields."""
@@ -97,14 +102,14 @@ class FlowGenerator(nn.Module):
     def denoise(self, noisy: Tensor, time: Tensor, told: Tensor) -> Tensor:
         """Expected clean codes of noisy ones (b, k, z, y, x) at times (b,); told (b, c + 1) ends in a flag.
 
-        The network sees channels of variance 1 and gives channels of variance 1. It predicts the clean code and not
-        the velocity, and nothing of the noisy code is passed on: with few training steps what is passed on stays as
-        speckle in the samples (docs/figures.md).
+        The Gaussian law gives a first guess and its error; the network, which sees both the noisy code and the guess
+        with variance 1, tells how many of those errors the truth lies away from it.
         """
+        guess, error = self.law.denoise(noisy, time, told)
         std = self.codec.std.view(1, -1, 1, 1, 1)
         t = _along(time, noisy)
         scaled = noisy * ((t * std).square() + (1 - t).square()).rsqrt()
-        clean: Tensor = std * self.network(scaled, time, told)
+        clean: Tensor = guess + error * self.network(torch.cat([scaled, guess / std], dim=1), time, told)
         return clean
 
     @torch.inference_mode()
@@ -128,7 +133,7 @@ class FlowGenerator(nn.Module):
 
         first = self.config.start_time
         if first > 0:
-            drawn = [self.start.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
+            drawn = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
             noise = first * torch.stack(drawn) + (1 - first) * noise
         image, fields = self.codec.decode(integrate(denoise, noise, steps, start=first))
         grain = torch.stack([torch.randn(image.shape[1:], generator=rng) for rng in rngs]).to(device)

@@ -32,14 +32,15 @@ class UNetConfig:
 
 
 class UNet(nn.Module):
-    """Map codes (b, k, z, y, x), time (b,) and conditions (b, c) to codes of the same shape."""
+    """Map fields (b, channels, z, y, x), time (b,) and conditions (b, c) to (b, out, z, y, x)."""
 
-    def __init__(self, config: UNetConfig, *, channels: int, conditions: int, flat: bool) -> None:
+    def __init__(self, config: UNetConfig, *, channels: int, out: int, conditions: int, flat: bool) -> None:
         """Build with zero output, so that training starts from the mean.
 
         Args:
             config: Size.
-            channels: Code channels k.
+            channels: Channels of the input.
+            out: Channels of the output.
             conditions: Width c of the condition vector; an all-zero row with flag 0 means none.
             flat: One slice: kernels of 1 x 3 x 3.
         """
@@ -66,7 +67,7 @@ class UNet(nn.Module):
             merged += [ResBlock(width, width, kernel, config.dropout, 0) for _ in range(count - 1)]
             self.up.append(Level(merged))
         self.norm = nn.GroupNorm(GROUPS, config.widths[0])
-        self.leave = _conv(config.widths[0], channels, kernel)
+        self.leave = _conv(config.widths[0], out, kernel)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, codes: Tensor, time: Tensor, conditions: Tensor) -> Tensor:

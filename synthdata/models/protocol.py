@@ -27,7 +27,7 @@ class Generator(Protocol):
         """Fit what needs no gradient (linear codes) on images (c, z, y, x) and fields (l, z, y, x)."""
         ...
 
-    def fit_start(self, items: Tensor, conditions: Tensor) -> None:
+    def fit_law(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
         """Fit what needs no gradient on all training items (m, ...) and conditions (m, k)."""
         ...
 

@@ -122,7 +122,8 @@ def prepare_case(case: Case, spec: DatasetSpec, scales: Sequence[ChannelScale], 
             return None
         if scale.percentiles is not None:
             facts[f"{scale.channel}_low"], facts[f"{scale.channel}_high"] = native
-        channels.append(encode(apply_regrid(volume, plan, order=1, fill=native[0]), native, scale))
+        fill = native[0] if spec.grid.padding == "lowest" else None
+        channels.append(encode(apply_regrid(volume, plan, order=1, fill=fill), native, scale))
     mask = apply_regrid(case.mask, plan, order=0, fill=0)
     labelled = np.count_nonzero(case.mask) * case.grid.voxel_mm3
     facts["mask_kept"] = float(np.count_nonzero(mask) * grid.voxel_mm3 / labelled) if labelled else 1.0

@@ -71,14 +71,14 @@ def _turn(source: Grid) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
     return (axes[0], axes[1], axes[2]), (flips[0], flips[1], flips[2])
 
 
-def apply_regrid(array: np.ndarray, plan: Regrid, *, order: Literal[0, 1], fill: float) -> np.ndarray:
+def apply_regrid(array: np.ndarray, plan: Regrid, *, order: Literal[0, 1], fill: float | None) -> np.ndarray:
     """Values on the training grid.
 
     Args:
         array: Values (z, y, x) on the native grid.
         plan: Of `plan_regrid` for that grid.
         order: 0 nearest (masks), 1 linear (images, smoothed before where voxels become larger).
-        fill: Value outside the source.
+        fill: Value outside the source; None: that of the nearest voxel of the source.
 
     Returns:
         Array of the target's shape; float32 for order 1, else the type of the array.
@@ -98,15 +98,22 @@ def apply_regrid(array: np.ndarray, plan: Regrid, *, order: Literal[0, 1], fill:
         offset=plan.offset,
         output_shape=plan.shape,
         order=order,
-        mode="constant",
-        cval=fill,
+        mode="nearest" if fill is None else "constant",
+        cval=fill or 0.0,
         prefilter=False,
     )
     return result
 
 
-def _moved(turned: np.ndarray, plan: Regrid, fill: float) -> np.ndarray:
+def _moved(turned: np.ndarray, plan: Regrid, fill: float | None) -> np.ndarray:
     """Crop and pad by whole voxels; nothing is interpolated."""
+    if fill is None:
+        nearest = [
+            np.clip(np.arange(size) + int(start), 0, length - 1)
+            for size, start, length in zip(plan.shape, plan.offset, turned.shape, strict=True)
+        ]
+        repeated: np.ndarray = turned[np.ix_(*nearest)]
+        return repeated
     result = np.full(plan.shape, fill, dtype=turned.dtype)
     here, there = [], []
     for axis in range(3):

@@ -70,12 +70,14 @@ def encode_pool(
     count = len(cases.images)
     first = model.encode(cases.images[:1], cases.fields[:1])
     room = POOL_BYTES // (first.numel() * 4 * count)
-    variants = max(1, min(MAX_VARIANTS, seen // (2 * count), room)) if strength > 0 else 1
+    variants = max(1, min(MAX_VARIANTS, seen // (2 * count), room)) if strength > 0 else 1 + flip_x
     pool = torch.empty((count * variants, *first.shape[1:]))
     for index in range(count):
         for variant in range(variants):
             image, fields = cases.images[index], cases.fields[index]
-            if variant:  # variant 0 is the case as it is
+            if variant and strength == 0:
+                image, fields = image.flip(-1), fields.flip(-1)
+            elif variant:  # variant 0 is the case as it is
                 words = np.random.SeedSequence([seed, index, variant]).generate_state(1)
                 rng = torch.Generator().manual_seed(int(words[0]))
                 image, fields = deform(image, fields, rng, strength, flip_x=flip_x)

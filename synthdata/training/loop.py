@@ -110,7 +110,7 @@ class _Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        self.model.fit_start(self.pool, self.conditions)
+        self.model.fit_law(self.pool, self.conditions, cases=len(cases.images))
         self.model.to(self.device, memory_format=torch.channels_last_3d)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.optimizers = build_optimizers(self.named, self.spec.learning_rate)

@@ -42,13 +42,19 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About U V^T of matrix = U S V^T (m, n): singular values between 0.7 and 1.2, in the same type."""
+    """About U V^T of matrix = U S V^T (m, n): singular values between 0.7 and 1.2, in the same type.
+
+    The Newton-Schulz steps X' = (a + b A + c A^2) X with A = X X^T are polynomials in A, so they are multiplied up
+    on the short side, and the long side is touched twice and not ten times.
+    """
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / (x.norm() + 1e-7)
     a, b, c = COEFFICIENTS
+    gram, total = x @ x.T, torch.eye(x.shape[0], dtype=x.dtype, device=x.device)
+    identity = total
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    nearest: Tensor = x.T if tall else x
-    return nearest
+        factor = a * identity + b * gram + c * gram @ gram
+        gram, total = factor @ gram @ factor, factor @ total
+    nearest = total @ x
+    return nearest.T if tall else nearest

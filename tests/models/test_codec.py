@@ -19,7 +19,7 @@ def blobs(n: int, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
 
 
 def fitted(components: tuple[int, int]) -> PatchCodec:
-    codec = PatchCodec(channels=1, labels=1, patch_zyx=(4, 4, 4), components=components)
+    codec = PatchCodec(channels=1, labels=1, shape_zyx=(8, 12, 8), patch_zyx=(4, 4, 4), components=components)
     codec.fit(blobs(24))
     return codec
 
@@ -62,7 +62,7 @@ def test_texture_restores_the_variance_that_the_code_left_out() -> None:
 
 
 def test_split_and_join_are_inverse_in_2d_too() -> None:
-    codec = PatchCodec(channels=2, labels=0, patch_zyx=(1, 2, 2), components=(8, 0))
+    codec = PatchCodec(channels=2, labels=0, shape_zyx=(1, 8, 6), patch_zyx=(1, 2, 2), components=(8, 0))
     volume = torch.randn(3, 2, 1, 8, 6)
     assert torch.equal(codec._join(codec._split(volume), 2), volume)
 

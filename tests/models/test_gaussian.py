@@ -1,19 +1,62 @@
 import torch
 
-from synthdata.models.start import GaussianStart
+from synthdata.models.gaussian import COMPONENTS, GaussianLaw
+
+SHAPE = (2, 2, 3, 2)
 
 
-def test_the_start_has_mean_and_spread_of_the_codes_given_the_condition() -> None:
-    """Codes are 3 c + noise along one direction; so must the draws be."""
+def fitted(noise: float = 0.01) -> tuple[GaussianLaw, torch.Tensor, torch.Generator]:
+    """Codes are 3 c + noise along one direction."""
     rng = torch.Generator().manual_seed(0)
     conditions = torch.rand(400, 1, generator=rng) * 2 - 1
-    direction = torch.randn(2, 2, 3, 2, generator=rng)
+    direction = torch.randn(SHAPE, generator=rng)
     direction /= direction.norm()
     amount = 3 * conditions[:, 0] + 0.5 * torch.randn(400, generator=rng)
-    items = amount.view(-1, 1, 1, 1, 1) * direction + 0.01 * torch.randn(400, 2, 2, 3, 2, generator=rng)
-    start = GaussianStart((2, 2, 3, 2), 1)
-    start.fit(items, conditions)
-    drawn = torch.stack([start.draw(torch.tensor([0.8]), rng) for _ in range(300)])
+    items = amount.view(-1, 1, 1, 1, 1) * direction + noise * torch.randn(400, *SHAPE, generator=rng)
+    law = GaussianLaw(SHAPE, 1)
+    law.fit(items, conditions, cases=400)
+    return law, direction, rng
+
+
+def test_draws_have_mean_and_spread_of_the_codes_given_the_condition() -> None:
+    law, direction, rng = fitted()
+    drawn = torch.stack([law.draw(torch.tensor([0.8]), rng) for _ in range(300)])
     along = (drawn * direction).sum(dim=(1, 2, 3, 4))
     assert abs(float(along.mean()) - 2.4) < 0.2
     assert 0.35 < float(along.std()) < 0.65
+
+
+def test_the_guess_is_the_posterior_mean_of_a_dense_gaussian() -> None:
+    """Against the textbook formula with the whole covariance matrix."""
+    law, _, rng = fitted(noise=0.3)
+    basis = law.basis
+    covariance = basis.T @ law.root @ law.root.T @ basis
+    covariance += torch.diag(law.leftover.square().repeat_interleave(12))
+    time = torch.tensor([0.3, 0.8])
+    noisy = torch.randn(2, *SHAPE, generator=rng)
+    told = torch.tensor([[0.5, 1.0], [0.5, 0.0]])
+    guess, error = law.denoise(noisy, time, told)
+    for row, t in enumerate(time):
+        shift = (told[row, :1] - law.centre) * told[row, 1]
+        mean = law.mean + (law.slope @ shift) @ basis
+        gain = t * covariance @ torch.linalg.inv(t**2 * covariance + (1 - t) ** 2 * torch.eye(24))
+        expected = mean + gain @ (noisy[row].flatten() - t * mean)
+        assert torch.allclose(guess[row].flatten(), expected, atol=1e-4)
+        left = (covariance - t * gain @ covariance).diagonal().view(2, 12).mean(1).sqrt()
+        assert torch.allclose(error[row].flatten(), left, atol=1e-4)
+
+
+def test_without_noise_the_guess_is_the_input() -> None:
+    law, _, rng = fitted(noise=0.3)
+    clean = torch.randn(1, *SHAPE, generator=rng)
+    guess, error = law.denoise(0.999 * clean, torch.tensor([0.999]), torch.zeros(1, 2))
+    assert torch.allclose(guess, clean, atol=0.01)
+    assert float(error.max()) < 0.01
+
+
+def test_few_cases_give_few_components() -> None:
+    law = GaussianLaw(SHAPE, 1)
+    law.fit(torch.randn(24, *SHAPE), torch.zeros(24, 1), cases=12)
+    used = law.basis.abs().sum(1) > 0
+    assert int(used.sum()) == 4
+    assert len(used) == COMPONENTS

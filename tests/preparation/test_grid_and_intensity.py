@@ -43,6 +43,17 @@ def test_a_single_slice_keeps_its_axes() -> None:
     np.testing.assert_array_equal(apply_regrid(image, plan, order=0, fill=0), image)
 
 
+@pytest.mark.parametrize("spacing_mm", [1.0, 0.7], ids=["copied", "interpolated"])
+def test_beyond_the_field_of_view_the_nearest_voxel_is_repeated_where_asked(spacing_mm: float) -> None:
+    volume = np.random.default_rng(0).uniform(5, 9, (4, 6, 8)).astype(np.float32)
+    grid = Grid(shape_zyx=volume.shape, spacing_mm=(spacing_mm,) * 3)
+    plan = plan_regrid(grid, GridSpec(shape_zyx=(4, 6, 20), spacing_mm=(1.0, 1.0, 1.0), padding="edge"))
+    moved = apply_regrid(volume, plan, order=1, fill=None)
+    assert moved.min() >= 5  # no black frame
+    assert np.array_equal(moved[:, :, 0], moved[:, :, 1])
+    assert np.array_equal(moved[:, :, -1], moved[:, :, -2])
+
+
 def test_resampling_keeps_the_centre_of_mass_of_a_ball() -> None:
     spec = GridSpec(shape_zyx=(20, 20, 20), spacing_mm=(2.0, 2.0, 2.0))
     z, y, x = np.meshgrid(*[np.arange(40) - 19.5] * 3, indexing="ij")
