@@ -31,7 +31,8 @@ def workers_for(pieces: int, *, least: int) -> int:
     """
     if multiprocessing.current_process().daemon:  # such a process may have no children
         return 1
-    return max(1, min(len(os.sched_getaffinity(0)), pieces // least, MOST_WORKERS))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, pieces // least, MOST_WORKERS))
 
 
 def in_order(
