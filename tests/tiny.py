@@ -65,7 +65,9 @@ class House:
         path = self.root / "specs" / "tiny-head.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         for number, key in enumerate((keys.PSEUDONYM_KEY, keys.SPLIT_KEY, keys.WATERMARK_KEY)):
-            self.private.create(key, bytes([number]) * 32)  # secrets decide the split: the same one in each run
+            self.private.create(
+                key, bytes([number]) * 32
+            )  # secrets decide the split: the same one in each run
         path.write_text(SPEC.format(patients=patients, seen=seen, cases=cases, gates=gates), encoding="utf-8")
         return load_spec(path)
 

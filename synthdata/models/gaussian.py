@@ -10,24 +10,28 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 COMPONENTS = 128
+LEVELS = 32  # of variance that the components leave, so that the posterior stays cheap
 CASES_PER_COMPONENT = 3  # with fewer, directions between cases would pass for directions of the law
 RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
 
 class GaussianLaw(nn.Module):
-    """Mean, principal components, their regression on the conditions, and a variance per channel for the rest.
+    """Mean, principal components, their regression on the conditions, and a variance per value for the rest.
 
     Codes are x = mean + W (a + slope (c - centre)) + e with orthonormal columns of W (here: rows of `basis`),
-    a ~ N(0, covariance) and e ~ N(0, leftover^2) per channel. All state is in buffers.
+    a ~ N(0, covariance) and e_i ~ N(0, leftover[level[i]]^2), independent. All state is in buffers.
     """
 
     mean: Tensor
     basis: Tensor
     root: Tensor
     precision: Tensor
+    level: Tensor
     grams: Tensor
+    counts: Tensor
     slope: Tensor
     centre: Tensor
     leftover: Tensor
@@ -36,15 +40,17 @@ class GaussianLaw(nn.Module):
         """Build for codes of a shape (k, z, y, x) and condition vectors (conditions,)."""
         super().__init__()
         self.shape = shape
-        size, channels = math.prod(shape), shape[0]
+        size = math.prod(shape)
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("basis", torch.zeros(COMPONENTS, size))
         self.register_buffer("root", torch.zeros(COMPONENTS, COMPONENTS))  # Cholesky factor of the covariance
         self.register_buffer("precision", torch.eye(COMPONENTS))
-        self.register_buffer("grams", torch.zeros(channels, COMPONENTS * COMPONENTS))  # basis_k basis_k^T
+        self.register_buffer("level", torch.zeros(size, dtype=torch.int64))
+        self.register_buffer("grams", torch.zeros(LEVELS, COMPONENTS * COMPONENTS))  # basis basis^T per level
+        self.register_buffer("counts", torch.ones(LEVELS))
         self.register_buffer("slope", torch.zeros(COMPONENTS, conditions))
         self.register_buffer("centre", torch.zeros(conditions))
-        self.register_buffer("leftover", torch.ones(channels))
+        self.register_buffer("leftover", torch.ones(LEVELS))
 
     def fit(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
         """Fit on codes (m, k, z, y, x) with conditions (m, c) of so many different cases."""
@@ -65,11 +71,24 @@ class GaussianLaw(nn.Module):
         covariance = residual.T @ residual / len(items) + 1e-6 * torch.eye(kept)
         self.slope[:kept], self.root[:kept, :kept] = slope, torch.linalg.cholesky(covariance).float()
         self.precision[:kept, :kept] = torch.linalg.inv(covariance).float()
-        rest = (rows - scores @ basis).view(len(items), *self.shape)
-        unseen = max(1 - kept / cases, 0.1)  # the components were fitted to these very cases
-        self.leftover.copy_((rest.square().mean(dim=(0, 2, 3, 4)) / unseen).sqrt().clamp_min(1e-3))
-        parts = self.basis.view(COMPONENTS, self.shape[0], -1).transpose(0, 1)  # (k, components, voxels)
-        self.grams.copy_((parts @ parts.transpose(1, 2)).flatten(1))
+        self._fit_leftover((rows - scores @ basis).square().mean(0))
+
+    def _fit_leftover(self, variance: Tensor) -> None:
+        """Levels of the variance (size,) that the components leave, each value averaged with its neighbours."""
+        kernel = tuple(min(3, side) for side in self.shape[1:])
+        padding = tuple(side // 2 for side in kernel)
+        smooth = functional.avg_pool3d(
+            variance.view(self.shape), kernel, stride=1, padding=padding, count_include_pad=False
+        )
+        smooth = functional.interpolate(smooth[None], size=self.shape[1:])[0].flatten().clamp_min(1e-6)
+        low, high = float(smooth.min().log()), float(smooth.max().log())
+        step = max((high - low) / (LEVELS - 1), 1e-6)
+        self.level.copy_(((smooth.log() - low) / step).round().long())
+        self.leftover.copy_(torch.exp(0.5 * (low + step * torch.arange(LEVELS))))
+        for index in range(LEVELS):
+            part = self.basis[:, self.level == index]
+            self.grams[index] = (part @ part.T).flatten()
+            self.counts[index] = max(part.shape[1], 1)
 
     def draw(self, condition: Tensor, rng: torch.Generator) -> Tensor:
         """One code (k, z, y, x) given a condition vector (c,)."""
@@ -78,7 +97,7 @@ class GaussianLaw(nn.Module):
         scores = self.slope @ (condition.to(device) - self.centre) + self.root @ normal
         coarse = (self.mean + scores @ self.basis).view(self.shape)
         grain = torch.randn(self.shape, generator=rng).to(device)
-        code: Tensor = coarse + self.leftover.view(-1, 1, 1, 1) * grain
+        code: Tensor = coarse + self.leftover[self.level].view(self.shape) * grain
         return code
 
     def denoise(self, noisy: Tensor, time: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
@@ -90,7 +109,7 @@ class GaussianLaw(nn.Module):
             told: Conditions (b, c + 1); the last column is 0 where they are not told.
 
         Returns:
-            Posterior mean (b, k, z, y, x), and posterior standard deviation per channel (b, k, 1, 1, 1), both exact.
+            Posterior mean and standard deviation, both (b, k, z, y, x); exact, the latter as the mean of its level.
         """
         with torch.autocast(noisy.device.type, enabled=False):  # the inverse needs single precision
             return self._posterior(noisy.float(), time.float(), told.float())
@@ -99,21 +118,17 @@ class GaussianLaw(nn.Module):
         batch, t = len(noisy), time[:, None]
         known = (told[:, :-1] - self.centre) * told[:, -1:]
         mean = self.mean + known @ self.slope.T @ self.basis
-        variance = self.leftover.square()[None]  # (1, k)
-        noise = t.square() * variance + (1 - t).square()  # of what the components do not explain, (b, k)
-        apart = (noisy.flatten(1) - t * mean).view(batch, self.shape[0], -1)
-        weighted = (apart / noise[:, :, None]).flatten(1)
-        inverse = torch.linalg.inv(
-            self.precision
-            + t[:, :, None].square() * ((1 / noise) @ self.grams).view(batch, COMPONENTS, COMPONENTS)
-        )
+        variance = self.leftover.square()[None]  # (1, levels)
+        noise = t.square() * variance + (1 - t).square()  # of what the components do not explain, (b, levels)
+        apart = noisy.flatten(1) - t * mean
+        weighted = apart / noise[:, self.level]
+        evidence = ((1 / noise) @ self.grams).view(batch, COMPONENTS, COMPONENTS)
+        inverse = torch.linalg.inv(self.precision + t[:, :, None].square() * evidence)
         scores = (inverse @ (t * (weighted @ self.basis.T))[:, :, None])[:, :, 0]
         coarse = scores @ self.basis
-        gain = (t * variance / noise)[:, :, None]
-        fine = gain * (apart - (t * coarse).view_as(apart))
-        clean = (mean + coarse).view(noisy.shape) + fine.view(noisy.shape)
-        voxels = self.mean.numel() / self.shape[0]
-        # (1 - t^2 l^2 / noise)^2 of the components' posterior variance, and that of the rest
-        shrunk = (1 - t * gain[:, :, 0]).square()
-        spread = shrunk * (inverse.flatten(1) @ self.grams.T) / voxels + variance * (1 - t).square() / noise
-        return clean, spread.clamp_min(1e-8).sqrt()[:, :, None, None, None]
+        gain = t * variance / noise  # of the rest
+        clean = mean + coarse + gain[:, self.level] * (apart - t * coarse)
+        explained = (inverse.flatten(1) @ self.grams.T) / self.counts
+        spread = (1 - t * gain).square() * explained + variance * (1 - t).square() / noise
+        error = spread.clamp_min(1e-8).sqrt()[:, self.level]
+        return clean.view(noisy.shape), error.view(noisy.shape)

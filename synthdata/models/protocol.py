@@ -31,6 +31,10 @@ class Generator(Protocol):
         """Fit what needs no gradient on all training items (m, ...) and conditions (m, k)."""
         ...
 
+    def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
+        """Fit what needs the learned weights, on training items, once training is over."""
+        ...
+
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """One training item from images (b, c, z, y, x) and mask fields (b, l, z, y, x)."""
         ...

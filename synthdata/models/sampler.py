@@ -8,31 +8,39 @@ import torch
 from torch import Tensor
 
 
-def sample_times(steps: int, start: float = 0.0) -> Tensor:
-    """Times t_0 = start ... t_steps = 1, denser near both ends, float64 (steps + 1,).
+def sample_times(steps: int, start: float = 0.0, stop: float = 1.0) -> Tensor:
+    """Times t_0 = start ... t_steps = stop, denser near both ends, float64 (steps + 1,).
 
     The cosine spacing puts more steps where the coarse anatomy is decided and where detail appears.
     """
     uniform = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
-    return start + (1 - start) * (0.5 * uniform + 0.5 * (1 - torch.cos(math.pi * uniform)) / 2)
+    return start + (stop - start) * (0.5 * uniform + 0.5 * (1 - torch.cos(math.pi * uniform)) / 2)
 
 
 def integrate(
-    denoise: Callable[[Tensor, float], Tensor], state: Tensor, steps: int, *, start: float = 0.0
+    denoise: Callable[[Tensor, float], Tensor],
+    state: Tensor,
+    steps: int,
+    *,
+    start: float = 0.0,
+    stop: float = 1.0,
 ) -> Tensor:
-    """Second-order multistep sampler, one network call per step.
+    """Second-order multistep sampler, one network call per step, and one more for a stop before 1.
+
+    Returns the expected clean data at the stop.
 
     Args:
         denoise: Maps (x_t, t) to the expected clean data.
         state: The state at t = start, (b, k, z, y, x); standard normal for start 0.
         steps: Network calls.
         start: Time of the state.
+        stop: Time at which to end.
 
     Source:
         Lu et al., "DPM-Solver++", arXiv:2211.01095, equation (13) and algorithm 2 (2M), with alpha = t and
         sigma = 1 - t, that is for the linear path of Lipman et al., ICLR 2023, arXiv:2210.02747.
     """
-    times = [float(t) for t in sample_times(steps, start)]
+    times = [float(t) for t in sample_times(steps, start, stop)]
     previous, previous_step = None, 0.0
     for now, following in itertools.pairwise(times):
         clean = denoise(state, now)
@@ -46,7 +54,7 @@ def integrate(
         shrink = (1 - following) / (1 - now)
         state = shrink * state + following * (1 - math.exp(-step)) * blended
         previous, previous_step = clean, step
-    return state
+    return denoise(state, times[-1])
 
 
 def _log_snr(t: float) -> float:

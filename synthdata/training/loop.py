@@ -220,10 +220,15 @@ class _Run:
         self.rng.set_state(tensors["rng"])
         return True
 
-    def averaged(self) -> dict[str, Tensor]:
-        """All tensors of the generator, learned ones averaged."""
+    def settled(self) -> dict[str, Tensor]:
+        """All tensors of the generator, learned ones averaged; the model holds them from now on."""
         state = self.model.state_dict() | self.average.average
-        return {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        self.model.load_state_dict({name: value.to(self.device) for name, value in state.items()})
+        self.model.eval()
+        self.model.settle(
+            self.pool.to(self.device), self.conditions, torch.Generator().manual_seed(self.spec.seed)
+        )
+        return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
 
 
 def build_optimizers(
@@ -245,7 +250,7 @@ def _finish(
     cases: TrainingCases,
     law: ClinicalLaw,
 ) -> Checkpoint:
-    data = save(run.averaged())
+    data = save(run.settled())
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "model.safetensors")
     private.write(key, data)
     return Checkpoint(
@@ -271,8 +276,6 @@ def _preview(
     """Write the sheet of drawn cases; its key."""
     from synthdata.training.preview import preview_sheet
 
-    run.model.load_state_dict({name: value.to(run.device) for name, value in run.averaged().items()})
-    run.model.eval()
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")
     private.write(key, preview_sheet(run.model, training_set, cases.conditions))
     return key

@@ -31,7 +31,7 @@ def test_the_guess_is_the_posterior_mean_of_a_dense_gaussian() -> None:
     law, _, rng = fitted(noise=0.3)
     basis = law.basis
     covariance = basis.T @ law.root @ law.root.T @ basis
-    covariance += torch.diag(law.leftover.square().repeat_interleave(12))
+    covariance += torch.diag(law.leftover[law.level].square())
     time = torch.tensor([0.3, 0.8])
     noisy = torch.randn(2, *SHAPE, generator=rng)
     told = torch.tensor([[0.5, 1.0], [0.5, 0.0]])
@@ -42,8 +42,10 @@ def test_the_guess_is_the_posterior_mean_of_a_dense_gaussian() -> None:
         gain = t * covariance @ torch.linalg.inv(t**2 * covariance + (1 - t) ** 2 * torch.eye(24))
         expected = mean + gain @ (noisy[row].flatten() - t * mean)
         assert torch.allclose(guess[row].flatten(), expected, atol=1e-4)
-        left = (covariance - t * gain @ covariance).diagonal().view(2, 12).mean(1).sqrt()
-        assert torch.allclose(error[row].flatten(), left, atol=1e-4)
+        left = (covariance - t * gain @ covariance).diagonal()
+        for level in law.level.unique():
+            of_level = error[row].flatten()[law.level == level]
+            assert torch.allclose(of_level, left[law.level == level].mean().sqrt(), atol=1e-4)
 
 
 def test_without_noise_the_guess_is_the_input() -> None:
@@ -52,6 +54,18 @@ def test_without_noise_the_guess_is_the_input() -> None:
     guess, error = law.denoise(0.999 * clean, torch.tensor([0.999]), torch.zeros(1, 2))
     assert torch.allclose(guess, clean, atol=0.01)
     assert float(error.max()) < 0.01
+
+
+def test_what_the_components_leave_keeps_its_spread_at_each_place() -> None:
+    rng = torch.Generator().manual_seed(0)
+    shape = (1, 1, 16, 16)
+    spread = torch.ones(shape)
+    spread[..., 8:] = 5
+    law = GaussianLaw(shape, 1)
+    law.fit(spread * torch.randn(60, *shape, generator=rng), torch.zeros(60, 1), cases=60)
+    drawn = torch.stack([law.draw(torch.zeros(1), rng) for _ in range(200)]).std(0)
+    assert 0.8 < float(drawn[..., :7].mean()) < 1.2
+    assert 4 < float(drawn[..., 9:].mean()) < 6
 
 
 def test_few_cases_give_few_components() -> None:
