@@ -15,6 +15,7 @@ from torch.nn import functional
 COMPONENTS = 128
 LEVELS = 32  # of variance that the components leave, so that the posterior stays cheap
 CASES_PER_COMPONENT = 3  # with fewer, directions between cases would pass for directions of the law
+MOST_ITEMS = 2048  # from which the law is fitted: its cost grows with their cube
 RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
 
@@ -54,6 +55,9 @@ class GaussianLaw(nn.Module):
 
     def fit(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
         """Fit on codes (m, k, z, y, x) with conditions (m, c) of so many different cases."""
+        if len(items) > MOST_ITEMS:
+            chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
+            items, conditions = items[chosen], conditions[chosen]
         rows = items.flatten(1)
         self.mean.copy_(rows.mean(0))
         rows = rows - self.mean

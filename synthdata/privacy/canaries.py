@@ -1,56 +1,76 @@
-"""The search tested on itself: altered copies of training cases planted into the evaluated set, and real strangers."""
+"""The search tested on itself: altered copies of real cases planted into the evaluated set, and real strangers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
-from synthdata.privacy.alterations import GATING, REPORTED, altered
+from synthdata.privacy.alterations import COUNTED, GATING, REPORTED, Alteration, altered
 from synthdata.privacy.cohort import Embedded, Pool, thumbnailer_of
 from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.ratio_tail import Matches
-from synthdata.records import CanaryRecall, Case, TrainingSet
+from synthdata.records import CanaryRecall, Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
 
-SOURCES = 40  # training cases of which copies are planted, at most
+SOURCES = 40  # cases of which copies are planted, at most, of train and of control each
 NEGATIVE = "negative"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Planted:
-    """Altered copies, in the views of a pool."""
+    """Altered copies, matched in a pool once: who is labelled train has no part in it."""
 
     kind: np.ndarray  # str (n,)
     source: np.ndarray  # int64 (n,), patient of the pool that was copied
-    embedded: Embedded
+    matches: dict[str, Matches]  # per view
 
-    def of_kinds(self, kinds: Sequence[str], matches: Mapping[str, Matches]) -> dict[str, Matches]:
-        """Those of the planted copies' matches that are of some kinds."""
-        rows = np.flatnonzero(np.isin(self.kind, kinds))
-        return {view: found.take(rows) for view, found in matches.items()}
+    def take(self, rows: np.ndarray) -> "Planted":
+        """Some of the copies; rows are indices or a mask."""
+        found = {view: matches.take(rows) for view, matches in self.matches.items()}
+        return Planted(kind=self.kind[rows], source=self.source[rows], matches=found)
+
+    def of_kinds(self, kinds: Sequence[str]) -> "Planted":
+        """The copies of some kinds."""
+        return self.take(np.isin(self.kind, kinds))
+
+    def of_patients(self, chosen: np.ndarray) -> "Planted":
+        """The copies of some patients; chosen is bool (P,), such as the labels of the pool."""
+        return self.take(chosen[self.source])
 
 
 def plant(
     training_set: TrainingSet, private: ObjectStore, pool: Pool, *, rng: np.random.Generator
 ) -> Planted:
-    """Alter some training cases in every way, encode them as the generator would, push them through the views."""
-    chosen = set(rng.permutation(training_set.train.cases)[:SOURCES].tolist())
-    rows = altered(_chosen(private, training_set, chosen), training_set.scales, GATING | REPORTED, rng=rng)
+    """Alter some real cases, encode them as the generator would, push them through the views and match them.
+
+    Training cases are altered in every way. Control cases in the ways that power counts: they are planted only where
+    the power draws the labels anew and their patient falls among the training ones.
+    """
+    (apart,) = rng.spawn(1)  # so that control cases do not change what is drawn for training cases
+    every = GATING | REPORTED
+    rows = chain(
+        _copies(private, training_set, training_set.train, every, rng=rng),
+        _copies(
+            private, training_set, training_set.control, {kind: every[kind] for kind in COUNTED}, rng=apart
+        ),
+    )
     thumbnails = thumbnailer_of(training_set).collect(rows)
     number = {name: index for index, name in enumerate(pool.names)}
     return Planted(
         kind=np.array(thumbnails.case_id),
         source=np.array([number[patient] for patient in thumbnails.patient]),
-        embedded=Embedded.of(pool, thumbnails),
+        matches=Embedded.of(pool, thumbnails).matches(pool),
     )
 
 
 def recalls(
-    planted: Planted, matches: dict[str, Matches], thresholds: dict[str, CopyThreshold], in_train: np.ndarray
+    planted: Planted, thresholds: dict[str, CopyThreshold], in_train: np.ndarray
 ) -> tuple[CanaryRecall, ...]:
-    """How many copies of each kind the search suspects, at the thresholds of the release."""
-    flags = suspected(matches, thresholds, in_train)
+    """How many copies of training cases the search suspects, by kind, at the thresholds of the release."""
+    planted = planted.of_patients(in_train)
+    flags = suspected(planted.matches, thresholds, in_train)
     kinds = [kind for kind in (*GATING, *REPORTED) if (planted.kind == kind).any()]
     return tuple(
         CanaryRecall(
@@ -86,8 +106,21 @@ def strangers(
     return CanaryRecall(kind=NEGATIVE, planted=planted, found=found)
 
 
-def _chosen(private: ObjectStore, training_set: TrainingSet, chosen: set[int]) -> Iterator[Case]:
-    """The chosen training cases."""
-    for index, case in enumerate(read_cases(private, training_set.train)):
+def _copies(
+    private: ObjectStore,
+    training_set: TrainingSet,
+    source: CaseSet,
+    kinds: dict[str, Alteration],
+    *,
+    rng: np.random.Generator,
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Altered copies of some cases of a set, as `altered` yields them."""
+    chosen = set(rng.permutation(source.cases)[:SOURCES].tolist())
+    return altered(_chosen(private, source, chosen), training_set.scales, kinds, rng=rng)
+
+
+def _chosen(private: ObjectStore, source: CaseSet, chosen: set[int]) -> Iterator[Case]:
+    """The chosen cases of a set."""
+    for index, case in enumerate(read_cases(private, source)):
         if index in chosen:
             yield case

@@ -200,7 +200,8 @@ def method_notes(
     )
     train, control = int(pool.in_train.sum()), int((~pool.in_train).sum())
     repeats, powers = curves["counted"].repeats, {name: _powers(curve) for name, curve in curves.items()}
-    counted = f"gating kinds and redrawn in equal parts ({repeats} repetitions): {powers['counted']}"
+    how = f"{repeats} repetitions, patients labelled anew in each"
+    counted = f"gating kinds and redrawn in equal parts ({how}): {powers['counted']}"
     return (
         f"Pool of {train} training and {control} control patients, {len(pool.patient)} cases.",
         f"Power that gates, by share of copies, {counted}.",

@@ -27,12 +27,12 @@ from synthdata.privacy.findings import (
 )
 from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
-from synthdata.privacy.power import SHARES, PowerTrial
+from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 from synthdata.progress import Progress, silent
 from synthdata.records import CaseSet, PrivacyReport, TrainingSet, digest_of
 from synthdata.records.parquet import read_cases
-from synthdata.spec import DatasetSpec
+from synthdata.spec import DatasetSpec, Gates
 from synthdata.storage import ObjectStore, keys
 
 SEED = 20261122  # of shuffles, planted copies and splits: the same inputs give the same report
@@ -91,25 +91,14 @@ def measure_privacy(
     pool, gates = evidence.pool, spec.gates
     shuffles = LabelShuffles(pool.in_train, rng=rng)
     result = shuffles.test(evidence.matches, evidence.floors)
-    planted = evidence.planted.embedded.matches(pool)
-    copies = evidence.planted.of_kinds(COUNTED, planted)
     progress(4, STEPS, "planting copies to learn the power of the test")
-    trial = PowerTrial(
-        test=shuffles,
-        clean=evidence.matches,
-        floors=evidence.floors,
-        alpha=gates.privacy_alpha,
-        shares=tuple(sorted({*SHARES, gates.copies})),
-    )
-    curves = {
-        name: trial.run(evidence.planted.of_kinds(kinds, planted), rng=rng)
-        for name, kinds in (("counted", COUNTED), ("gating", tuple(GATING)), (REDRAWN, (REDRAWN,)))
-    }
+    curves = _power_curves(evidence, shuffles, gates, rng=rng)
     progress(5, STEPS, "canaries")
-    found = recalls(evidence.planted, planted, evidence.thresholds, pool.in_train)
+    found = recalls(evidence.planted, evidence.thresholds, pool.in_train)
     rate = COPY_RATE * gates.privacy_alpha
     negatives = strangers(pool, evidence.real_matches, evidence.matches, rate=rate)
     progress(6, STEPS, "controls and membership inference")
+    copies = evidence.planted.of_patients(pool.in_train).of_kinds(COUNTED).matches
     replay = replay_p_value(shuffles, copies=copies, cases=synthetic.cases, floors=evidence.floors, rng=rng)
     rejections = stranger_rejections(
         pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
@@ -137,6 +126,23 @@ def measure_privacy(
         figures=figures,
         notes=method_notes(result, curves, evidence.thresholds, pool),
     )
+
+
+def _power_curves(
+    evidence: _Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
+) -> dict[str, PowerCurve]:
+    """Power of the primary test against the counted copies, and against the two parts of them."""
+    trial = PowerTrial(
+        test=shuffles,
+        clean=evidence.matches,
+        floors=evidence.floors,
+        alpha=gates.privacy_alpha,
+        shares=tuple(sorted({*SHARES, gates.copies})),
+    )
+    return {
+        name: trial.run(evidence.planted.of_kinds(kinds), rng=rng)
+        for name, kinds in (("counted", COUNTED), ("gating", tuple(GATING)), (REDRAWN, (REDRAWN,)))
+    }
 
 
 def _gather(

@@ -11,6 +11,7 @@ Testing", Wiley 1993, section 2.
 """
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +101,12 @@ class LabelShuffles:
         self.in_train = in_train
         self.labels = rng.permuted(np.tile(in_train, (count, 1)), axis=1).T.astype(np.float32, order="C")
         self._tables: dict[int, np.ndarray] = {}
+
+    def relabelled(self, rng: np.random.Generator) -> "LabelShuffles":
+        """The same test where other patients, as many, are the training ones; the true labels have no say in it."""
+        other = copy(self)  # shares relabellings and tables, which know of the labels only how many there are
+        other.in_train = rng.permutation(np.sort(self.in_train))
+        return other
 
     def test(self, matches: Mapping[str, Matches], floors: Mapping[str, float]) -> TailResult:
         """Run the test.

@@ -76,7 +76,7 @@ class PrivacyTest(Record):
     statistic: float
     p_value: float | None
     threshold: float
-    power: float | None  # share of repetitions that would catch the spec's share of copies at this n
+    power: float | None  # share of repetitions, labels drawn anew, that catch the spec's share of copies
     explanation: str
 
 

@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from synthdata.models.gaussian import COMPONENTS, GaussianLaw
+from synthdata.models.gaussian import COMPONENTS, MOST_ITEMS, GaussianLaw
 
 SHAPE = (2, 2, 3, 2)
 
@@ -74,3 +75,13 @@ def test_few_cases_give_few_components() -> None:
     used = law.basis.abs().sum(1) > 0
     assert int(used.sum()) == 4
     assert len(used) == COMPONENTS
+
+
+def test_a_large_pool_is_thinned_out_before_its_directions_are_sought() -> None:
+    rng = torch.Generator().manual_seed(0)
+    items = torch.randn(MOST_ITEMS + 500, *SHAPE, generator=rng) + 2
+    law = GaussianLaw(SHAPE, 1)
+    law.fit(items, torch.zeros(len(items), 1), cases=len(items))
+    assert float(law.mean.mean()) == pytest.approx(2, abs=0.05)
+    draws = torch.stack([law.draw(torch.zeros(1), rng) for _ in range(200)])
+    assert float(draws.std()) == pytest.approx(1, abs=0.1)
