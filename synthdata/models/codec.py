@@ -137,7 +137,8 @@ class PatchCodec(nn.Module):
         """Move voxels at a saturated end beyond it, so that noise on a drawn one is cut off again."""
         low, high = self.ends.T.reshape(2, 1, -1, 1, 1, 1)
         below, above = self.beyond.T.reshape(2, 1, -1, 1, 1, 1)
-        return images + below * (images <= low) + above * (images >= high)
+        moved: Tensor = images + below * (images <= low) + above * (images >= high)
+        return moved
 
     def _fit_spread(self, images: Tensor) -> None:
         """Mean and standard deviation between patients at each voxel of images (n, c, z, y, x)."""

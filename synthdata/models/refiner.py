@@ -114,7 +114,8 @@ class Refiner(nn.Module):
         """
         spectrum = torch.fft.rfftn(noise.float(), dim=(2, 3, 4)) * self.amplitude
         field = torch.fft.irfftn(spectrum, s=self.shape, dim=(2, 3, 4))
-        return field * self._texture_std(image)
+        texture: Tensor = field * self._texture_std(image)
+        return texture
 
     def _texture_std(self, image: Tensor) -> Tensor:
         position = _bin_of(image)

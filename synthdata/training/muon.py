@@ -56,5 +56,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(ITERATIONS):
         factor = a * identity + b * gram + c * gram @ gram
         gram, total = factor @ gram @ factor, factor @ total
-    nearest = total @ x
-    return nearest.T if tall else nearest
+    nearest: Tensor = (total @ x).T if tall else total @ x
+    return nearest
