@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from synthdata.errors import ConfigError
-from synthdata.privacy.power import PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 
 FLOORS = {"v": 0.0}
@@ -64,19 +63,12 @@ def test_a_pool_without_control_is_refused() -> None:
         LabelShuffles(np.ones(5, bool), rng=np.random.default_rng(0))
 
 
-def test_power_grows_with_the_share_of_copies(rng: np.random.Generator) -> None:
-    trial = PowerTrial(
-        test=shuffles_of(64, 64),
-        clean=matches(rng.uniform(0.5, 1, 200), rng.integers(0, 128, 200)),
-        floors={"v": 0.4},
-        alpha=0.01,
-        repeats=20,
-    )
-    curve = trial.run(matches(rng.uniform(0, 0.2, 300), rng.integers(0, 64, 300)), rng=rng)
-    assert curve.at(0.005) <= 0.1
-    assert curve.at(0.10) == 1.0
-    assert curve.detectable(0.8) in {0.05, 0.10}
-
-
-def test_copies_that_nobody_could_see_are_not_detectable() -> None:
-    assert PowerCurve(shares=(0.1, 0.2), power=(0.9, 0.1), repeats=10).detectable(0.8) == 1.0
+def test_a_relabelled_test_has_as_many_training_patients_and_the_same_relabellings(
+    rng: np.random.Generator,
+) -> None:
+    shuffles = shuffles_of(30, 50, count=99)
+    other = shuffles.relabelled(rng)
+    assert other.in_train.sum() == 30
+    assert other.labels is shuffles.labels
+    assert not np.array_equal(other.in_train, shuffles.in_train)
+    assert shuffles.in_train[:30].all()  # the test of the gate keeps its own
