@@ -92,10 +92,14 @@ def train_segmenter(
         optimiser, max_lr=config.learning_rate, total_steps=config.steps, pct_start=0.15
     )
     order: list[int] = []
-    for _ in range(config.steps):
+    holders = _cases_by_label(targets, config.classes)
+    for step in range(config.steps):
         while len(order) < config.batch:
             order += torch.randperm(len(images), generator=generator).tolist()
         chosen, order = order[: config.batch], order[config.batch :]
+        if holders:  # one case of each batch has the label whose turn it is: rare ones are not given up
+            having = holders[step % len(holders)]
+            chosen[-1] = having[int(torch.randint(len(having), (1,), generator=generator))]
         image = torch.from_numpy(np.stack([images[i] for i in chosen]))
         target = torch.from_numpy(np.stack([targets[i] for i in chosen]))
         loss = dice_and_cross_entropy(*_forward(network, image, target, generator, flat=config.flat))
@@ -105,6 +109,16 @@ def train_segmenter(
         optimiser.step()
         schedule.step()
     return network.eval()
+
+
+def _cases_by_label(targets: Sequence[np.ndarray], classes: int) -> list[list[int]]:
+    """For each label that occurs, the cases which have it."""
+    found: list[list[int]] = [[] for _ in range(1, classes)]
+    for index, target in enumerate(targets):
+        for label in np.unique(target):
+            if label > 0:
+                found[label - 1].append(index)
+    return [cases for cases in found if cases]
 
 
 def segment(network: Segmenter, image: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from synthdata.errors import ConfigError
 from synthdata.records import CaseSet, TrainingSet, UtilityReport, from_json, to_json
 from synthdata.spec import DatasetSpec
 from synthdata.storage.folder import FolderStore
-from synthdata.validation.segmenter import Segmenter, SegmenterConfig, dice
+from synthdata.validation.segmenter import Segmenter, SegmenterConfig, dice, segment, train_segmenter
 from synthdata.validation.utility import Results, measure_utility, summarise
 
 Cohort = tuple[FolderStore, TrainingSet]
@@ -88,3 +88,19 @@ def test_equal_arms_have_a_ratio_of_one_in_each_resample() -> None:
     found = summarise(Results(trtr=values, tstr=values, patients=tuple("abcdefghij" * 2)), resamples=50)
     np.testing.assert_allclose(found["tstr"], found["trtr"])
     np.testing.assert_allclose(found["trtr"][0], values.mean(axis=(0, 1)))
+
+
+def test_a_label_that_few_cases_have_is_learnt_too() -> None:
+    rng = np.random.default_rng(0)
+    images, targets = [], []
+    for index in range(30):
+        image, target = rng.normal(-0.5, 0.05, (1, 1, 32, 32)), np.zeros((1, 32, 32), np.uint8)
+        target[0, 4:14, 4:14] = 1
+        if index % 10 == 0:
+            target[0, 18:28, 18:28] = 2
+        image[0][target == 1], image[0][target == 2] = 0.2, 0.8
+        images.append(image.astype(np.float32))
+        targets.append(target)
+    config = SegmenterConfig(channels=1, classes=3, flat=True, steps=80, seed=0)
+    network = train_segmenter(images, targets, config)
+    assert dice(segment(network, images[0]), targets[0], 3).min() > 0.7
