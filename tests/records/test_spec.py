@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+
+from synthdata.errors import SpecError
+from synthdata.spec import load_spec
+
+SHIPPED = Path(__file__).parents[2] / "pipelines" / "datasets" / "phantom-head.yaml"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.parent.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_specs_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTHDATA_REALDATA", "somewhere")
+    assert load_spec(path).name == path.stem
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "named"),
+    [
+        ("grid: {", "gird: {", "'gird'"),
+        ("preset:", "presset:", "'presset'"),
+        ("[hnsf'U]", "HU", 'expected "[hnsf\'U]"'),
+        ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40]", "a list of 3"),
+        ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40, 32], padding: mirror", "'mirror'"),
+    ],
+    ids=["section", "key", "unit", "shape", "padding"],
+)
+def test_a_mistake_is_named_with_its_line(tmp_path: Path, right: str, wrong: str, named: str) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert right in text
+    path = tmp_path / "phantom-head.yaml"
+    path.write_text(text.replace(right, wrong, 1), encoding="utf-8")
+    with pytest.raises(SpecError, match=r"phantom-head\.yaml:\d+: ") as caught:
+        load_spec(path)
+    assert named in str(caught.value)
