@@ -19,6 +19,7 @@ SEXES: Mapping[str, Literal["M", "F", "O"]] = {
     "m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O", "divers": "O",
 }  # fmt: skip
 PROJECTIONS = ("CR", "DX")
+LONG_STRING = 64  # characters of the value representation LO, PS3.5 table 6.2-1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,15 @@ def dicom_members(case: Case, profile: DicomProfile) -> Iterator[tuple[str, byte
         yield f"{case.case_id}/seg.dcm", encode(segmentation)
 
 
+def long_string(text: str) -> str:
+    """A text as LO allows it: no backslash or control character, cut between words."""
+    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text.replace("\\", "/")).split())
+    if len(plain) <= LONG_STRING:
+        return plain
+    kept = plain[: LONG_STRING - 3]
+    return (kept.rsplit(" ", 1)[0] if " " in kept else kept) + "..."
+
+
 def _header(case: Case, profile: DicomProfile, number: int) -> SeriesHeader:
     scale = profile.scales[number]
     names = ("synthdata", profile.dataset, profile.version, case.case_id)
@@ -78,7 +88,7 @@ def _header(case: Case, profile: DicomProfile, number: int) -> SeriesHeader:
         body_part=profile.body_part,
         unit="[hnsf'U]" if modality == "CT" else "1",
         window=(scale.low, scale.high),
-        study_description=profile.title,
+        study_description=long_string(profile.title),
         manufacturer="synthdata",
         model_name="synthdata",
         software=synthdata.__version__,
