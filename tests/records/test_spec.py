@@ -17,8 +17,8 @@ def test_shipped_specs_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("right", "wrong", "named"),
     [
-        ("grid: {", "gird: {", "'gird'"),
-        ("preset:", "presset:", "'presset'"),
+        ("grid: {", "grids: {", "'grids'"),
+        ("preset:", "presets:", "'presets'"),
         ("[hnsf'U]", "HU", 'expected "[hnsf\'U]"'),
         ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40]", "a list of 3"),
         ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40, 32], padding: mirror", "'mirror'"),
