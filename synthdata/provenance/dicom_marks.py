@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pydicom.dataset import Dataset
 
 import synthdata
+from synthdata.dicom.texts import LONG_STRING, long_string
 from synthdata.errors import MarkError
 
 ID_PREFIX = "SYN-"
@@ -17,7 +18,6 @@ COMMENT = "SYNTHETIC - NOT FOR DIAGNOSIS"
 METHOD = "fully synthetic, no subject"
 MANUFACTURER = "synthdata"
 PURPOSE = ("109100", "DCM", "Synthesizing Equipment")  # DICOM PS3.16, CID 7005
-LONG_STRING = 64  # characters of a value of VR LO or PN
 CODE_STRING = 16  # characters of a value of VR CS
 HINTS = frozenset({"ImageType", "PatientName", "SeriesDescription"})
 # scanners compute contrasts of real patients and call them synthetic: a hint counts beside a synthetic id
@@ -140,4 +140,4 @@ def _image_type(dataset: Dataset, *, is_segmentation: bool) -> None:
 
 
 def _prefixed(text: str) -> str:
-    return (text if text.startswith(NAME) else f"{NAME} {text}".strip())[:LONG_STRING]
+    return long_string(text if text.startswith(NAME) else f"{NAME} {text}")

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 import synthdata
 from synthdata.dicom import SeriesHeader, encode, image_datasets, uid_of
 from synthdata.dicom.segmentation import SegmentationHeader, segmentation_dataset
+from synthdata.dicom.texts import long_string
 from synthdata.provenance.dicom_marks import mark
 from synthdata.records.case import Case, Value
 from synthdata.records.training import ChannelScale
@@ -19,7 +20,6 @@ SEXES: Mapping[str, Literal["M", "F", "O"]] = {
     "m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O", "divers": "O",
 }  # fmt: skip
 PROJECTIONS = ("CR", "DX")
-LONG_STRING = 64  # characters of the value representation LO, PS3.5 table 6.2-1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,15 +59,6 @@ def dicom_members(case: Case, profile: DicomProfile) -> Iterator[tuple[str, byte
     if segmentation is not None:
         marked(segmentation, is_segmentation=True)
         yield f"{case.case_id}/seg.dcm", encode(segmentation)
-
-
-def long_string(text: str) -> str:
-    """A text as LO allows it: no backslash or control character, cut between words."""
-    plain = " ".join("".join(sign if sign.isprintable() else " " for sign in text.replace("\\", "/")).split())
-    if len(plain) <= LONG_STRING:
-        return plain
-    kept = plain[: LONG_STRING - 3]
-    return (kept.rsplit(" ", 1)[0] if " " in kept else kept) + "..."
 
 
 def _header(case: Case, profile: DicomProfile, number: int) -> SeriesHeader:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from synthdata.dicom import SeriesHeader, encode, image_datasets, uid_of
 from synthdata.dicom.segmentation import SegmentationHeader, segmentation_dataset
+from synthdata.dicom.texts import LONG_STRING, long_string
 from synthdata.errors import MarkError
 from synthdata.provenance.dicom_marks import COMMENT, mark, read_marks
 from synthdata.records import Grid
@@ -68,6 +69,16 @@ def test_a_marked_image_leaves_the_cohorts_of_original_images() -> None:
     assert dataset.ImageComments == COMMENT
     assert str(dataset.SeriesDescription).startswith("SYNTHETIC")
     assert dataset.Manufacturer == "synthdata"
+
+
+def test_a_long_description_stays_within_a_long_string_when_it_is_marked() -> None:
+    dataset = series()[0]
+    dataset.StudyDescription = long_string(
+        "Hippocampus in T1-weighted MR, with its anterior and posterior part"
+    )
+    stored = str(marked(dataset).StudyDescription)
+    assert stored == "SYNTHETIC Hippocampus in T1-weighted MR, with its anterior..."
+    assert len(stored) <= LONG_STRING
 
 
 def test_marking_twice_changes_nothing_more() -> None:

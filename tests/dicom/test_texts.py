@@ -1,6 +1,6 @@
 import pytest
 
-from synthdata.release.dicom_out import LONG_STRING, long_string
+from synthdata.dicom.texts import LONG_STRING, long_string
 
 
 @pytest.mark.parametrize(
