@@ -95,8 +95,6 @@ class GridSpec:
     def __post_init__(self) -> None:
         if min(self.shape_zyx) < 1 or min(self.spacing_mm) <= 0:
             raise ConfigError(f"grid is {self.shape_zyx} of {self.spacing_mm} mm: expected positive numbers")
-        if self.padding not in ("lowest", "edge"):
-            raise ConfigError(f"grid.padding is {self.padding!r}, expected lowest or edge")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
