@@ -4,59 +4,34 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from pipelines.places import ROOT
 from pipelines.resources.records import latest_record
 from synthdata.records import CaseSet, Checkpoint, digest_of
+from tests.faults.processes import started
 from tests.tiny import House
 
 pytestmark = pytest.mark.slow
-PATIENCE_SECONDS = 900.0  # a busy machine is no fault
 STEPS = 24  # of training
 SHARDS = 10
 
 
-def start(house: House, stage: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.driver", str(house.root), stage],
-        cwd=ROOT,
-        env=os.environ | house.environment,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
 def finish(house: House, stage: str) -> None:
-    with start(house, stage) as process:
-        try:
-            _, errors = process.communicate(timeout=PATIENCE_SECONDS)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    assert process.returncode == 0, errors[-3000:]
+    with started(*driver(house, stage), environment=house.environment) as run:
+        assert run.end() == 0, run.said()[-3000:]
 
 
-def kill_when(process: subprocess.Popen[str], reached: Callable[[], bool]) -> None:
-    """Kill the process and all its children as soon as something is reached; it must not have ended before."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    with process:
-        try:
-            while not reached() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
-            assert process.poll() is None, "it ended before it could be killed"
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode == -signal.SIGKILL
+def kill_when(house: House, stage: str, reached: Callable[[], bool]) -> None:
+    with started(*driver(house, stage), environment=house.environment) as run:
+        run.wait_until(reached)
+        run.kill()
+
+
+def driver(house: House, stage: str) -> list[str]:
+    return ["-m", "tests.faults.driver", str(house.root), stage]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +71,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_weights_of_an_undisturbed_o
 ) -> None:
     undisturbed, killed = copy_of(prepared, tmp_path / "a"), copy_of(prepared, tmp_path / "b")
     finish(undisturbed, "train")
-    kill_when(start(killed, "train"), lambda: training_step(killed) >= STEPS // 4)
+    kill_when(killed, "train", lambda: training_step(killed) >= STEPS // 4)
     reached = training_step(killed)
     assert STEPS // 4 <= reached < STEPS
     finish(killed, "train")
@@ -124,29 +99,13 @@ def test_a_killed_step_is_tried_again_by_its_job(prepared: House, tmp_path: Path
     finish(undisturbed, "train")
     (killed.root / "home").mkdir(exist_ok=True)
     command = ["-m", "dagster", "job", "execute", "-m", "pipelines.definitions", "-j", "tiny_head__train"]
-    with subprocess.Popen(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=os.environ | killed.environment,
-        text=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            deadline = time.monotonic() + PATIENCE_SECONDS
-            while not list((killed.root / "private").rglob("resume.safetensors")):
-                assert process.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.02)
-            step = step_process(process.pid)
-            assert step is not None
-            os.kill(step, signal.SIGKILL)
-            _, log = process.communicate(timeout=PATIENCE_SECONDS)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
-    assert process.returncode == 0, log[-3000:]
+    with started(*command, environment=killed.environment) as run:
+        run.wait_until(lambda: any((killed.root / "private").rglob("resume.safetensors")))
+        step = step_process(run.process.pid)
+        assert step is not None
+        os.kill(step, signal.SIGKILL)
+        assert run.end() == 0, run.said()[-3000:]
+        log = run.said()
     assert "STEP_UP_FOR_RETRY" in log
     asset = "tiny-head/model/checkpoint"
     straight, resumed = (latest_record(house.private, asset, Checkpoint) for house in (undisturbed, killed))
@@ -156,7 +115,7 @@ def test_a_killed_step_is_tried_again_by_its_job(prepared: House, tmp_path: Path
 def test_a_killed_generation_goes_on_without_loss_or_doubles(trained: House, tmp_path: Path) -> None:
     undisturbed, killed = copy_of(trained, tmp_path / "a"), copy_of(trained, tmp_path / "b")
     finish(undisturbed, "generate")
-    kill_when(start(killed, "generate"), lambda: len(receipts(killed)) >= 2)
+    kill_when(killed, "generate", lambda: len(receipts(killed)) >= 2)
     committed = receipts(killed)
     assert 2 <= len(committed) < SHARDS
     finish(killed, "generate")
