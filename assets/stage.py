@@ -15,6 +15,7 @@ from synthdata.progress import Progress
 from synthdata.records import Record, digest_of
 from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore
+from synthdata.storage.disk import disk_sentence
 
 R = TypeVar("R", bound=Record)
 STOPPED = "stopped by the operator; run it again to go on"
@@ -123,12 +124,15 @@ def working(context: dg.AssetExecutionContext, watcher: Watcher, asset: dg.Asset
     try:
         with watcher.watch(context, asset) as progress:
             yield progress
-    except StoreError:
-        raise
+    except StoreError as error:
+        raise dg.Failure(f"{type(error).__name__}: {error}") from error
     except SynthDataError as error:
         raise dg.Failure(f"{type(error).__name__}: {error}", allow_retries=False) from error
     except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         raise dg.Failure(STOPPED, allow_retries=False) from error
+    except OSError as error:  # without its cause: a path of scans may hold a name
+        sentence = disk_sentence(f"a file of {asset.to_user_string()}", error)
+        raise dg.Failure(sentence, allow_retries=False) from None
     except Exception as error:  # a fault of ours or of a library: another try would meet it again
         raise dg.Failure(
             f"{type(error).__name__} in {asset.to_user_string()}", allow_retries=False

@@ -15,6 +15,7 @@ os.environ.setdefault(
 )  # threads which wait for each other must not burn the other core
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 from rich.console import Console
 from rich.markup import escape
 
@@ -29,10 +30,12 @@ from pipelines.orphans import PROCESS_TAG, close_orphans, process_mark
 from pipelines.places import ROOT, VAR, releases_url, spec_folders
 from pipelines.resources.records import latest_record
 from pipelines.terminal import TerminalWatcher
+from synthdata import errors
 from synthdata.errors import SynthDataError
 from synthdata.records import Verdict
 from synthdata.spec import DatasetSpec, load_specs
 from synthdata.storage import ObjectStore
+from synthdata.storage.disk import on_disk
 
 STEP_FAILURE = dg.DagsterEventType.STEP_FAILURE
 OPEN_FIRST = ("datasheet.html", "gallery/index.html", "reports/report.html")
@@ -105,7 +108,8 @@ def prepare_home() -> None:
     home = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT)))
     state = Path(os.environ.setdefault("SYNTHDATA_STATE_DIR", str(VAR / "dagster")))
     for folder in (home, state):
-        folder.mkdir(parents=True, exist_ok=True)
+        with on_disk(f"folder {folder.name} of the runs"):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def _run_config(spec: DatasetSpec, version: str) -> dict[str, object]:
@@ -145,12 +149,20 @@ def _failure(event: dg.DagsterEvent) -> str:
     if error is not None and error.cls_name == "DagsterAssetCheckFailedError":
         return ""
     words = [str(known.description) if known is not None else ""]
-    root = error
-    while root is not None and root.cause is not None:
-        root = root.cause
-    if root is not None and (known is None or ": " not in words[0]):  # a sentence of ours needs no second one
-        words.append(root.message.strip())
+    if known is None or ": " not in words[0]:  # a sentence of ours needs no second one
+        words.append(_cause(error))
     return f"{event.step_key}: " + " ".join(filter(None, words))
+
+
+def _cause(error: SerializableErrorInfo | None) -> str:
+    """The sentence of our own error, or else what the first cause says."""
+    root = ""
+    while error is not None:
+        root = error.message.strip()
+        if hasattr(errors, error.cls_name or ""):
+            return root.removeprefix(f"{errors.__name__}.")
+        error = error.cause
+    return root
 
 
 def _show_verdict(spec: DatasetSpec, private: ObjectStore, console: Console) -> None:

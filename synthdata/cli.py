@@ -12,15 +12,16 @@ from synthdata.commands.intake import intake
 from synthdata.commands.phantom import phantom
 from synthdata.errors import SynthDataError
 
+# paths are `readable=False`: what may not be read is told by a sentence of ours, and by exit code 1
 FAILED = 1
 INTERRUPTED = 130
 STORE_HELP = "Store: a folder, file://, s3://bucket/prefix, http:// or https://."
 ROOT_HELP = "Root of trust to pin (root.json of the publisher)."
 
 Store = Annotated[str, typer.Option("--from", metavar="URL", help=STORE_HELP, show_default=False)]
-Root = Annotated[Path | None, typer.Option("--root", help=ROOT_HELP)]
+Root = Annotated[Path | None, typer.Option("--root", help=ROOT_HELP, readable=False)]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
-KeyFolder = Annotated[Path, typer.Argument(help="Folder of the keys.", show_default=False)]
+KeyFolder = Annotated[Path, typer.Argument(help="Folder of the keys.", show_default=False, readable=False)]
 
 app = typer.Typer(
     name="synthdata",
@@ -58,7 +59,10 @@ def pull(
     name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Release.", show_default=False)],
     url: Store,
     to: Annotated[
-        Path, typer.Option("--to", help="Folder: new, empty, or of an earlier try.", show_default=False)
+        Path,
+        typer.Option(
+            "--to", help="Folder: new, empty, or of an earlier try.", show_default=False, readable=False
+        ),
     ],
     formats: Annotated[str | None, typer.Option(help="Comma-separated: parquet, dicom, nifti.")] = None,
     where: Annotated[str | None, typer.Option(help="Only shards with such cases: 'age > 60'.")] = None,
@@ -72,7 +76,7 @@ def pull(
 
 @app.command()
 def check(
-    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="A pulled release.", show_default=False, readable=False)],
     root: Root = None,
     as_json: Json = False,
 ) -> None:
@@ -84,9 +88,13 @@ def check(
 
 @app.command()
 def verify(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Images.", show_default=False)],
-    registry: Annotated[Path | None, typer.Option(help="Folder of a pulled release.")] = None,
-    key: Annotated[Path | None, typer.Option(help="File with the secret key of the watermark.")] = None,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Images.", show_default=False, readable=False)
+    ],
+    registry: Annotated[Path | None, typer.Option(help="Folder of a pulled release.", readable=False)] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with the secret key of the watermark.", readable=False)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Is this image synthetic? Says what each layer of marks tells."""
@@ -130,7 +138,9 @@ def keys_timestamp(
 def release_recall(
     name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Release.", show_default=False)],
     store: Annotated[str, typer.Option("--store", metavar="URL", show_default=False)],
-    keys: Annotated[Path, typer.Option("--keys", help="Folder of the keys.", show_default=False)],
+    keys: Annotated[
+        Path, typer.Option("--keys", help="Folder of the keys.", show_default=False, readable=False)
+    ],
     reason: Annotated[str, typer.Option("--reason", help="A sentence for users.", show_default=False)],
 ) -> None:
     """Withdraw a version; every later pull and check says so."""

@@ -15,9 +15,12 @@ HELD_BACK = 1  # exit code
 
 def intake(
     path: Annotated[
-        Path, typer.Argument(help="Folder of scans, or one file; only read.", show_default=False)
+        Path,
+        typer.Argument(help="Folder of scans, or one file; only read.", show_default=False, readable=False),
     ],
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON to this file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write the report as JSON to this file.", readable=False)
+    ] = None,
 ) -> None:
     """Check scans for integrity and de-identification; nothing is stored, no value is shown."""
     from rich.console import Console

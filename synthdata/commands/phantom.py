@@ -8,7 +8,8 @@ import typer
 
 def phantom(
     out: Annotated[
-        Path, typer.Argument(help="Folder of the cohort; made where it lacks.", show_default=False)
+        Path,
+        typer.Argument(help="Folder of the cohort; made where it lacks.", show_default=False, readable=False),
     ],
     patients: Annotated[int, typer.Option(min=1, help="How many patients.")] = 160,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the cohort.")] = 20261122,

@@ -23,6 +23,7 @@ from synthdata.records.intake import IntakeReport
 from synthdata.records.parquet import commit_shards, read_cases
 from synthdata.records.training import ChannelScale, TrainingSet
 from synthdata.spec import DatasetSpec
+from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
 SHARD_CASES = 64
@@ -55,6 +56,7 @@ def prepare(
         SourceError: The intake accepted no case.
         ConfigError: There are too few patients for three groups, or the key is too short.
         IntegrityError: A shard is not the one that the report names.
+        StoreError: A store or the temporary folder cannot be written.
     """
     if len(split_key) < KEY_BYTES:
         raise ConfigError(
@@ -64,7 +66,11 @@ def prepare(
         raise SourceError("intake accepted no case, expected some: read the reasons in its report")
     scales, grid = tuple(scale_of(channel) for channel in spec.channels), target_grid(spec.grid)
     dropped: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory(prefix="synthdata-") as folder, Spool(Path(folder) / "cases") as spool:
+    with (
+        on_disk("the temporary folder (TMPDIR)"),
+        tempfile.TemporaryDirectory(prefix="synthdata-") as folder,
+        Spool(Path(folder) / "cases") as spool,
+    ):
         native = read_cases(private, report.cases)
         search = DuplicateSearch()
         for done, case in enumerate(native, 1):

@@ -21,6 +21,7 @@ from synthdata.records.case_set import CaseSet, ColumnSpec, ShardRef
 from synthdata.records.grid import Grid
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, sha256_of, stored_sha256
+from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
 ROW_GROUP_CASES = 16
@@ -92,7 +93,10 @@ def write_shard(path: Path, cases: Sequence[Case], case_set: CaseSet) -> None:
 
 def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Sequence[Case]) -> ShardRef:
     """Write cases as one content-addressed shard of a private stage, and read it back."""
-    with tempfile.TemporaryDirectory(prefix="synthdata-") as folder:
+    with (
+        on_disk("the temporary folder (TMPDIR)"),
+        tempfile.TemporaryDirectory(prefix="synthdata-") as folder,
+    ):
         path = Path(folder) / "shard.parquet"
         write_shard(path, cases, case_set)
         digest, size = sha256_of(path), path.stat().st_size

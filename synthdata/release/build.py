@@ -41,6 +41,7 @@ from synthdata.release.inputs import ReleaseInputs
 from synthdata.release.licences import check_licence, licence_url
 from synthdata.release.shards import ShardWriter, in_shards, profile_of
 from synthdata.spec import DatasetSpec
+from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
 if TYPE_CHECKING:
@@ -145,25 +146,22 @@ def _check(
 @contextmanager
 def _appearing(folder: Path) -> Iterator[Path]:
     """A folder beside the wanted one, which takes its name when all went well."""
-    if folder.exists() and any(folder.iterdir()) and not (folder / layout.MANIFEST).is_file():
+    with on_disk(f"folder {folder.name}", "read"):
+        foreign = folder.exists() and any(folder.iterdir()) and not (folder / layout.MANIFEST).is_file()
+    if foreign:
         raise StoreError(
             f"folder {folder.name} holds other files: name an empty or a new one for the release"
         )
     partial = folder.with_name(f".partial-{folder.name}")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        yield partial
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"the release could not be written ({error.strerror}): check the rights and the free space"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with on_disk("the release that is built"):
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+            yield partial
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progress: Progress) -> None:

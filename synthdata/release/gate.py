@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthdata.errors import GateError, RecordError
+from synthdata.errors import GateError, RecordError, StoreError
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import Record, digest_of, from_json
 from synthdata.records.release import ReleaseManifest
@@ -21,6 +21,7 @@ from synthdata.release.layout import evidence_path
 from synthdata.spec import Gates
 from synthdata.storage import ObjectStore, keys
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import disk_sentence
 
 if TYPE_CHECKING:
     from synthdata.privacy.waivers import Signatory
@@ -136,6 +137,7 @@ def check_folder(folder: Path, manifest: ReleaseManifest, allowed: Mapping[str, 
 
     Raises:
         GateError: The evidence is missing, was changed, or does not carry the release.
+        StoreError: The evidence may not be read.
         TrustError: A waiver is not signed by somebody on the allow list.
     """
     try:
@@ -146,11 +148,13 @@ def check_folder(folder: Path, manifest: ReleaseManifest, allowed: Mapping[str, 
         waivers = [
             path.read_bytes() for path in sorted((folder / evidence_path("waivers")).parent.glob("waiver-*"))
         ]
-    except (OSError, RecordError) as error:
+    except (FileNotFoundError, RecordError) as error:
         what = str(error) if isinstance(error, RecordError) else "a file is missing"
         raise GateError(
             f"the evidence of the release cannot be read ({what}): build the release again"
         ) from error
+    except OSError as error:
+        raise StoreError(disk_sentence("the evidence of the release", error, "read")) from error
     if digest_of(verdict) != manifest.verdict or digest_of(synthetic) != manifest.provenance.get("synthetic"):
         raise GateError(
             "the manifest names another verdict or other cases than the evidence: build the release again"

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from synthdata.errors import GateError, IntegrityError, RecordError
+from synthdata.errors import GateError, IntegrityError, RecordError, StoreError
 from synthdata.progress import Progress, silent
 from synthdata.records.codec import from_json, to_json
 from synthdata.records.release import FileEntry, ReleaseManifest
@@ -20,6 +20,7 @@ from synthdata.release.trust.keys import ONLINE_ROLES, ReleaseSigner
 from synthdata.release.trust.repository import settle, transact
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of, stored_sha256
+from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
 if TYPE_CHECKING:
@@ -93,7 +94,12 @@ def publish(
     uploaded = _upload_all(folder, manifest, releases, conflict, progress)
     _put(releases, release.path, data, release.manifest_sha256, conflict)
     contents = transact(releases, signer, lambda contents: contents.adding(release))
-    write_portal(releases, contents)
+    try:
+        write_portal(releases, contents)
+    except StoreError as error:
+        raise StoreError(
+            f"{release.dataset} {release.version} is signed and can be pulled, its front page is not written: {error}"
+        ) from error
     return Published(
         dataset=release.dataset,
         version=release.version,
@@ -106,10 +112,11 @@ def publish(
 
 def _checked_manifest(folder: Path, manifest: ReleaseManifest, signer: ReleaseSigner) -> bytes:
     data = to_json(manifest)
-    try:
-        same = from_json(ReleaseManifest, (folder / layout.MANIFEST).read_bytes()) == manifest
-    except (OSError, RecordError):
-        same = False
+    with on_disk(f"the manifest in folder {folder.name}", "read"):
+        try:
+            same = from_json(ReleaseManifest, (folder / layout.MANIFEST).read_bytes()) == manifest
+        except (FileNotFoundError, RecordError):
+            same = False
     if not same:
         raise GateError(f"folder {folder.name} does not hold this manifest: build the release again")
     if manifest.development_keys != signer.development:
@@ -139,7 +146,9 @@ def _upload_all(
     def upload(file: FileEntry) -> None:
         nonlocal done, written
         path = folder / file.path
-        if (got := sha256_of(path)) != file.sha256:
+        with on_disk(f"file {file.path} of the built release", "read"):
+            got = sha256_of(path)
+        if got != file.sha256:
             raise IntegrityError.of(f"file {file.path}", got, file.sha256)
         key = keys.release(manifest.dataset, manifest.version, file.path)
         wrote = _put(releases, key, path, file.sha256, conflict)

@@ -4,11 +4,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from synthdata.errors import ConfigError, MissingObjectError, StoreError
+from synthdata.storage.disk import on_disk
 
 PARTIAL = ".partial-"  # prefix of the name of a file which is being written; no key may use it
 
@@ -18,10 +18,11 @@ class FolderStore:
 
     def __init__(self, root: Path, *, create: bool = True) -> None:
         self.root = root.expanduser().resolve()
-        if create:
-            with _sentences(f"folder store {self.root.name}"):
+        with on_disk(f"folder store {self.root.name}", "written" if create else "read"):
+            if create:
                 self.root.mkdir(parents=True, exist_ok=True)
-        if not self.root.is_dir():
+            there = self.root.is_dir()
+        if not there:
             raise StoreError(f"store {root} is not a folder: make it, or check the address")
 
     @property
@@ -43,33 +44,33 @@ class FolderStore:
 
     def open(self, key: str) -> BinaryIO:
         """Reader of the file."""
-        try:
-            return self.path(key).open("rb")
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            raise MissingObjectError.of("the store", key) from None
-        except OSError as error:
-            raise StoreError(_sentence(f"object {key}", error)) from error
+        with on_disk(f"object {key}", "read"):
+            try:
+                return self.path(key).open("rb")
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                raise MissingObjectError.of("the store", key) from None
 
     def size(self, key: str) -> int | None:
         """Size of the file in bytes."""
         path = self.path(key)
-        try:
+        with on_disk(f"object {key}", "read"):
             return path.stat().st_size if path.is_file() else None
-        except OSError as error:
-            raise StoreError(_sentence(f"object {key}", error)) from error
 
     def write(self, key: str, data: bytes | Path) -> None:
         """Write beside, then rename."""
-        with _sentences(f"object {key}"):
+        with on_disk(f"object {key}"):
             temporary = self._write_beside(self.path(key), data)
-            temporary.replace(self.path(key))
+            try:
+                temporary.replace(self.path(key))
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def create(self, key: str, data: bytes | Path) -> bool:
         """Write beside, then link: the link fails where the name is taken."""
         target = self.path(key)
-        if target.exists():
-            return False
-        with _sentences(f"object {key}"):
+        with on_disk(f"object {key}"):
+            if target.exists():
+                return False
             temporary = self._write_beside(target, data)
             try:
                 os.link(temporary, target)
@@ -91,7 +92,7 @@ class FolderStore:
 
     def delete(self, key: str) -> None:
         """Remove the file."""
-        with _sentences(f"object {key}"):
+        with on_disk(f"object {key}"):
             self.path(key).unlink(missing_ok=True)
 
     def _write_beside(self, target: Path, data: bytes | Path) -> Path:
@@ -111,18 +112,3 @@ class FolderStore:
             Path(name).unlink(missing_ok=True)
             raise
         return Path(name)
-
-
-def _sentence(what: str, error: OSError) -> str:
-    why = error.strerror or type(error).__name__
-    return f"{what} could not be used ({why}): check the rights and the free space"
-
-
-@contextmanager
-def _sentences(what: str) -> Iterator[None]:
-    try:
-        yield
-    except StoreError:
-        raise
-    except OSError as error:
-        raise StoreError(_sentence(what, error)) from error

@@ -19,6 +19,19 @@ T = TypeVar("T")
 
 MULTIPART_BYTES = 64 << 20  # larger objects go up in parts
 RANGE_BYTES = 1 << 20  # least that one ranged read fetches
+REFUSED = frozenset(  # codes of answers; a HEAD request has a number alone
+    {
+        "403",
+        "AccessDenied",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "ExpiredToken",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+    }
+)
+FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "507"})
+NO_BUCKET = "NoSuchBucket"
 
 
 class S3Store:
@@ -36,7 +49,8 @@ class S3Store:
             self._client = boto3.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise StoreError(
-                f"S3 could not be opened ({type(error).__name__}): check the AWS_* variables"
+                f"S3 could not be opened ({type(error).__name__}), expected an address and credentials in the "
+                "AWS_* variables: check AWS_ENDPOINT_URL"
             ) from error
 
     @property
@@ -124,7 +138,8 @@ class S3Store:
         try:
             return request()
         except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 404:
+            status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+            if status == 404 and _code(error) != NO_BUCKET:
                 raise MissingObjectError.of(self.url, key) from None
             raise StoreError(_sentence(key, error)) from error
         except MissingObjectError:
@@ -164,10 +179,34 @@ class _RangedReader(io.RawIOBase):
         return len(data)
 
 
+def _code(error: Exception) -> str:
+    """Code of the store's answer; the error's name where the store did not answer."""
+    answer = (
+        error if isinstance(error, ClientError) else error.__context__
+    )  # boto3's transfer layer wraps answers
+    if isinstance(answer, ClientError):
+        return str(answer.response.get("Error", {}).get("Code", ""))
+    return type(error).__name__
+
+
 def _sentence(key: str, error: Exception) -> str:
-    code = (
-        error.response.get("Error", {}).get("Code", "")
-        if isinstance(error, ClientError)
-        else type(error).__name__
+    """What came, what was expected and what to do; an answer's own text is left out, as it may hold a key."""
+    code = _code(error)
+    if code in REFUSED:
+        return (
+            f"object {key} may not be used in S3 ({code}), expected credentials with a right to the bucket: check "
+            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the bucket, then run it again"
+        )
+    if code in FULL:
+        return (
+            f"the bucket is full at object {key} ({code}), expected room for it: free some space or raise the quota, "
+            "and run it again, it goes on where it was"
+        )
+    if code == NO_BUCKET:
+        return (
+            f"the bucket of object {key} is not there ({code}), expected one: make it, or check the address"
+        )
+    return (
+        f"object {key} could not be used in S3 ({code}), expected a server which answers: "
+        "check the address, AWS_ENDPOINT_URL and the network, and run it again"
     )
-    return f"object {key} could not be used in S3 ({code}): check the bucket, the rights and the endpoint"

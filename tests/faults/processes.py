@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
@@ -49,11 +49,11 @@ class Run:
 
 
 @contextmanager
-def started(*arguments: str, environment: Mapping[str, str]) -> Iterator[Run]:
+def started(*arguments: str, environment: Mapping[str, str], launcher: Sequence[str] = ()) -> Iterator[Run]:
     """Run Python in the root of the repository; what still runs at the end of the block is killed."""
     with tempfile.TemporaryFile() as words:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
+            [*launcher, sys.executable, *arguments],
             cwd=ROOT,
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,

@@ -16,13 +16,14 @@ from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.release.client.local import check_format, read_manifest, read_metadata, read_origin
 from synthdata.release.client.paths import STATE, check_paths, inside
-from synthdata.release.client.trusted import remembered_recalls, remembered_root
+from synthdata.release.client.trusted import pinned_root, remembered_recalls, remembered_root
 from synthdata.release.layout import MANIFEST
 from synthdata.release.trust.contents import recalls_target, signed_releases
 from synthdata.release.trust.keys import fingerprint
 from synthdata.release.trust.recalls import RecallList
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import disk_sentence, on_disk
 
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 
@@ -43,6 +44,7 @@ class CheckResult:
     notes: tuple[str, ...] = field(default_factory=tuple)
 
 
+@on_disk("the folder of the release", "read")
 def check(folder: Path, *, root: Path | None = None, progress: Progress = silent) -> CheckResult:
     """Verify a folder which `pull` has made, offline.
 
@@ -61,11 +63,10 @@ def check(folder: Path, *, root: Path | None = None, progress: Progress = silent
         raise TrustError(f"{folder} is no folder: name one that `synthdata pull` has made")
     try:
         return _check(folder, root, progress)
-    except (SynthDataError, OSError) as error:
-        words = (
-            str(error) if isinstance(error, SynthDataError) else f"a file cannot be read ({error.strerror})"
-        )
-        return CheckResult(ok=False, problems=(words,))
+    except SynthDataError as error:
+        return CheckResult(ok=False, problems=(str(error),))
+    except OSError as error:
+        return CheckResult(ok=False, problems=(disk_sentence("a file of the release", error, "read"),))
 
 
 def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult:
@@ -73,7 +74,7 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
     if origin is None:
         raise TrustError(f"folder {folder.name} was not made by `synthdata pull`: pull the release")
     metadata = read_metadata(folder)
-    trusted = pinned.read_bytes() if pinned is not None else remembered_root(origin.url)
+    trusted = pinned_root(pinned) if pinned is not None else remembered_root(origin.url)
     start = trusted if trusted is not None else metadata.get("1.root.json", b"")
     targets, timestamp = _verified_targets(metadata, start)
     recalls = _recalls(metadata, targets)

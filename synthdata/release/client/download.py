@@ -1,6 +1,5 @@
 """One file from a release store to the disk: hashed while it streams, resumed, and named only when it is right."""
 
-import errno
 import hashlib
 import os
 import time
@@ -8,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from synthdata.errors import IntegrityError, MissingObjectError, StoreError, TrustError
+from synthdata.errors import IntegrityError, MissingObjectError, StoreError
 from synthdata.records.release import FileEntry
 from synthdata.release.client.paths import PART, inside
 from synthdata.release.client.remote import Remote, pauses
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import on_disk
 
 Advance = Callable[[int], None]
 READ_BYTES = 1 << 20
@@ -37,7 +37,7 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
         TrustError: The file would leave the folder.
     """
     target = inside(folder, file.path)
-    with writing(file.path):
+    with on_disk(file.path):
         if target.is_file() and target.stat().st_size == file.size_bytes and sha256_of(target) == file.sha256:
             advance(file.size_bytes)
             return False
@@ -54,7 +54,7 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
     if got != file.sha256:
         part.unlink()
         raise IntegrityError.of(f"file {file.path} in the store", got, file.sha256)
-    with writing(file.path):
+    with on_disk(file.path):
         part.replace(target)
     return True
 
@@ -62,7 +62,7 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
 def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, advance: Advance) -> str:
     """Append to a part until the file is whole; new tries go on where the last one ended. Returns the SHA-256."""
     hasher = hashlib.sha256()
-    with writing(file.path), _appending(part) as writer:
+    with on_disk(file.path), _appending(part) as writer:
         have = _hash_part(part, hasher, advance)
         for pause in pauses():
             before = have
@@ -120,20 +120,3 @@ def _appending(part: Path) -> Iterator[int]:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Say in a sentence why the disk cannot be written."""
-    try:
-        yield
-    except (StoreError, TrustError):
-        raise
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StoreError(
-                f"the disk is full at {what}: free some space and pull again, it goes on there"
-            ) from error
-        raise StoreError(
-            f"{what} cannot be written ({error.strerror}): check the rights of the folder"
-        ) from error

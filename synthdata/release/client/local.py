@@ -7,9 +7,9 @@ from pathlib import Path
 
 from synthdata.errors import RecordError, StoreError, TrustError
 from synthdata.records.codec import Record, from_json, to_json
-from synthdata.release.client.download import writing
 from synthdata.release.client.paths import STATE, inside
 from synthdata.release.layout import MANIFEST
+from synthdata.storage.disk import on_disk, write_whole
 
 ORIGIN = f"{STATE}/origin.json"
 METADATA = f"{STATE}/metadata"
@@ -33,7 +33,7 @@ def claim(folder: Path, origin: Origin) -> None:
     Raises:
         StoreError: The folder holds something else, or cannot be written.
     """
-    with writing("the target folder"):
+    with on_disk("the target folder"):
         folder.mkdir(parents=True, exist_ok=True)
         held = [path.name for path in folder.iterdir() if path.name != STATE]
     known = read_origin(folder)
@@ -73,11 +73,9 @@ def read_metadata(folder: Path) -> dict[str, bytes]:
 def write_state(folder: Path, path: str, data: bytes) -> None:
     """Write one small file, whole or not at all."""
     target = inside(folder, path)
-    partial = target.with_name(f"{target.name}.partial")
-    with writing(path):
+    with on_disk(path):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(target)
+        write_whole(target, data)
 
 
 def read_manifest(folder: Path) -> bytes:

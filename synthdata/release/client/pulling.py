@@ -21,6 +21,7 @@ from synthdata.release.layout import FORMAT_ROLES, FORMATS, INDEX, MANIFEST
 from synthdata.release.trust.contents import SignedRelease
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import on_disk
 
 THREADS = 4
 MANIFEST_BYTES = 256 << 20
@@ -40,6 +41,7 @@ class Pulled:
     complete: bool  # the whole release, not a part
 
 
+@on_disk("the pulled release")
 def pull(  # noqa: PLR0913 - the options of the command
     name: str,
     version: str | None,

@@ -24,9 +24,11 @@ from synthdata.release.trust.keys import fingerprint
 from synthdata.release.trust.recalls import RecallList
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import disk_sentence, on_disk, write_whole
 
 ROOT_BYTES = 512_000
 REMEMBERED = "trusted.root.json"
+MEMORY = "the remembered trust (SYNTHDATA_CONFIG, or ~/.config/synthdata)"
 BASE = "store:"  # stands for the store in the addresses that the updater makes
 
 Tell = Callable[[str], None]
@@ -62,9 +64,10 @@ def open_trusted(url: str, *, root: Path | None = None, tell: Tell = ignore) -> 
     """
     remote = open_remote(url)
     place = state_folder(remote.url)
-    bootstrap = _root(remote, place, root, tell)
+    with on_disk(MEMORY):
+        bootstrap = _root(remote, place, root, tell)
     folder = place / sha256_of(bootstrap)[:16]
-    with _sentences(remote.url):
+    with _sentences(remote.url), on_disk(MEMORY):
         folder.mkdir(parents=True, exist_ok=True)
         updater = Updater(str(folder), f"{BASE}metadata/", fetcher=_Fetcher(remote), bootstrap=bootstrap)
         updater.refresh()
@@ -76,7 +79,8 @@ def open_trusted(url: str, *, root: Path | None = None, tell: Tell = ignore) -> 
     recalls = read_small(remote, key, limit_bytes=size)
     if sha256_of(recalls) != digest:
         raise TrustError("the recall list is not the signed one: the store was changed; tell its publisher")
-    _remember(folder / keys.RECALLS, recalls)
+    with on_disk(MEMORY):
+        _remember(folder / keys.RECALLS, recalls)
     return TrustedStore(
         remote=remote,
         contents=Contents(releases=signed_releases(targets), recalls=from_json(RecallList, recalls)),
@@ -90,6 +94,14 @@ def state_folder(url: str) -> Path:
     base = os.environ.get("SYNTHDATA_CONFIG")
     config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "synthdata"
     return (Path(base) if base else config) / "roots" / sha256_of(url.encode())[:16]
+
+
+def pinned_root(path: Path) -> bytes:
+    """Root of trust of a file. Raises TrustError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TrustError(disk_sentence(f"root file {path.name}", error, "read")) from error
 
 
 def remembered_root(url: str) -> bytes | None:
@@ -107,12 +119,7 @@ def remembered_recalls(url: str) -> RecallList:
 
 def _root(remote: Remote, place: Path, pinned: Path | None, tell: Tell) -> bytes:
     if pinned is not None:
-        try:
-            return pinned.read_bytes()
-        except OSError as error:
-            raise TrustError(
-                f"root file {pinned.name} cannot be read ({error.strerror}): check the path"
-            ) from error
+        return pinned_root(pinned)
     if (place / REMEMBERED).is_file():
         return (place / REMEMBERED).read_bytes()
     try:
@@ -129,9 +136,7 @@ def _root(remote: Remote, place: Path, pinned: Path | None, tell: Tell) -> bytes
 
 
 def _remember(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(data)
-    partial.replace(path)
+    write_whole(path, data, suffix=f".{os.getpid()}.partial")
 
 
 def _verified_files(folder: Path) -> dict[str, bytes]:
@@ -181,12 +186,11 @@ def _sentences(url: str) -> Iterator[None]:
         raise TrustError(
             f"the signed metadata of {url} do not fit together ({error}): the store was changed"
         ) from error
+    except exceptions.DownloadHTTPError as error:
+        raise StoreError(
+            f"{url} holds no finished release: its first publishing was broken off or is at work, or metadata were "
+            "removed; ask its publisher to publish again"
+        ) from error
     except exceptions.DownloadError as error:
         cause = error.__cause__ if isinstance(error.__cause__, StoreError | TrustError) else error
         raise StoreError(f"the signed metadata of {url} cannot be read ({cause})") from error
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"the remembered trust cannot be written ({error.strerror}): check the rights of ~/.config/synthdata"
-        ) from error

@@ -16,8 +16,9 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization import DeserializationError
 
-from synthdata.errors import StoreError, TrustError
+from synthdata.errors import TrustError
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import disk_sentence, on_disk
 
 ROLES = ("root", "targets", "snapshot", "timestamp")
 ONLINE_ROLES = ("targets", "snapshot", "timestamp")  # what publishing needs
@@ -81,7 +82,9 @@ def init_keys(folder: Path, *, development: bool = True, lifetimes: Lifetimes | 
         TrustError: The folder holds keys already.
         StoreError: The folder cannot be written.
     """
-    if any((folder / f"{role}.pem").exists() for role in ROLES) or (folder / ROOT_FILE).exists():
+    with on_disk("the folder of the keys", "read"):
+        taken = any((folder / name).exists() for name in (*(f"{role}.pem" for role in ROLES), ROOT_FILE))
+    if taken:
         raise TrustError(
             "the folder holds keys already: keep them (lost keys cannot be made again), or name another"
         )
@@ -94,15 +97,8 @@ def init_keys(folder: Path, *, development: bool = True, lifetimes: Lifetimes | 
     signed = Metadata(root)
     signed.sign(signers["root"])
     data = signed.to_bytes()
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for role, signer in signers.items():
-            _write_private(folder / f"{role}.pem", signer.private_bytes)
-        (folder / ROOT_FILE).write_bytes(data)
-    except OSError as error:
-        raise StoreError(
-            f"keys could not be written ({error.strerror}): check the rights of the folder"
-        ) from error
+    with on_disk("the folder of the keys"):
+        _write_keys(folder, signers, data)
     return ReleaseSigner(root=data, signers=signers, development=development, lifetimes=lifetimes)
 
 
@@ -147,10 +143,22 @@ def fingerprint(root: bytes) -> str:
     return " ".join(digest[at : at + 4] for at in range(0, 32, 4))
 
 
-def _write_private(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as writer:
-        writer.write(data)
+def _write_keys(folder: Path, signers: Mapping[str, CryptoSigner], root: bytes) -> None:
+    """All files or none: half of the keys would be taken for a folder whose root was lost."""
+    files = {f"{role}.pem": (signer.private_bytes, 0o600) for role, signer in signers.items()}
+    files[ROOT_FILE] = (root, 0o644)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made: list[Path] = []
+    try:
+        for name, (data, mode) in files.items():
+            handle = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            made.append(folder / name)
+            with os.fdopen(handle, "wb") as writer:
+                writer.write(data)
+    except BaseException:
+        for path in made:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def _read_root(folder: Path) -> tuple[bytes, Root]:
@@ -168,19 +176,23 @@ def _read_root(folder: Path) -> tuple[bytes, Root]:
             f"{ROOT_FILE} is no root metadata which signs itself: restore it from a backup"
         ) from error
     except OSError as error:
-        raise TrustError(f"{ROOT_FILE} cannot be read ({error.strerror}): check its rights") from error
+        raise TrustError(disk_sentence(ROOT_FILE, error, "read")) from error
     return data, signed.signed
 
 
 def _read_signer(path: Path, root: Root, role: str) -> Signer:
-    if os.name == "posix" and path.stat().st_mode & 0o077:
+    try:
+        mode, data = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise TrustError(disk_sentence(path.name, error, "read")) from error
+    if os.name == "posix" and mode & 0o077:
         raise TrustError(
             f"{path.name} can be read by others, expected mode 0600: chmod 600 it, or make new keys"
         )
     key_ids = root.roles[role].keyids
     try:
-        signer = CryptoSigner(load_pem_private_key(path.read_bytes(), password=None))
-    except (ValueError, OSError) as error:
+        signer = CryptoSigner(load_pem_private_key(data, password=None))
+    except ValueError as error:
         raise TrustError(f"{path.name} is no Ed25519 key in PEM: restore it from a backup") from error
     if signer.public_key.keyid not in key_ids:
         raise TrustError(
