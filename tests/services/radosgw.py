@@ -12,6 +12,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +73,22 @@ class Radosgw:
             "AWS_DEFAULT_REGION": "default",
         }
 
+    def make_user(self, name: str, *, access: str, secret: str) -> None:
+        """A user without a right to the buckets of others."""
+        keys = (f"--access-key={access}", f"--secret-key={secret}")
+        _admin(self.folder, "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
+
+    @contextmanager
+    def quota(self, bucket: str, size: str) -> Iterator[None]:
+        """A bucket with a bound of its size, such as 100K, for the length of a block."""
+        scope = ("--quota-scope=bucket", f"--bucket={bucket}")
+        _admin(self.folder, "quota", "set", *scope, f"--max-size={size}")
+        _admin(self.folder, "quota", "enable", *scope)
+        try:
+            yield
+        finally:
+            _admin(self.folder, "quota", "disable", *scope)
+
 
 def start(folder: Path) -> Radosgw:
     """Start the daemons with their state in an empty folder; `stop` ends them."""
@@ -116,19 +134,11 @@ def start(folder: Path) -> Radosgw:
         check=False,
     )
     _wait(lambda: "1 up" in _run("ceph", "-c", conf, "osd", "stat", check=False), "the OSD is not up", folder)
-    user = (
-        "user",
-        "create",
-        "--uid=t",
-        "--display-name=t",
-        f"--access-key={ACCESS_KEY}",
-        f"--secret-key={SECRET_KEY}",
-    )
-    _run("radosgw-admin", "-c", conf, *user)
+    server = Radosgw(folder=folder, endpoint=f"http://127.0.0.1:{port}")
+    server.make_user("t", access=ACCESS_KEY, secret=SECRET_KEY)
     _run("radosgw", "-c", conf, "-n", "client.rgw.main", *root)
-    endpoint = f"http://127.0.0.1:{port}"
-    _wait(lambda: _answers(endpoint), "radosgw does not answer", folder)
-    return Radosgw(folder=folder, endpoint=endpoint)
+    _wait(lambda: _answers(server.endpoint), "radosgw does not answer", folder)
+    return server
 
 
 def stop(folder: Path) -> None:
@@ -202,6 +212,10 @@ def _free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def _admin(folder: Path, *command: str) -> None:
+    _run("radosgw-admin", "-c", folder / "ceph.conf", *command)
 
 
 def _run(*command: object, check: bool = True) -> str:

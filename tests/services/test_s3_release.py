@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from synthdata.errors import IntegrityError, StoreError, TrustError
+from synthdata.errors import IntegrityError, TrustError
 from synthdata.release import publish
 from synthdata.release.client import check, list_releases, pull
 from synthdata.release.trust import recall
@@ -95,10 +95,3 @@ def test_s3_creates_only_once_and_keeps_order(s3_url: str, tmp_path: Path) -> No
         assert reader.read(3) == (bytes(range(256)) * 40_000)[5_000_001:5_000_004]
     store.delete("a/1")
     assert store.size("a/1") is None
-
-
-def test_wrong_credentials_are_a_sentence(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-    with pytest.raises(StoreError, match="check the bucket, the rights and the endpoint"):
-        open_store(s3_url).write("a", b"x")
