@@ -20,20 +20,20 @@ def take_inventory(spec: DatasetSpec, folder: Path) -> ScanInventory:
     """Count the files of a folder and digest (path, size, time of change) of each; a single file counts as one.
 
     Raises:
-        SourceError: The folder or file is not there, or the folder holds no file.
+        SourceError: The folder or file is not there, holds no file, or may not be read.
     """
-    if not folder.exists():
-        raise SourceError(
-            f"the folder of source {spec.name} is not there: check source.uri of its spec and the variables in it"
-        )
-    paths = [folder] if folder.is_file() else [path for path in folder.rglob("*") if path.is_file()]
+    from synthdata.intake.inventory import files_below
+
+    paths = [path for path in files_below(folder) if path.is_file()]  # a link may lead nowhere
     rows = sorted(
         (path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)
         for path in paths
         for stat in [path.stat()]
     )
     if not rows:
-        raise SourceError(f"the folder of source {spec.name} is empty: put scans there, or mend source.uri")
+        raise SourceError(
+            "the source holds links alone which lead nowhere: put scans there, or mend source.uri"
+        )
     return ScanInventory(
         dataset=spec.name,
         files=len(rows),

@@ -4,12 +4,14 @@ import csv
 import io
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from synthdata.errors import SourceError
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.records.case import Value
 from synthdata.records.case_set import ColumnSpec
+from synthdata.storage.disk import disk_sentence
 
 ID_COLUMNS = ("patient", "subject")
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
@@ -75,6 +77,18 @@ def _number(column: ColumnSpec, text: str) -> tuple[Value, str]:
     if (low is not None and number < low) or (high is not None and number > high):
         return None, "clinical.out_of_range"
     return (int(number) if column.kind == "integer" else number), ""
+
+
+def table_bytes(path: Path, key: str) -> bytes:
+    """A table that the spec names under a key. Raises SourceError where it is not there or may not be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise SourceError(
+            f"the table of {key} is not there, expected a CSV below uri: put it there, or mend the spec"
+        ) from None
+    except OSError as error:
+        raise SourceError(disk_sentence(f"the table of {key}", error, "read")) from None
 
 
 def read_rows(data: bytes, what: str, needed: Sequence[str]) -> list[dict[str, str]]:

@@ -66,7 +66,8 @@ def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
         patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
     if not scans:
         raise SourceError(
-            f"the source holds {len(paths)} files and no scan, expected DICOM, NIfTI or NPZ: check the path"
+            f"the source holds {len(paths)} files and no scan{inventory.unreadable()}, expected DICOM, NIfTI or NPZ: "
+            "check the path"
         )
     return inventory.report(NO_CASES, patients=patients)
 

@@ -11,6 +11,7 @@ from synthdata.errors import SourceError
 from synthdata.intake.reasons import REASONS
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport, ReasonCount
+from synthdata.storage.disk import disk_sentence
 
 MAXIMUM_BYTES = 1 << 30
 
@@ -73,6 +74,11 @@ class Inventory:
         seen.reasons.add("file.changed")
         return None
 
+    def unreadable(self) -> str:
+        """How many files could not be read, for a sentence; empty where all could."""
+        count = sum("file.unreadable" in seen.reasons for seen in self.files)
+        return f" ({count} cannot be read: check their rights)" if count else ""
+
     def refuse_duplicates(self, files: Iterable[SeenFile]) -> list[SeenFile]:
         """Keep one file of each content; the others get their reason."""
         kept: dict[str, SeenFile] = {}
@@ -116,18 +122,26 @@ def files_below(folder: Path) -> list[Path]:
     """All files below a folder, or the one file. Links to folders are not followed, so loops cannot occur.
 
     Raises:
-        SourceError: There is no such folder, or it holds no file.
+        SourceError: There is no such folder, it holds no file, or a part of it is closed to this user.
     """
-    if folder.is_file():
-        return [folder]
-    if not folder.is_dir():
+    closed: list[OSError] = []
+    try:
+        if folder.is_file():
+            return [folder]
+        there = folder.is_dir()
+    except OSError as error:
+        raise SourceError(disk_sentence("the source", error, "read")) from None
+    if not there:
         raise SourceError(
-            "the source is neither a folder nor a file, expected one with scans: check source.uri"
+            "the source is not there (neither a folder nor a file), expected scans: check the path, "
+            "which for a spec is source.uri and the variables in it"
         )
-    walk = os.walk(folder, followlinks=False)
+    walk = os.walk(folder, followlinks=False, onerror=closed.append)
     paths = sorted(Path(root) / name for root, _, names in walk for name in names)
+    if closed:  # its scans would be missing, and nobody would know
+        raise SourceError(disk_sentence(f"{len(closed)} of the source's folders", closed[0], "read"))
     if not paths:
         raise SourceError(
-            "the source folder is empty, expected scans: check source.uri, or wait for the transfer"
+            "the source folder is empty, expected scans: check the path (source.uri), or wait for the transfer"
         )
     return paths

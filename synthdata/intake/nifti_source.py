@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from synthdata.errors import SourceError
-from synthdata.intake.clinical import ClinicalTable, read_rows
+from synthdata.intake.clinical import ClinicalTable, read_rows, table_bytes
 from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
@@ -79,12 +79,7 @@ def _patients(root: Path, spec: DatasetSpec, inventory: Inventory) -> dict[str, 
     if not spec.source.patients:
         inventory.notes.add("the spec names no table of patients: each file counts as a patient of its own")
         return None
-    try:
-        data = (root / spec.source.patients).read_bytes()
-    except OSError:
-        raise SourceError(
-            "the table of source.patients cannot be read: put it below uri, or mend the spec"
-        ) from None
+    data = table_bytes(root / spec.source.patients, "source.patients")
     rows = read_rows(data, "table of patients", ("file", "subject"))
     subjects: dict[str, str] = {}
     for row in rows:

@@ -60,22 +60,22 @@ DEIDENTIFICATION = {
     "deid.person_name": _held("A person's name is present, at some depth: replace it by a pseudonym."),
     "deid.birth_date": _held("A date of birth is present: remove it."),
     "deid.date": _held(
-        "A date or time is present, and no option which keeps or modifies dates (113106, 113107) is declared."
+        "A date or time is present, no option which keeps or modifies dates (113106, 113107) is declared: remove it."
     ),
     "deid.age_over_90": _held("An age above 90 years is stated: aggregate such ages to 90."),
     "deid.text_pattern": _held(
         "A text looks like a date, a telephone or identity number, an e-mail address or a titled name: clean it."
     ),
     "deid.private_tag": _held(
-        "Private attributes are present without the option which keeps safe ones (113111), or unknown ones."
+        "Private attributes are present, unknown ones or not under the option for safe ones (113111): remove them."
     ),
     "deid.unknown_element": _held(
-        "An attribute is unknown to the standard (VR UN), so its content cannot be judged."
+        "An attribute is unknown to the standard (VR UN), so its content cannot be judged: remove it."
     ),
     "deid.overlay": _held("An overlay or a curve is present, which may hold drawn text: remove it."),
     "deid.embedded_document": _held("A document, an icon or a graphic annotation is embedded: remove it."),
     "deid.file_meta": _held(
-        "The file meta information names an application entity or holds private information."
+        "The file meta information names an application entity or holds private information: write it again without."
     ),
     "deid.preamble": _held(
         "The 128 bytes of the preamble are not zero and may hide content: write them as zero."
@@ -83,9 +83,11 @@ DEIDENTIFICATION = {
     "deid.trailing_bytes": _held(
         "Bytes follow the last attribute and may hide content: write the file again."
     ),
-    "deid.sop_class": _held("The SOP class is not on the list of image classes that intake can vouch for."),
+    "deid.sop_class": _held(
+        "The SOP class is not on the list that intake can vouch for: send classic CT, MR, CR or DX images, or SEG."
+    ),
     "deid.burned_in": _held(
-        "Text may be burned into the pixels: Burned In Annotation is YES, or not NO for a modality at risk."
+        "Text may be burned into the pixels (Burned In Annotation is not NO): look, remove it, and declare NO."
     ),
     "deid.face": _held(
         "A head volume may show a face: deface it and declare 113102 or Recognizable Visual Features = NO."
@@ -93,12 +95,14 @@ DEIDENTIFICATION = {
     "deid.nifti_extension": _held(
         "The NIfTI header carries an extension, which may hold a DICOM header: remove it."
     ),
-    "case.companion": _held("Another file of the same series or case is held back, and a part is of no use."),
+    "case.companion": _held(
+        "Another file of the same series or case is held back, and a part is of no use: mend that file."
+    ),
     "source.secondary": _held(
-        "Image Type says SECONDARY: the image was made from others, and may be a screen shot."
+        "Image Type says SECONDARY, so the image was made from others, and may be a screen shot: send the original."
     ),
     "source.synthetic": _refused(
-        "Synthetic Data (0008,001C) is YES: synthetic images are no source of real ones."
+        "Synthetic Data (0008,001C) is YES, and synthetic images are no source of real ones: leave the file out."
     ),
 }
 
@@ -135,7 +139,7 @@ SERIES = {
 PIXELS = {
     "pixels.colour": _refused("The image has colour, expected one sample per pixel: send the original."),
     "pixels.undecodable": _refused(
-        "The pixel data cannot be decoded: the file is damaged or its syntax unknown."
+        "The pixel data cannot be decoded (damaged, or of an unknown syntax): transfer it again, or decompress it."
     ),
     "pixels.lookup_table": _refused(
         "The values need a modality lookup table, which is not read yet: export linear ones."
@@ -161,21 +165,23 @@ CASES = {
         "The mask lies on another grid, outside the image: send the mask of this image."
     ),
     "mask.unreadable": _refused(
-        "The mask's frames cannot be placed: geometry or segment numbers are missing."
+        "The mask's frames cannot be placed, as geometry or segment numbers are missing: export it again."
     ),
     "mask.no_image": _held("The mask belongs to no accepted image: send its series."),
     "patient.unknown": _held("The table of patients does not name this file: add its row."),
     "patient.conflict": _held(
-        "One patient id carries conflicting sex or birth: two persons may share the id."
+        "One patient id carries conflicting sex or birth, as if two persons shared it: give each an id of its own."
     ),
     "clinical.no_row": _held("The clinical table has no row for this patient: add it."),
     "clinical.conflicting_rows": _held(
-        "The clinical table has differing rows for one patient: two may share the id."
+        "The clinical table has differing rows for one patient: mend it, or give each person an id of its own."
     ),
     "clinical.bad_value": _held(
-        "A clinical value is missing, of a wrong type, or no value that the spec lists."
+        "A clinical value is missing, of a wrong type, or no value that the spec lists: mend the cell, or the spec."
     ),
-    "clinical.out_of_range": _held("A clinical value lies outside the range that the spec allows."),
+    "clinical.out_of_range": _held(
+        "A clinical value lies outside the range that the spec allows: mend the cell or its unit, or the spec."
+    ),
     "clinical.row_without_images": Reason(
         "noted",
         "Clinical rows have no accepted images (the count is of rows): send the images, or ignore it.",

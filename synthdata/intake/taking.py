@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from synthdata.errors import ConfigError, SourceError
-from synthdata.intake.clinical import ClinicalTable, load_table
+from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of
 from synthdata.intake.inventory import Inventory, files_below
@@ -93,7 +93,7 @@ def _open(
     scans = [path for path in paths if path not in tables]
     for path in tables:
         inventory.add(path)
-    clinical = _read_table(root / spec.source.clinical) if spec.source.clinical else None
+    clinical = table_bytes(root / spec.source.clinical, "source.clinical") if spec.source.clinical else None
     table = load_table(clinical, spec.clinical, names, inventory)
     if spec.source.format == "nifti":
         pairs = survey_pairs(scans, root, spec, inventory, names, progress)
@@ -114,22 +114,14 @@ def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Pat
     ]
 
 
-def _read_table(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        raise SourceError(
-            "the table of source.clinical cannot be read: put it below uri, or mend the spec"
-        ) from None
-
-
 def _require_dicom(inventory: Inventory, instances: Iterable[object]) -> None:
     """A folder without a single DICOM file is a wrong address rather than a set of bad files."""
     if not list(instances) and not any(
         seen.reasons - {"file.not_an_image", "file.empty", "file.unreadable"} for seen in inventory.files
     ):
         raise SourceError(
-            f"the source holds {len(inventory.files)} files, none of them DICOM, expected scans: check the uri"
+            f"the source holds {len(inventory.files)} files, none of them DICOM{inventory.unreadable()}, "
+            "expected scans: check the uri"
         )
 
 
@@ -149,7 +141,9 @@ def _open_npz(
             f"the source holds {len(stacks)} NPZ files, expected one: name the file in source.uri"
         )
     if not stacks and not any(seen.reasons & {"file.malformed"} for seen in inventory.files):
-        raise SourceError("the source holds no NPZ file: check source.uri")
+        raise SourceError(
+            f"the source holds no NPZ file{inventory.unreadable()}, expected one: check source.uri"
+        )
     return NpzSource(spec, stacks[0], names, inventory, progress) if stacks else None
 
 

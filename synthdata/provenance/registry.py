@@ -14,6 +14,7 @@ from synthdata.records.case import Case
 from synthdata.records.codec import from_json
 from synthdata.records.release import ReleaseManifest
 from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import on_disk
 
 REGISTRY_FILE = "registry.parquet"
 MANIFEST_FILE = "manifest.json"
@@ -125,10 +126,14 @@ def open_registry(folder: Path) -> Registry:
 
     Raises:
         UnreadableFileError: There is none, or it is no registry.
+        StoreError: The folder may not be read.
         IntegrityError: The manifest beside it names another registry. Whether the manifest itself is signed
             is what `synthdata check` tells.
     """
-    paths = [folder] if folder.is_file() else sorted(folder.rglob(REGISTRY_FILE))
+    with on_disk(f"folder {folder.name} of the registry", "read"):
+        if folder.is_dir():
+            next(folder.iterdir(), None)  # a closed folder is no empty one
+        paths = [folder] if folder.is_file() else sorted(folder.rglob(REGISTRY_FILE))
     if not paths:
         raise UnreadableFileError(
             f"{folder} holds no {REGISTRY_FILE}: give the folder of a release, as `synthdata pull` makes it"

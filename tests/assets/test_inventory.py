@@ -43,10 +43,10 @@ def test_a_new_and_a_changed_file_change_the_digest(spec: DatasetSpec, scans: Pa
 
 
 def test_an_absent_and_an_empty_folder_are_refused_with_what_to_do(spec: DatasetSpec, tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match=r"is not there: check source\.uri"):
+    with pytest.raises(SourceError, match=r"is not there .+ expected scans: check the path"):
         take_inventory(spec, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SourceError, match="is empty: put scans there"):
+    with pytest.raises(SourceError, match="is empty, expected scans: check the path"):
         take_inventory(spec, tmp_path / "empty")
 
 

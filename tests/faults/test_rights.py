@@ -102,6 +102,7 @@ def test_a_store_without_rights_is_completed_by_who_has_them(
         (("check", "{place}/closed/x"), f"the folder of the release {READ}"),
         (("keys", "init", "{place}/readable/keys"), f"the folder of the keys {WRITE}"),
         (("keys", "status", "{place}/closed"), f"root.json {READ}"),
+        (("verify", "{place}/staging/gallery/sheet-0.png", "--registry", "{place}/closed"), f"of the registry {READ}"),
         (("phantom", "{place}/readable/cohort", "--patients", "1"), "the phantom could not be written (Permission"),
     ],
     ids=lambda value: "-".join(value[:1]) if isinstance(value, tuple) else "",
@@ -113,6 +114,34 @@ def test_a_folder_without_rights_is_a_sentence(place: Path, command: tuple[str, 
     assert words in said
     assert "Traceback" not in said
     assert {name: digest for name, digest in tree(place).items() if not name.startswith("config/")} == before
+
+
+@pytest.mark.parametrize(
+    ("closed", "words"),
+    [
+        ("scans", f"1 of the source's folders {READ}"),
+        ("scans/PAT-1", f"1 of the source's folders {READ}"),
+        ("", f"the source {READ}"),
+    ],
+    ids=["all", "one patient", "above"],
+)
+def test_scans_that_cannot_be_listed_are_not_left_out_in_silence(
+    place: Path, closed: str, words: str
+) -> None:
+    (place / "above/scans/PAT-1").mkdir(parents=True)
+    (place / "above" / closed).chmod(0)
+    code, said = run(place, "intake", "{place}/above/scans")
+    (place / "above" / closed).chmod(0o700)
+    assert code == 1
+    assert words in said
+    assert "PAT-1" not in said
+
+
+def test_scans_that_cannot_be_read_are_not_called_no_scans(place: Path) -> None:
+    (place / "scan.dcm").touch(mode=0)
+    code, said = run(place, "intake", "{place}/scan.dcm")
+    assert code == 1
+    assert "holds 1 files and no scan (1 cannot be read: check their rights), expected DICOM" in said
 
 
 @pytest.mark.parametrize("config", ["readable", "closed"])

@@ -8,6 +8,7 @@ import pytest
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake import inspect, take_in
+from synthdata.intake.reasons import REASONS
 from synthdata.records import to_json
 from synthdata.spec import Channel, Source
 
@@ -158,6 +159,14 @@ def test_a_clinical_table_without_a_column_of_the_spec_is_refused(build, scans, 
         take(build, scans, private, clinical=(build.age,), source=CLINICAL)
 
 
+def test_a_clinical_table_that_is_not_there_is_refused(build, scans, private) -> None:
+    build.write(scans, build.series("PAT-1"))
+    with pytest.raises(
+        SourceError, match=r"table of source\.clinical is not there, expected a CSV below uri"
+    ):
+        take(build, scans, private, clinical=(build.age,), source=CLINICAL)
+
+
 def test_a_missing_channel_holds_the_study_and_an_extra_series_is_refused(build, scans, private) -> None:
     build.write(scans, build.series("PAT-1", name="T1w"), "a")
     build.write(scans, build.series("PAT-1", name="T2w"), "b")
@@ -206,3 +215,11 @@ def test_a_short_key_and_a_broken_pattern_are_refused(build, scans, private) -> 
         take_in(build.spec(), scans, private, pseudonym_key=b"short")
     with pytest.raises(ConfigError, match="regular expression"):
         take(build, scans, private, channels=(Channel(name="T1w", modality="MR", series="("),))
+
+
+@pytest.mark.parametrize("code", sorted(REASONS))
+def test_every_reason_says_what_came_and_what_to_do(code) -> None:
+    came, colon, to_do = REASONS[code].explanation.rpartition(": ")
+    assert came
+    assert colon
+    assert to_do.endswith(".")
