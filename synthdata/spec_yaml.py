@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import yaml
 
 from synthdata.errors import ConfigError, SpecError
+from synthdata.storage.disk import disk_sentence
 
 T = TypeVar("T")
 SCALARS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
@@ -18,15 +19,17 @@ def bind_file(kind: type[T], path: Path) -> T:
     """Read a YAML file as one dataclass. Raises SpecError."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise SpecError(f"{path} cannot be read: check the path, the rights and that it is UTF-8") from None
+    except OSError as error:
+        raise SpecError(disk_sentence(f"the spec {path.name}", error, "read")) from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{path.name} is not UTF-8, expected a YAML file: save it as UTF-8") from None
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SpecError(f"{path.name}:{line}: not YAML ({error.problem}): mend the line") from None
     if node is None:
-        raise SpecError(f"{path.name}:1: the file is empty, expected a dataset spec")
+        raise SpecError(f"{path.name}:1: the file is empty, expected a dataset spec: write one, or remove it")
     bound: T = _Binder(path.name).bind(kind, node, "")
     return bound
 
@@ -59,7 +62,7 @@ class _Binder:
 
     def error(self, node: yaml.Node, where: str, got: str, want: str) -> SpecError:
         return SpecError(
-            f"{self.name}:{node.start_mark.line + 1}: {where or 'the spec'} is {got}, expected {want}"
+            f"{self.name}:{node.start_mark.line + 1}: {where or 'the spec'} is {got}, expected {want}: mend it there"
         )
 
     def _dataclass(self, kind: Any, node: yaml.Node, where: str) -> Any:
@@ -82,7 +85,7 @@ class _Binder:
         try:
             return kind(**values)
         except ConfigError as error:
-            raise SpecError(f"{self.name}:{node.start_mark.line + 1}: {error}") from None
+            raise SpecError(f"{self.name}:{node.start_mark.line + 1}: {error}; mend it there") from None
 
     def _pairs(self, node: yaml.Node, where: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):

@@ -33,3 +33,4 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, right: str, wrong: str
     with pytest.raises(SpecError, match=r"phantom-head\.yaml:\d+: ") as caught:
         load_spec(path)
     assert named in str(caught.value)
+    assert str(caught.value).endswith("mend it there")
