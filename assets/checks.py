@@ -30,6 +30,7 @@ from synthdata.storage import ObjectStore, read_verified
 
 GATES = ("fidelity", "utility", "privacy", "expectations")
 ERROR = dg.AssetCheckSeverity.ERROR
+LEAST_PATIENTS = 3  # one for each group
 
 
 def intake_accepts_cases(spec: DatasetSpec) -> dg.AssetChecksDefinition:
@@ -46,10 +47,20 @@ def intake_accepts_cases(spec: DatasetSpec) -> dg.AssetChecksDefinition:
 
         adds_up = report.accepted + report.quarantined + report.refused == report.seen
         rows = read_records(private, report.cases).num_rows if report.cases.shards else 0
-        passed = adds_up and report.accepted > 0 and report.patients >= 3 and rows == report.cases.cases > 0
+        passed = (
+            adds_up
+            and report.accepted > 0
+            and report.patients >= LEAST_PATIENTS
+            and rows == report.cases.cases > 0
+        )
+        words = (
+            f"{report.accepted} of {report.seen} files were accepted, of {report.patients} patients, expected cases of "
+            f"at least {LEAST_PATIENTS} patients: mend what the reasons of intake name, or bring more scans"
+        )
         return dg.AssetCheckResult(
             passed=passed,
             severity=ERROR,
+            description=None if passed else words,
             metadata={
                 "seen": report.seen,
                 "accepted": report.accepted,

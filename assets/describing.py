@@ -50,13 +50,18 @@ def describe_intake(report: IntakeReport) -> Metadata:
 
 
 def describe_training_set(record: TrainingSet) -> Metadata:
-    """Sizes of the groups."""
+    """Sizes of the groups, and why cases were left out."""
+    from synthdata.preparation.reasons import DROPPED
+
+    rows: list[Row] = [
+        {"reason": code, "cases": count, "meaning": DROPPED[code]} for code, count in record.dropped.items()
+    ]
     return {
         "train_cases": record.train.cases,
         "control_cases": record.control.cases,
         "test_cases": record.test.cases,
         **{f"{group}_patients": count for group, count in record.patients.items()},
-        **{f"dropped_{reason}": count for reason, count in record.dropped.items()},
+        "left_out": table(rows),
         "grid": f"{record.grid.shape_zyx} of {record.grid.spacing_mm} mm",
         "dagster/row_count": record.train.cases + record.control.cases + record.test.cases,
     }

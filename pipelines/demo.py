@@ -23,7 +23,8 @@ from assets.references import Publication
 from assets.release import published_stage
 from assets.stage import STOPPED
 from assets.validation import validation_stage
-from pipelines.definitions import build_definitions
+from pipelines.graph import build_definitions
+from pipelines.held_back import show_held_back
 from pipelines.jobs import DEMO_DATASET
 from pipelines.naming import job_name
 from pipelines.orphans import PROCESS_TAG, close_orphans, process_mark
@@ -96,6 +97,7 @@ def run(spec: DatasetSpec, console: Console, *, version: str = "") -> int:
     private, releases = resources["private"], resources["releases"]
     minutes, seconds = divmod(time.monotonic() - started, 60)
     console.print(f"\n{minutes:.0f} min {seconds:.0f} s in all")
+    show_held_back(spec, result, private, console)
     if not result.success:
         return _explain(result, console)
     _show_verdict(spec, private, console)
@@ -138,7 +140,7 @@ def _explain(result: dg.ExecuteInProcessResult, console: Console) -> int:
         return _stopped(console)
     for sentence in filter(None, sentences):
         console.print(f"[red]stopped[/] {escape(sentence)}", highlight=False)
-    console.print("nothing was released; the report lies in the private store, `make dev` shows the run")
+    console.print("no release was finished; the report lies in the private store, `make dev` shows the run")
     return 1
 
 

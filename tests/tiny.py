@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.definitions import build_definitions
+from pipelines.graph import build_definitions
 from synthdata.spec import DatasetSpec, load_spec
 from synthdata.storage import keys
 from synthdata.storage.folder import FolderStore

@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from pipelines.definitions import build_definitions, defs
+from pipelines.definitions import defs
+from pipelines.graph import build_definitions
 from pipelines.places import ROOT
 from tests.tiny import House
 
