@@ -3,7 +3,8 @@
 On a CPU budget the compression decides (docs/figures.md): a patch of p^3 voxels of all channels becomes a few
 coefficients by an orthonormal basis fitted in seconds, image and mask fields apart, so that masks survive. Images are
 standardised voxel by voxel before: where patients are aligned, the borders of skull and air would else take all of the
-code, and the faint contrast within the brain none of it.
+code, and the faint contrast within the brain none of it. What the mask says about the image is taken out by regression
+and put back on decoding, so that a drawn image agrees with the mask drawn beside it.
 """
 
 from collections.abc import Sequence
@@ -12,27 +13,26 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from synthdata.models.fields import CLIP_VOXELS
 from synthdata.models.patches import join, split
 
-OVERSHOOT = 0.5  # beyond the end of the scale, for voxels that lie at the end
-MASS = 0.01  # share of voxels at an end of the scale from which on that end counts as saturated
 SMOOTH_VOXELS = 1.0  # of the map of variances between patients
+FIELD_STD = 3.0  # of the codes of fields: louder than images, so that the mask is decided before the image
+RIDGE = 1e-4
 LEAST_SPREAD = 0.25  # of the root mean square of that map: empty air is not worth a code
 
 
 class PatchCodec(nn.Module):
-    """Encode (image, fields) to items (b, width + rest, z/p, y/p, x/p) and back; all state in buffers.
+    """Encode (image, fields) to codes (b, width, z/p, y/p, x/p) and back; all state in buffers."""
 
-    The first `width` channels of an item are the code: leading coefficients of image and fields. The others are the
-    coefficients of the image that the code leaves out, so that training sees the whole image.
-    """
-
-    ends: Tensor
-    beyond: Tensor
     centre: Tensor
     spread: Tensor
     image_basis: Tensor
     image_mean: Tensor
+    contrast: Tensor
+    share: Tensor
+    common: Tensor
+    field_weight: Tensor
     field_basis: Tensor
     field_mean: Tensor
     scale: Tensor
@@ -59,86 +59,103 @@ class PatchCodec(nn.Module):
         super().__init__()
         self.patch = patch_zyx
         voxels = patch_zyx[0] * patch_zyx[1] * patch_zyx[2]
-        self.channels, self.labels = channels, labels
+        self.labels = labels
         image, field = channels * voxels, labels * voxels
         self.kept, fields_kept = min(components[0], image), min(components[1], field)
         self.width = self.kept + fields_kept
-        self.register_buffer("ends", torch.tensor([-torch.inf, torch.inf]).repeat(channels, 1))
-        self.register_buffer("beyond", torch.zeros(channels, 2))
         self.register_buffer("centre", torch.zeros(1, channels, *shape_zyx))
         self.register_buffer("spread", torch.ones(1, channels, *shape_zyx))
-        self.register_buffer("image_basis", torch.zeros(image, image))
+        self.register_buffer("image_basis", torch.zeros(self.kept, image))
         self.register_buffer("image_mean", torch.zeros(image))
+        self.register_buffer("contrast", torch.zeros(channels, 2 * labels))
+        self.register_buffer("common", torch.ones(1, labels, 1, 1, 1))
+        self.register_buffer(
+            "share", torch.zeros(1, labels, *shape_zyx)
+        )  # of the patients, per voxel and label
+        self.register_buffer("field_weight", torch.ones(1, labels, 1, 1, 1))
         self.register_buffer("field_basis", torch.zeros(fields_kept, field))
         self.register_buffer("field_mean", torch.zeros(field))
         self.register_buffer("scale", torch.ones(self.width))
         self.register_buffer("std", torch.ones(self.width))  # of each code channel, after scaling
 
-    def fit(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Fit on training images (c, z, y, x) and fields (l, z, y, x)."""
-        images = torch.stack([image for image, _ in items])
-        self._fit_ends(images)
-        self._fit_spread(self._unsaturated(images))
-        variance = self._fit_basis("image", [self.standardise(image[None]) for image in images])[: self.kept]
+    def fit(self, images: Tensor, fields: Tensor, common: Tensor) -> None:
+        """Fit on training images (n, c, z, y, x), fields (n, l, z, y, x), and the labels (l,) that codes shall hold."""
+        self.common.copy_(common.view(self.common.shape))
+        self._fit_spread(images)
         if self.labels:
-            field_variance = self._fit_basis("field", [fields[None] for _, fields in items])
-            variance = torch.cat([variance, field_variance])
-        # Half-way between the natural and the whitened scale: coarse coefficients stay louder than fine ones.
+            self._fit_contrast(images, fields)
+            pairs = zip(images, fields, strict=True)
+            images = torch.cat([self._without(image[None], field[None]) for image, field in pairs])
+            self._fit_spread(images)
+        variance = self._fit_basis("image", [(image[None] - self.centre) / self.spread for image in images])
+        self._fit_scale(variance, slice(0, self.kept), 1.0)
+        if self.labels:
+            # A rare lesion has as much say as an organ, and keeps its outline.
+            fields = fields * self.common
+            spread = (fields - fields.mean(0)).square().mean(dim=(0, 2, 3, 4)).sqrt().clamp_min(1e-3)
+            self.field_weight.copy_((1 / spread).view(self.field_weight.shape))
+            variance = self._fit_basis("field", [field[None] * self.field_weight for field in fields])
+            self._fit_scale(variance, slice(self.kept, self.width), FIELD_STD)
+
+    def _fit_scale(self, variance: Tensor, part: slice, std: float) -> None:
+        """Scale codes to a mean variance, half-way between natural and whitened: coarse ones stay louder than fine."""
         scale = variance.clamp_min(1e-8).pow(0.25)
-        self.scale.copy_(scale * (variance / scale.square()).mean().sqrt())
-        self.std.copy_((variance.sqrt() / self.scale).clamp_min(1e-3))
+        scale = scale * (variance / scale.square()).mean().sqrt() / std
+        self.scale[part] = scale
+        self.std[part] = (variance.sqrt() / scale).clamp_min(1e-3)
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
-        """Items of images (b, c, z, y, x) and fields (b, l, z, y, x); the code has mean variance 1."""
-        whole = self._project(self.standardise(image), self.image_mean, self.image_basis)
-        codes = [whole[:, : self.kept]]
+        """Codes of images (b, c, z, y, x) and fields (b, l, z, y, x)."""
+        standard = (image - self.expected(fields, self.centre, self.share)) / self.spread
+        codes = [self._project(standard, self.image_mean, self.image_basis)]
         if self.labels:
-            codes.append(self._project(fields, self.field_mean, self.field_basis))
-        scaled = torch.cat(codes, dim=1) / self.scale.view(1, -1, 1, 1, 1)
-        return torch.cat([scaled, whole[:, self.kept :]], dim=1)
+            codes.append(
+                self._project(fields * self.common * self.field_weight, self.field_mean, self.field_basis)
+            )
+        return torch.cat(codes, dim=1) / self.scale.view(1, -1, 1, 1, 1)
 
-    def decode(self, codes: Tensor, rest: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Standardised image (b, c, z, y, x) and fields (b, l, z, y, x).
-
-        Args:
-            codes: First `width` channels of items.
-            rest: The other channels, for the whole image; None leaves them out.
-        """
+    def decode(self, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised image (b, c, z, y, x) and fields (b, l, z, y, x) of codes."""
         codes = codes * self.scale.view(1, -1, 1, 1, 1)
-        image, basis = codes[:, : self.kept], self.image_basis
-        if rest is None:
-            basis = basis[: self.kept]
-        else:
-            image = torch.cat([image, rest], dim=1)
-        standard = self._expand(image, self.image_mean, basis)
+        standard = self._expand(codes[:, : self.kept], self.image_mean, self.image_basis)
         if not self.labels:
             return standard, standard.new_zeros((len(standard), 0, *standard.shape[2:]))
-        return standard, self._expand(codes[:, self.kept :], self.field_mean, self.field_basis)
+        fields = self._expand(codes[:, self.kept :], self.field_mean, self.field_basis)
+        return standard, fields / self.field_weight
 
-    def standardise(self, images: Tensor) -> Tensor:
-        """Images (b, c, z, y, x) with mean 0 and standard deviation at most 1 at each voxel."""
-        return (self._unsaturated(images) - self.centre) / self.spread
+    def expected(self, fields: Tensor, centre: Tensor, share: Tensor) -> Tensor:
+        """Mean image given the mask, (b, c, z, y, x).
 
-    def restore(self, standard: Tensor) -> Tensor:
-        """Images of standardised ones, cut at the ends of the scale."""
-        low, high = self.ends.T.reshape(2, 1, -1, 1, 1, 1)
-        image: Tensor = (self.centre + self.spread * standard).clamp(low, high)
-        return image
+        Args:
+            fields: (b, l, z, y, x).
+            centre: `centre` on the template, or as it lies in the patients, (b, c, z, y, x).
+            share: `share`, likewise (b, l, z, y, x).
+        """
+        if not self.labels:
+            return centre
+        known = occupancy(fields) - share
+        plain, scaled = self.contrast.chunk(2, dim=1)  # (c, l)
+        shift = torch.einsum("cl,blzyx->bczyx", plain, known)
+        shift = shift + centre * torch.einsum("cl,blzyx->bczyx", scaled, known)
+        return centre + shift
 
-    def _fit_ends(self, images: Tensor) -> None:
-        """Lowest and highest value, and whether a part of the voxels lies there: air, or bone out of the window."""
-        values = images.transpose(0, 1).flatten(1)
-        low, high = values.min(dim=1, keepdim=True).values, values.max(dim=1, keepdim=True).values
-        self.ends.copy_(torch.cat([low, high], dim=1))
-        mass = torch.stack([(values <= low).float().mean(1), (values >= high).float().mean(1)], dim=1)
-        self.beyond.copy_((mass > MASS) * OVERSHOOT * torch.tensor([-1.0, 1.0]))
+    def _without(self, image: Tensor, fields: Tensor) -> Tensor:
+        return image - self.expected(fields, self.centre, self.share) + self.centre
 
-    def _unsaturated(self, images: Tensor) -> Tensor:
-        """Move voxels at a saturated end beyond it, so that noise on a drawn one is cut off again."""
-        low, high = self.ends.T.reshape(2, 1, -1, 1, 1, 1)
-        below, above = self.beyond.T.reshape(2, 1, -1, 1, 1, 1)
-        moved: Tensor = images + below * (images <= low) + above * (images >= high)
-        return moved
+    def _fit_contrast(self, images: Tensor, fields: Tensor) -> None:
+        """Regress images on the mask: a contrast per label and channel, and how it changes with the mean image."""
+        self.share.copy_(torch.stack([occupancy(field) for field in fields]).mean(0, keepdim=True))
+        for channel, (centre, spread) in enumerate(zip(self.centre[0], self.spread[0], strict=True)):
+            gram = torch.zeros(2 * self.labels, 2 * self.labels, dtype=torch.float64)
+            moment = torch.zeros(2 * self.labels, dtype=torch.float64)
+            for image, field in zip(images[:, channel], fields, strict=True):
+                rows = (
+                    (_regressors(occupancy(field)[None] - self.share, centre)[0] / spread).flatten(1).double()
+                )
+                gram += rows @ rows.T
+                moment += rows @ ((image - centre) / spread).flatten().double()
+            ridge = RIDGE * gram.diagonal().mean().clamp_min(1e-6) * torch.eye(2 * self.labels)
+            self.contrast[channel] = torch.linalg.solve(gram + ridge, moment).float()
 
     def _fit_spread(self, images: Tensor) -> None:
         """Mean and standard deviation between patients at each voxel of images (n, c, z, y, x)."""
@@ -169,6 +186,16 @@ class PatchCodec(nn.Module):
     def _expand(self, codes: Tensor, mean: Tensor, basis: Tensor) -> Tensor:
         patches = torch.einsum("bkzyx,kp->bpzyx", codes, basis) + mean.view(1, -1, 1, 1, 1)
         return join(patches, self.patch)
+
+
+def occupancy(fields: Tensor) -> Tensor:
+    """Share of a voxel that lies within a label, of fields of distances."""
+    return (fields * CLIP_VOXELS + 0.5).clamp(0, 1)
+
+
+def _regressors(known: Tensor, centre: Tensor) -> Tensor:
+    """Occupancy (b, l, z, y, x) beyond its mean, and the same times the mean image (z, y, x): (b, 2 l, z, y, x)."""
+    return torch.cat([known, known * centre], dim=1)
 
 
 def _moments(batches: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

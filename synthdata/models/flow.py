@@ -1,5 +1,6 @@
 """Diffusion as flow matching on a linear code of image and mask, predicting the clean code."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,18 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from synthdata.errors import ConfigError
-from synthdata.models.codec import PatchCodec
+from synthdata.models.alignment import CHUNK, Alignment
+from synthdata.models.codec import FIELD_STD, PatchCodec
+from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
+from synthdata.models.patches import join, split
 from synthdata.models.protocol import Family, Geometry
-from synthdata.models.refiner import Refiner
+from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
+from synthdata.models.saturation import Saturation
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
 MAX_WEIGHT = 10.0  # of the loss near the clean end
-REFINE_TIME = 0.75  # the flow ends here: anatomy is decided, detail is left to the refiner
+REFINE_TIME = 0.4  # the flow ends here: anatomy is decided, detail is left to the refiner
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
+SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
+COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,18 +36,20 @@ class FlowConfig:
     image_components: int = 24  # per image channel
     field_components: int = 8  # per label
     network: UNetConfig = field(default_factory=UNetConfig)
-    refiner: tuple[int, ...] = (64, 96)  # widths of its levels
+    refiner: tuple[int, ...] = (48, 64)  # widths of its levels
     drop_conditions: float = 0.1  # share of training items without conditions, for guidance
     time_mean: float = -0.2  # of the logit-normal law of the training times along the path
     time_std: float = 1.2
-    start_time: float = 0.25  # the path before it is drawn from a Gaussian in closed form
+    start_time: float = 0.1  # the path before it is drawn from a Gaussian in closed form
 
 
 class FlowGenerator(nn.Module):
     """Learn the expected clean code given a noisy one and the conditions; draw by integrating the flow.
 
-    The flow ends at `REFINE_TIME`, where anatomy is decided and detail is not; a small network at full resolution
-    takes its estimate from there, and what that leaves out is drawn as texture.
+    Findings that only some patients have are drawn first (`FocalLaw`), and told to the network.
+    A code tells a patient's displacements of the template, and image and fields on the template. The flow ends at
+    `REFINE_TIME`, where anatomy is decided and detail is not; a small network in the patient's own space takes its
+    estimate from there, and what that leaves out is drawn as texture.
 
     Source:
         Flow matching: Lipman et al., ICLR 2023, arXiv:2210.02747. Weight of the loss: Karras et al., NeurIPS 2022,
@@ -48,6 +57,11 @@ class FlowGenerator(nn.Module):
         Li and He, arXiv:2511.13720. Logit-normal times: Esser et al., ICML 2024, arXiv:2403.03206. Guidance: Ho and
         Salimans, arXiv:2207.12598, equation (6).
     """
+
+    guides: Tensor
+    moved: Tensor
+    std: Tensor
+    loudness: Tensor
 
     def __init__(self, config: FlowConfig, geometry: Geometry) -> None:
         super().__init__()
@@ -59,6 +73,13 @@ class FlowGenerator(nn.Module):
                 f"grid.shape_zyx is {(z, y, x)}, expected multiples of the patch {patch}: "
                 "pad the grid, or choose a preset with another patch"
             )
+        flat = z == 1
+        self.voxels, self.axes = patch, 2 if flat else 3
+        points = (z // patch[0], y // patch[1], x // patch[2])
+        self.saturation = Saturation(geometry.channels)
+        self.alignment = Alignment(
+            channels=geometry.channels + geometry.labels, shape_zyx=(z, y, x), grid=points
+        )
         self.codec = PatchCodec(
             channels=geometry.channels,
             labels=geometry.labels,
@@ -69,14 +90,28 @@ class FlowGenerator(nn.Module):
                 config.field_components * geometry.labels,
             ),
         )
-        self.latent = (self.codec.width, z // patch[0], y // patch[1], x // patch[2])
+        self.width = self.codec.width + self.axes
+        self.latent = (self.width, *points)
+        self.register_buffer("guides", torch.ones(1, geometry.channels + geometry.labels, 1, 1, 1))
+        self.register_buffer("moved", torch.ones(1, self.axes, 1, 1, 1))  # standard deviation in voxels
+        self.register_buffer("std", torch.ones(1, self.width, 1, 1, 1))  # of each channel of a code
+        loudness = torch.ones(1, self.width, 1, 1, 1)
+        loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
+        loudness[:, self.codec.width :] = SHAPE_STD
+        self.register_buffer("loudness", loudness)
         self.law = GaussianLaw(self.latent, geometry.conditions)
+        self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
+        self.told_voxels = tuple(
+            max(1, side // 2) for side in patch
+        )  # averaged to tell the network of findings
+        self.told_patch = tuple(side // step for side, step in zip(patch, self.told_voxels, strict=True))
+        self.given = geometry.labels * math.prod(self.told_patch)
         self.network = UNet(
             config.network,
-            channels=2 * self.codec.width,
-            out=self.codec.width,
+            channels=2 * self.width + self.given,
+            out=self.width,
             conditions=geometry.conditions,
-            flat=z == 1,
+            flat=flat,
         )
         self.refiner = Refiner(
             channels=geometry.channels,
@@ -85,33 +120,83 @@ class FlowGenerator(nn.Module):
             widths=config.refiner,
         )
 
-    def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Fit the linear code on training images and fields."""
-        self.codec.fit(items)
+    def fit_codec(self, images: Tensor, fields: Tensor) -> None:
+        """Fit alignment and linear code on training images (n, c, z, y, x) and fields (n, l, z, y, x)."""
+        self.saturation.fit(images)
+        common = (fields.amax(dim=(2, 3, 4)) > 0).float().mean(0) >= COMMON
+        self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
+        displacement = self.alignment.fit(self._guides(images, fields))
+        self.moved.copy_(displacement[:, -self.axes :].square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt())
+        self.moved.clamp_(min=1e-3)
+        parts = zip(*(torch.split(part, CHUNK) for part in (images, fields, displacement)), strict=True)
+        pulled = [self._pull(*part) for part in parts]
+        self.codec.fit(
+            torch.cat([image for image, _ in pulled]),
+            torch.cat([field for _, field in pulled]),
+            common.float(),
+        )
+        self.std.copy_(torch.cat([self.codec.std, torch.full((self.axes,), SHAPE_STD)]).view(self.std.shape))
 
-    def fit_law(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
-        """Fit the Gaussian law on items (m, k + rest, z, y, x) and conditions (m, c) of so many cases."""
-        self.law.fit(items[:, : self.codec.width], conditions, cases=cases)
+    def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
+        """Fit the laws of codes and findings on items (m, k + rest, z, y, x) and conditions (m, c) of cases (m,)."""
+        self.law.fit(items[:, : self.width], conditions, case)
+        focal = 1 - self.guides[0, self.geometry.channels :, 0, 0, 0]
+        if focal.any():
+            parts = [
+                self.alignment.pull(self._truth(part)[1], self._shape(part))
+                for part in torch.split(items, CHUNK)
+            ]
+            self.focal.fit(torch.cat(parts), conditions, focal)
 
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
         """Measure the texture that is left to draw, once the learning is over."""
+        device = self.std.device
         every = -(-len(items) // TEXTURED_CASES)
-        residuals, images = [], []
+        white = []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
-            told = torch.cat([row, torch.ones(1, 1)], dim=1).to(item)
-            expected, _ = self.refiner(*self._estimate(item, told, rng))
-            residuals.append(self._whole(item)[0] - expected)
-            images.append(self.codec.restore(expected))
-        self.refiner.fit_texture(torch.cat(residuals), torch.cat(images))
+            told = torch.cat([row, torch.ones_like(row[:, :1])], dim=1).to(device)
+            drawn = self._estimate(item.to(device), told, rng)
+            refined = self.refiner(drawn)
+            standard = (self._truth(item.to(device))[0] - drawn.centre) / drawn.spread
+            white.append((standard - refined.standard) / refined.log_std.exp())
+        self.refiner.fit_texture(torch.cat(white))
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
-        """Items of images and fields."""
-        return self.codec.encode(image, fields)
+        """Items of images and fields: code, what is told of findings, then image and fields as they are."""
+        displacement = self.alignment.register(self._guides(image, fields))
+        aligned, aligned_fields = self._pull(image, fields, displacement)
+        code = self.codec.encode(aligned, aligned_fields)
+        shape = displacement[:, -self.axes :] * (SHAPE_STD / self.moved)
+        given = self._told(aligned_fields * (1 - self._common))
+        whole = torch.cat([self.saturation.opened(image), fields], dim=1)
+        return torch.cat([code, shape, given, split(whole, self.voxels)], dim=1)
+
+    @property
+    def _common(self) -> Tensor:
+        """1 for labels that all patients have, 0 for focal ones, (1, l, 1, 1, 1)."""
+        return self.guides[:, self.geometry.channels :]
+
+    def _told(self, focal: Tensor) -> Tensor:
+        """Focal fields (b, l, z, y, x) on the template, as the network is told them."""
+        if not self.geometry.labels:
+            return focal.new_zeros((len(focal), 0, *self.latent[1:]))
+        coarse = nn.functional.avg_pool3d(focal, self.told_voxels)
+        z, y, x = self.told_patch
+        return split(coarse, (z, y, x))
+
+    def _guides(self, images: Tensor, fields: Tensor) -> Tensor:
+        return torch.cat([images, fields], dim=1) * self.guides
+
+    def _pull(self, image: Tensor, fields: Tensor, displacement: Tensor) -> tuple[Tensor, Tensor]:
+        """Image, its saturated ends opened, and fields on the template."""
+        both = torch.cat([self.saturation.opened(image), fields], dim=1)
+        pulled = self.alignment.pull(both, displacement)
+        return pulled[:, : image.shape[1]], pulled[:, image.shape[1] :]
 
     def loss(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> Tensor:
         """Flow-matching loss, and squared error of the refiner, of items with conditions (b, c); one number."""
-        batch, codes = items.shape[0], items[:, : self.codec.width]
+        batch, codes = items.shape[0], items[:, : self.width]
         logits = torch.randn(batch, generator=rng) * self.config.time_std + self.config.time_mean
         first, last = max(0.0, self.config.start_time - MARGIN), REFINE_TIME + MARGIN
         time = (first + (last - first) * torch.sigmoid(logits)).to(items.device)
@@ -119,44 +204,73 @@ class FlowGenerator(nn.Module):
         keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
         noisy = _along(1 - time, codes) * noise + _along(time, codes) * codes
         told = torch.cat([conditions * keep, keep], dim=1)
-        error = (self.denoise(noisy, time, told) - codes).square().mean(dim=(1, 2, 3, 4))
+        wrong = (self.denoise(noisy, time, told, self._given(items)) - codes) / self.loudness
+        error = wrong.square().mean(dim=(1, 2, 3, 4))
         weight = (1 + (time / (1 - time)).square()).clamp_max(MAX_WEIGHT)
         loss: Tensor = (weight * error).mean() + self._refiner_loss(items, told, rng)
         return loss
 
     def _refiner_loss(self, items: Tensor, told: Tensor, rng: torch.Generator) -> Tensor:
         few = max(1, len(items) // REFINED_SHARE)
-        refined = self.refiner(*self._estimate(items[:few], told[:few], rng))
-        wrong = [got - true for got, true in zip(refined, self._whole(items[:few]), strict=True)]
-        return torch.cat(wrong, dim=1).square().mean()
+        drawn = self._estimate(items[:few], told[:few], rng)
+        image, fields = self._truth(items[:few])
+        return self.refiner.loss(self.refiner(drawn), (image - drawn.centre) / drawn.spread, fields)
 
     @torch.no_grad()
-    def _estimate(self, items: Tensor, told: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """What the flow tells the refiner of items: standardised image, image, fields."""
-        codes = items[:, : self.codec.width]
+    def _estimate(self, items: Tensor, told: Tensor, rng: torch.Generator) -> Drawn:
+        """What the flow hands over of items."""
+        codes = items[:, : self.width]
         time = torch.full((len(codes),), REFINE_TIME, device=codes.device)
         noise = torch.randn(codes.shape, generator=rng).to(codes.device)
-        return self._handed_over(self.denoise((1 - REFINE_TIME) * noise + REFINE_TIME * codes, time, told))
+        noisy = (1 - REFINE_TIME) * noise + REFINE_TIME * codes
+        clean = self.denoise(noisy, time, told, self._given(items))
+        return self._decoded(clean, self._truth(items)[1] * (1 - self._common))
 
-    def _handed_over(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        standard, fields = self.codec.decode(codes)
-        return standard, self.codec.restore(standard), fields
+    def _decoded(self, codes: Tensor, focal: Tensor) -> Drawn:
+        """Codes, and focal fields as they lie in the patients, as volumes."""
+        standard, fields = self.codec.decode(codes[:, : self.codec.width])
+        maps = torch.cat([self.codec.centre, self.codec.spread, self.codec.share], dim=1)
+        parts = torch.cat([standard, maps.expand(len(codes), *maps.shape[1:]), fields], dim=1)
+        pushed = self.alignment.push(parts, self._shape(codes))
+        channels, labels = self.geometry.channels, self.geometry.labels
+        standard, centre, spread, share, fields = torch.split(
+            pushed, [channels, channels, channels, labels, labels], dim=1
+        )
+        fields = fields * self._common + focal
+        expected = self.codec.expected(fields, centre, share)
+        return Drawn(
+            standard=standard,
+            image=self.saturation.closed(expected + spread * standard),
+            fields=fields,
+            centre=expected,
+            spread=spread,
+        )
 
-    def _whole(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Standardised image and fields of items, nothing left out."""
-        return self.codec.decode(items[:, : self.codec.width], items[:, self.codec.width :])
+    def _shape(self, codes: Tensor) -> Tensor:
+        """Displacements (b, 3, z, y, x) in voxels."""
+        shape = codes[:, self.codec.width : self.width] * (self.moved / SHAPE_STD)
+        return nn.functional.pad(shape, (0, 0, 0, 0, 0, 0, 3 - self.axes, 0))
 
-    def denoise(self, noisy: Tensor, time: Tensor, told: Tensor) -> Tensor:
+    def _given(self, items: Tensor) -> Tensor:
+        return items[:, self.width : self.width + self.given]
+
+    def _truth(self, items: Tensor) -> tuple[Tensor, Tensor]:
+        """Image, its saturated ends opened, and fields of items."""
+        both = join(items[:, self.width + self.given :], self.voxels)
+        return both[:, : self.geometry.channels], both[:, self.geometry.channels :]
+
+    def denoise(self, noisy: Tensor, time: Tensor, told: Tensor, given: Tensor) -> Tensor:
         """Expected clean codes of noisy ones (b, k, z, y, x) at times (b,); told (b, c + 1) ends in a flag.
 
         The Gaussian law gives a first guess and its error; the network, which sees both the noisy code and the guess
         with variance 1, tells how many of those errors the truth lies away from it.
         """
         guess, error = self.law.denoise(noisy, time, told)
-        std = self.codec.std.view(1, -1, 1, 1, 1)
         t = _along(time, noisy)
-        scaled = noisy * ((t * std).square() + (1 - t).square()).rsqrt()
-        clean: Tensor = guess + error * self.network(torch.cat([scaled, guess / std], dim=1), time, told)
+        scaled = noisy * ((t * self.std).square() + (1 - t).square()).rsqrt()
+        clean: Tensor = guess + error * self.network(
+            torch.cat([scaled, guess / self.std, given], dim=1), time, told
+        )
         return clean
 
     @torch.inference_mode()
@@ -165,28 +279,34 @@ class FlowGenerator(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-        device = self.codec.scale.device
+        device = self.std.device
         noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(device)
         told = torch.cat([conditions, torch.ones(len(seeds), 1)], dim=1).to(device)
         untold = torch.zeros_like(told)
+        focal = torch.stack(
+            [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
+        ).to(device)
+        given = self._told(focal * (1 - self._common))
 
         def denoise(state: Tensor, time: float) -> Tensor:
             moment = torch.full((len(seeds),), time, device=device)
-            clean = self.denoise(state, moment, told)
+            clean = self.denoise(state, moment, told, given)
             if guidance == 1:
                 return clean
-            free = self.denoise(state, moment, untold)
+            free = self.denoise(state, moment, untold, given)
             return free + guidance * (clean - free)
 
         first = self.config.start_time
         if first > 0:
-            drawn = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
-            noise = first * torch.stack(drawn) + (1 - first) * noise
+            starts = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
+            noise = first * torch.stack(starts) + (1 - first) * noise
         codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
-        standard, fields = self.refiner(*self._handed_over(codes))
-        grain = torch.stack([torch.randn(standard.shape[1:], generator=rng) for rng in rngs]).to(device)
-        texture = self.refiner.texture(self.codec.restore(standard), grain)
-        return self.codec.restore(standard + texture), fields
+        placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
+        drawn = self._decoded(codes, placed * (1 - self._common))
+        refined = self.refiner(drawn)
+        grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
+        standard = refined.standard + self.refiner.texture(refined, grain)
+        return self.saturation.closed(drawn.centre + drawn.spread * standard), refined.fields
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:
@@ -200,7 +320,7 @@ FAMILY = Family(
         "small": FlowConfig(),
         "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
         "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of it is kept
-            image_components=48,
+            image_components=24,
             field_components=12,
             network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4),
         ),

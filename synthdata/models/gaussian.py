@@ -14,9 +14,7 @@ from torch.nn import functional
 
 COMPONENTS = 128
 LEVELS = 32  # of variance that the components leave, so that the posterior stays cheap
-CASES_PER_COMPONENT = (
-    8  # with 3, members were recognised (docs/figures.md): late components are patients, not the law
-)
+HELD_OUT_SHARE = 0.5  # of a component's variance that patients who were left out must show too
 MOST_ITEMS = 2048  # from which the law is fitted: its cost grows with their cube
 RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
@@ -55,18 +53,16 @@ class GaussianLaw(nn.Module):
         self.register_buffer("centre", torch.zeros(conditions))
         self.register_buffer("leftover", torch.ones(LEVELS))
 
-    def fit(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
-        """Fit on codes (m, k, z, y, x) with conditions (m, c) of so many different cases."""
+    def fit(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
+        """Fit on codes (m, k, z, y, x) with conditions (m, c); case (m,) tells which are of one case."""
         if len(items) > MOST_ITEMS:
             chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
-            items, conditions = items[chosen], conditions[chosen]
+            items, conditions, case = items[chosen], conditions[chosen], case[chosen]
         rows = items.flatten(1)
         self.mean.copy_(rows.mean(0))
         rows = rows - self.mean
-        values, vectors = torch.linalg.eigh((rows @ rows.T).double())
-        kept = max(1, min(COMPONENTS, cases // CASES_PER_COMPONENT, len(items) - 1))
-        values, vectors = values.flip(0)[:kept].clamp_min(1e-9), vectors.flip(1)[:, :kept]
-        basis = (vectors / values.sqrt()).T.float() @ rows  # orthonormal rows
+        basis = _components(rows, shared_components(rows, case))
+        kept = len(basis)
         self.basis[:kept] = basis
         scores = rows @ basis.T
         self.centre.copy_(conditions.mean(0))
@@ -80,16 +76,11 @@ class GaussianLaw(nn.Module):
         self._fit_leftover((rows - scores @ basis).square().mean(0))
 
     def _fit_leftover(self, variance: Tensor) -> None:
-        """Levels of the variance (size,) that the components leave, each value averaged with its neighbours."""
-        kernel = tuple(min(3, side) for side in self.shape[1:])
-        padding = tuple(side // 2 for side in kernel)
-        smooth = functional.avg_pool3d(
-            variance.view(self.shape), kernel, stride=1, padding=padding, count_include_pad=False
-        )
-        smooth = functional.interpolate(smooth[None], size=self.shape[1:])[0].flatten().clamp_min(1e-6)
-        low, high = float(smooth.min().log()), float(smooth.max().log())
+        """Levels of the variance (size,) that the components leave."""
+        variance = variance.clamp_min(1e-6)
+        low, high = float(variance.min().log()), float(variance.max().log())
         step = max((high - low) / (LEVELS - 1), 1e-6)
-        self.level.copy_(((smooth.log() - low) / step).round().long())
+        self.level.copy_(((variance.log() - low) / step).round().long())
         self.leftover.copy_(torch.exp(0.5 * (low + step * torch.arange(LEVELS))))
         for index in range(LEVELS):
             part = self.basis[:, self.level == index]
@@ -138,3 +129,37 @@ class GaussianLaw(nn.Module):
         spread = (1 - t * gain).square() * explained + variance * (1 - t).square() / noise
         error = spread.clamp_min(1e-8).sqrt()[:, self.level]
         return clean.view(noisy.shape), error.view(noisy.shape)
+
+
+def shared_components(rows: Tensor, case: Tensor) -> int:
+    """Number of leading principal components that patients share; the later ones are single patients.
+
+    One half of the cases gives components, the other half shows how much it varies along them, and in turn. Components
+    count up to the first, with its neighbours, along which the others vary less than `HELD_OUT_SHARE` as much.
+
+    Args:
+        rows: Centred codes (m, size).
+        case: Which rows are of one case (m,).
+    """
+    shares = []
+    for parity in (0, 1):
+        fitted, left_out = rows[case % 2 == parity], rows[case % 2 != parity]
+        if min(len(fitted), len(left_out)) < 2:
+            return 1
+        basis = _components(fitted - fitted.mean(0), COMPONENTS)
+        own = ((fitted - fitted.mean(0)) @ basis.T).square().mean(0)
+        shares.append(((left_out - fitted.mean(0)) @ basis.T).square().mean(0) / own.clamp_min(1e-9))
+    few = min(len(share) for share in shares)
+    share = (shares[0][:few] + shares[1][:few]) / 2
+    smooth = functional.avg_pool1d(share[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    alone = (smooth < HELD_OUT_SHARE).nonzero()
+    return max(1, int(alone[0, 0]) if len(alone) else few)
+
+
+def _components(rows: Tensor, most: int) -> Tensor:
+    """Principal components of centred rows (m, size), the largest first: orthonormal rows (k, size), k <= most."""
+    values, vectors = torch.linalg.eigh((rows @ rows.T).double())
+    values, vectors = values.flip(0), vectors.flip(1)
+    kept = max(1, min(most, COMPONENTS, len(rows) - 1, int((values > 1e-6 * values[0]).sum())))
+    basis: Tensor = (vectors[:, :kept] / values[:kept].clamp_min(1e-9).sqrt()).T.float() @ rows
+    return basis

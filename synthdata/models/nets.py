@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthdata.errors import ConfigError
+from synthdata.models.convolution import conv, kernel_of
 
 GROUPS = 8
 EMBEDDING = 256  # width of the embedding of time and conditions
@@ -45,13 +46,13 @@ class UNet(nn.Module):
             flat: One slice: kernels of 1 x 3 x 3.
         """
         super().__init__()
-        kernel, stride = ((1, 3, 3), (1, 2, 2)) if flat else ((3, 3, 3), (2, 2, 2))
+        kernel, stride = kernel_of(flat=flat), (1, 2, 2) if flat else (2, 2, 2)
         self.stride, levels = stride, len(config.widths)
         self.time = nn.Sequential(nn.Linear(64, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING))
         self.condition = nn.Sequential(
             nn.Linear(conditions + 1, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING)
         )
-        self.enter = _conv(channels, config.widths[0], kernel)
+        self.enter = conv(channels, config.widths[0], kernel)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()  # of Level
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         for level, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
@@ -61,13 +62,13 @@ class UNet(nn.Module):
             self.down.append(Level(blocks))
             if last:
                 continue
-            self.shrink.append(_conv(width, config.widths[level + 1], kernel, stride))
-            self.grow.append(_conv(config.widths[level + 1], width, (1, 1, 1)))
+            self.shrink.append(conv(width, config.widths[level + 1], kernel, stride))
+            self.grow.append(conv(config.widths[level + 1], width, (1, 1, 1)))
             merged = [ResBlock(2 * width, width, kernel, config.dropout, 0)]
             merged += [ResBlock(width, width, kernel, config.dropout, 0) for _ in range(count - 1)]
             self.up.append(Level(merged))
         self.norm = nn.GroupNorm(GROUPS, config.widths[0])
-        self.leave = _conv(config.widths[0], out, kernel)
+        self.leave = conv(config.widths[0], out, kernel)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, codes: Tensor, time: Tensor, conditions: Tensor) -> Tensor:
@@ -110,11 +111,11 @@ class ResBlock(nn.Module):
         self, width_in: int, width: int, kernel: tuple[int, int, int], dropout: float, heads: int
     ) -> None:
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(GROUPS, width_in), _conv(width_in, width, kernel)
-        self.norm2, self.conv2 = nn.GroupNorm(GROUPS, width), _conv(width, width, kernel)
+        self.norm1, self.conv1 = nn.GroupNorm(GROUPS, width_in), conv(width_in, width, kernel)
+        self.norm2, self.conv2 = nn.GroupNorm(GROUPS, width), conv(width, width, kernel)
         self.modulate = nn.Linear(EMBEDDING, 2 * width)
         self.dropout = nn.Dropout(dropout)
-        self.skip = nn.Identity() if width_in == width else _conv(width_in, width, (1, 1, 1))
+        self.skip = nn.Identity() if width_in == width else conv(width_in, width, (1, 1, 1))
         self.attention = Attention(width, heads) if heads else None
         nn.init.zeros_(self.conv2.weight)
 
@@ -149,13 +150,6 @@ class Attention(nn.Module):
         output = self.out(mixed.transpose(1, 2).flatten(2)).transpose(1, 2)
         mixed_in: Tensor = features + output.reshape(features.shape)
         return mixed_in
-
-
-def _conv(
-    width_in: int, width: int, kernel: tuple[int, int, int], stride: tuple[int, int, int] = (1, 1, 1)
-) -> nn.Conv3d:
-    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-    return nn.Conv3d(width_in, width, kernel, stride=stride, padding=padding)
 
 
 def _fourier(time: Tensor) -> Tensor:

@@ -23,12 +23,12 @@ class Geometry:
 class Generator(Protocol):
     """A torch module which learns image and mask jointly, in network scale [-1, 1]."""
 
-    def fit_codec(self, items: Sequence[tuple[Tensor, Tensor]]) -> None:
-        """Fit what needs no gradient (linear codes) on images (c, z, y, x) and fields (l, z, y, x)."""
+    def fit_codec(self, images: Tensor, fields: Tensor) -> None:
+        """Fit what is fitted ahead (alignment, linear codes) on images (n, c, z, y, x) and fields (n, l, z, y, x)."""
         ...
 
-    def fit_law(self, items: Tensor, conditions: Tensor, *, cases: int) -> None:
-        """Fit what needs no gradient on all training items (m, ...) and conditions (m, k)."""
+    def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
+        """Fit what needs no gradient on all items (m, ...) with conditions (m, k); case (m,) tells whose they are."""
         ...
 
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:

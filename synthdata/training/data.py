@@ -18,6 +18,7 @@ from synthdata.training.augment import deform
 
 POOL_BYTES = 1 << 30  # memory of the deformed variants
 MAX_VARIANTS = 24  # deformed variants of one case
+CHUNK = 32  # variants encoded at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,8 +63,8 @@ def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> Trai
 
 def encode_pool(
     model: Generator, cases: TrainingCases, *, seen: int, seed: int, strength: float, flip_x: bool
-) -> tuple[Tensor, Tensor]:
-    """Items (m, ...) and conditions (m, k): each case deformed in several ways, deterministic in the seed.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Items (m, ...), conditions (m, k), case (m,): each deformed in several ways, deterministic in the seed.
 
     Deforming ahead of time costs a few seconds once; deforming for each step would cost more than the step.
     """
@@ -72,17 +73,26 @@ def encode_pool(
     room = POOL_BYTES // (first.numel() * 4 * count)
     variants = max(1, min(MAX_VARIANTS, seen // (2 * count), room)) if strength > 0 else 1 + flip_x
     pool = torch.empty((count * variants, *first.shape[1:]))
-    for index in range(count):
-        for variant in range(variants):
-            image, fields = cases.images[index], cases.fields[index]
-            if variant and strength == 0:
-                image, fields = image.flip(-1), fields.flip(-1)
-            elif variant:  # variant 0 is the case as it is
-                words = np.random.SeedSequence([seed, index, variant]).generate_state(1)
-                rng = torch.Generator().manual_seed(int(words[0]))
-                image, fields = deform(image, fields, rng, strength, flip_x=flip_x)
-            pool[index * variants + variant] = model.encode(image[None], fields[None])[0]
-    return pool, cases.conditions.repeat_interleave(variants, dim=0)
+    for start in range(0, len(pool), CHUNK):
+        chosen = [divmod(row, variants) for row in range(start, min(start + CHUNK, len(pool)))]
+        changed = [_variant(cases, *which, seed=seed, strength=strength, flip_x=flip_x) for which in chosen]
+        images, fields = (torch.stack(parts) for parts in zip(*changed, strict=True))
+        pool[start : start + len(chosen)] = model.encode(images, fields)
+    case = torch.arange(count).repeat_interleave(variants)
+    return pool, cases.conditions[case], case
+
+
+def _variant(
+    cases: TrainingCases, index: int, variant: int, *, seed: int, strength: float, flip_x: bool
+) -> tuple[Tensor, Tensor]:
+    """Image and fields of one case; variant 0 is the case as it is."""
+    image, fields = cases.images[index], cases.fields[index]
+    if variant == 0:
+        return image, fields
+    if strength == 0:
+        return image.flip(-1), fields.flip(-1)
+    words = np.random.SeedSequence([seed, index, variant]).generate_state(1)
+    return deform(image, fields, torch.Generator().manual_seed(int(words[0])), strength, flip_x=flip_x)
 
 
 def _check(case_id: str, scaled: np.ndarray, mask: np.ndarray, values: tuple[int, ...]) -> None:

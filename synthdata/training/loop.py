@@ -101,8 +101,8 @@ class _Run:
         )
         torch.manual_seed(self.spec.seed)
         self.model: Generator = family.build(self.config, self.geometry)
-        self.model.fit_codec(list(zip(cases.images, cases.fields, strict=True)))
-        self.pool, self.conditions = encode_pool(
+        self.model.fit_codec(cases.images, cases.fields)
+        self.pool, self.conditions, case = encode_pool(
             self.model,
             cases,
             seen=self.spec.seen,
@@ -110,7 +110,7 @@ class _Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        self.model.fit_law(self.pool, self.conditions, cases=len(cases.images))
+        self.model.fit_law(self.pool, self.conditions, case)
         self.model.to(self.device, memory_format=torch.channels_last_3d)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.optimizers = build_optimizers(self.named, self.spec.learning_rate)
@@ -225,9 +225,7 @@ class _Run:
         state = self.model.state_dict() | self.average.average
         self.model.load_state_dict({name: value.to(self.device) for name, value in state.items()})
         self.model.eval()
-        self.model.settle(
-            self.pool.to(self.device), self.conditions, torch.Generator().manual_seed(self.spec.seed)
-        )
+        self.model.settle(self.pool, self.conditions, torch.Generator().manual_seed(self.spec.seed))
         return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
 
 
