@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-SPACING_VOXELS = 8  # between the points whose displacements are fitted
-STRAIN_WEIGHT = 1.0  # of the mean squared strain against the mean absolute difference in network scale
+SPACING_VOXELS = 5  # between the points whose displacements are fitted
+STRAIN_WEIGHT = 0.3  # of the mean squared strain against the mean absolute difference in network scale
 LEVELS = (4, 2)  # voxels per side that are averaged, coarse first
 ITERATIONS = 40  # per level
 RATE_VOXELS = 0.15

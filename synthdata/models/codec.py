@@ -100,7 +100,7 @@ class PatchCodec(nn.Module):
     def _fit_scale(self, variance: Tensor, part: slice, std: float) -> None:
         """Scale codes to a mean variance, half-way between natural and whitened: coarse ones stay louder than fine."""
         scale = variance.clamp_min(1e-8).pow(0.25)
-        scale = scale * (variance / scale.square()).mean().sqrt() / std
+        scale = scale * (variance / scale.square()).mean().clamp_min(1e-8).sqrt() / std
         self.scale[part] = scale
         self.std[part] = (variance.sqrt() / scale).clamp_min(1e-3)
 
@@ -176,7 +176,7 @@ class PatchCodec(nn.Module):
         kept = basis.shape[0]
         basis.copy_(vectors.flip(1)[:, :kept].T)
         self.get_buffer(f"{name}_mean").copy_(mean)
-        largest: Tensor = values.flip(0)[:kept].float()
+        largest: Tensor = values.flip(0)[:kept].clamp_min(0).float()
         return largest
 
     def _project(self, volume: Tensor, mean: Tensor, basis: Tensor) -> Tensor:

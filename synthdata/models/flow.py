@@ -21,7 +21,7 @@ from synthdata.models.saturation import Saturation
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
 MAX_WEIGHT = 10.0  # of the loss near the clean end
-REFINE_TIME = 0.4  # the flow ends here: anatomy is decided, detail is left to the refiner
+REFINE_TIME = 0.6  # the flow ends here: anatomy is decided, detail is left to the refiner
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it

@@ -15,7 +15,7 @@ def fitted(noise: float = 0.01) -> tuple[GaussianLaw, torch.Tensor, torch.Genera
     amount = 3 * conditions[:, 0] + 0.5 * torch.randn(400, generator=rng)
     items = amount.view(-1, 1, 1, 1, 1) * direction + noise * torch.randn(400, *SHAPE, generator=rng)
     law = GaussianLaw(SHAPE, 1)
-    law.fit(items, conditions, cases=400)
+    law.fit(items, conditions, torch.arange(400))
     return law, direction, rng
 
 
@@ -63,17 +63,23 @@ def test_what_the_components_leave_keeps_its_spread_at_each_place() -> None:
     spread = torch.ones(shape)
     spread[..., 8:] = 5
     law = GaussianLaw(shape, 1)
-    law.fit(spread * torch.randn(60, *shape, generator=rng), torch.zeros(60, 1), cases=60)
+    law.fit(spread * torch.randn(60, *shape, generator=rng), torch.zeros(60, 1), torch.arange(60))
     drawn = torch.stack([law.draw(torch.zeros(1), rng) for _ in range(200)]).std(0)
     assert 0.8 < float(drawn[..., :7].mean()) < 1.2
     assert 4 < float(drawn[..., 9:].mean()) < 6
 
 
-def test_few_cases_give_few_components() -> None:
-    law = GaussianLaw(SHAPE, 1)
-    law.fit(torch.randn(24, *SHAPE), torch.zeros(24, 1), cases=12)
+def test_components_that_only_one_patient_shows_are_left_out() -> None:
+    rng = torch.Generator().manual_seed(0)
+    shape, shared = (2, 4, 6, 5), 3
+    directions = torch.linalg.qr(torch.randn(240, shared, generator=rng))[0].T
+    amounts = torch.tensor([6.0, 5.0, 4.0]) * torch.randn(40, shared, generator=rng)
+    own = 0.4 * torch.randn(40, 240, generator=rng)  # of each patient alone
+    items = (amounts @ directions + own).view(-1, *shape).repeat_interleave(2, dim=0)  # two variants of each
+    law = GaussianLaw(shape, 1)
+    law.fit(items, torch.zeros(80, 1), torch.arange(40).repeat_interleave(2))
     used = law.basis.abs().sum(1) > 0
-    assert int(used.sum()) == 1
+    assert shared <= int(used.sum()) <= shared + 1  # of 19 that one half of the patients spans
     assert len(used) == COMPONENTS
 
 
@@ -81,7 +87,7 @@ def test_a_large_pool_is_thinned_out_before_its_directions_are_sought() -> None:
     rng = torch.Generator().manual_seed(0)
     items = torch.randn(MOST_ITEMS + 500, *SHAPE, generator=rng) + 2
     law = GaussianLaw(SHAPE, 1)
-    law.fit(items, torch.zeros(len(items), 1), cases=len(items))
+    law.fit(items, torch.zeros(len(items), 1), torch.arange(len(items)))
     assert float(law.mean.mean()) == pytest.approx(2, abs=0.05)
     draws = torch.stack([law.draw(torch.zeros(1), rng) for _ in range(200)])
     assert float(draws.std()) == pytest.approx(1, abs=0.1)
