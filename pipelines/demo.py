@@ -107,7 +107,8 @@ def run(spec: DatasetSpec, console: Console, *, version: str = "") -> int:
 
 def prepare_home() -> None:
     """Let runs be seen in the web interface later: the same home and event database as `make dev`."""
-    home = Path(os.environ.setdefault("DAGSTER_HOME", str(ROOT)))
+    home = Path(os.environ.get("DAGSTER_HOME") or ROOT)  # an empty variable counts as unset
+    os.environ["DAGSTER_HOME"] = str(home)
     state = Path(os.environ.setdefault("SYNTHDATA_STATE_DIR", str(VAR / "dagster")))
     for folder in (home, state):
         with on_disk(f"folder {folder.name} of the runs"):
