@@ -155,7 +155,7 @@ class FlowGenerator(nn.Module):
         every = -(-len(items) // TEXTURED_CASES)
         white = []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
-            told = torch.cat([row, torch.ones_like(row[:, :1])], dim=1).to(device)
+            told = torch.cat([row, torch.ones(1, 1)], dim=1).to(device)
             drawn = self._estimate(item.to(device), told, rng)
             refined = self.refiner(drawn)
             standard = (self._truth(item.to(device))[0] - drawn.centre) / drawn.spread
