@@ -68,7 +68,7 @@ class FocalLaw(nn.Module):
     def fit(self, fields: Tensor, conditions: Tensor, focal: Tensor) -> None:
         """Fit on fields on the template (n, l, z, y, x), conditions (n, k) and which labels are focal (l,)."""
         self.centre.copy_(conditions.mean(0))
-        self.scale.copy_(conditions.std(0).clamp_min(1e-3))
+        self.scale.copy_((conditions - self.centre).square().mean(0).sqrt().clamp_min(1e-3))
         given = conditions - self.centre
         penalty = RIDGE * len(given) * torch.diag(self.scale.square()) + 1e-6 * torch.eye(given.shape[1])
         for label in focal.nonzero()[:, 0].tolist():

@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from synthdata.models.flow import FlowConfig, FlowGenerator
+from synthdata.models.nets import UNetConfig
+from synthdata.models.protocol import Geometry
+from synthdata.records import Grid
+from tests.models.test_alignment import heads
+
+SMALL = FlowConfig(
+    image_components=8,
+    field_components=4,
+    network=UNetConfig(widths=(16, 16), blocks=(1, 1), heads=2),
+    refiner=(8, 8),
+)
+
+
+def cohort(*, flat: bool, labels: int, n: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
+    """Heads, and fields of a core in all of them and of a spot in every second one."""
+    images = heads(n, seed=3)
+    images = images[:, :, 8:9] if flat else images
+    core = (images - 0.9).clamp(-1, 1)
+    spot = torch.full_like(images, -1.0)
+    spot[::2, :, :, 10:13, 6:9] = 0.3
+    return images, torch.cat([core, spot], dim=1)[:, :labels]
+
+
+def fitted(*, flat: bool, labels: int, conditions: int) -> tuple[FlowGenerator, torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    images, fields = cohort(flat=flat, labels=labels)
+    z, y, x = images.shape[2:]
+    grid = Grid(shape_zyx=(z, y, x), spacing_mm=(1.0, 1.0, 1.0))
+    geometry = Geometry(grid=grid, channels=1, labels=labels, conditions=conditions)
+    model = FlowGenerator(SMALL, geometry)
+    told = torch.rand(len(images), conditions, generator=torch.Generator().manual_seed(1))
+    model.fit_codec(images, fields)
+    items = model.encode(images, fields)
+    model.fit_law(items, told, torch.arange(len(items)))
+    return model, items, told
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["volume", "slice"])
+@pytest.mark.parametrize(
+    ("labels", "conditions"), [(2, 2), (2, 0), (0, 1)], ids=["all", "no-record", "no-mask"]
+)
+def test_every_kind_of_dataset_is_learnt_and_drawn(flat: bool, labels: int, conditions: int) -> None:
+    model, items, told = fitted(flat=flat, labels=labels, conditions=conditions)
+    loss = model.loss(items[:4], told[:4], torch.Generator().manual_seed(0))
+    loss.backward()
+    assert torch.isfinite(loss)
+    model.settle(items, told, torch.Generator().manual_seed(0))
+    images, fields = model.sample(told[:3], [5, 6, 7], steps=3, guidance=1.0)
+    assert images.shape == (3, 1, *model.geometry.grid.shape_zyx)
+    assert fields.shape == (3, labels, *model.geometry.grid.shape_zyx)
+    assert torch.isfinite(images).all()
+    again, _ = model.sample(told[1:2], [6], steps=3, guidance=1.0)
+    assert torch.allclose(again, images[1:2], atol=1e-4)  # a row depends on its seed alone
+    assert not torch.allclose(images[0], images[1], atol=0.1)
+
+
+def test_before_any_training_the_draws_have_outline_and_findings_of_the_patients() -> None:
+    model, items, told = fitted(flat=False, labels=2, conditions=2)
+    model.settle(items, told, torch.Generator().manual_seed(0))
+    images, fields = model.sample(told, list(range(16)), steps=4, guidance=1.0)
+    real, real_fields = cohort(flat=False, labels=2)
+    assert float((images > 0).float().mean()) == pytest.approx(float((real > 0).float().mean()), rel=0.15)
+    spots = (fields[:, 1].flatten(1).amax(1) > 0).float().mean()
+    assert 0.2 < float(spots) < 0.8  # half of the patients have one
+    truth = (real_fields[::2, 1] > 0).flatten(1).sum(1).float().mean()
+    drawn = (fields[:, 1] > 0).flatten(1).sum(1).float()
+    assert 0.4 < float(drawn[drawn > 0].mean() / truth) < 2.5
