@@ -28,7 +28,7 @@ KEY = bytes(range(32))
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[ObjectStore, TrainingSet, Checkpoint]:
     private = open_store(str(tmp_path_factory.mktemp("trained")))
     training_set = ball_set(private, cases=24)
-    return private, training_set, train(ball_spec(seen=3000), training_set, private)
+    return private, training_set, train(ball_spec(seen=1000), training_set, private)
 
 
 def drawn(
