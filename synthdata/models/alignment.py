@@ -31,7 +31,6 @@ class Alignment(nn.Module):
     """
 
     template: Tensor
-    centre: Tensor
 
     def __init__(self, *, channels: int, shape_zyx: tuple[int, int, int], grid: tuple[int, int, int]) -> None:
         """Build an unfitted alignment.
@@ -45,7 +44,6 @@ class Alignment(nn.Module):
         self.shape, self.grid = shape_zyx, grid
         self.points = tuple(1 if side == 1 else max(2, round(side / SPACING_VOXELS)) for side in shape_zyx)
         self.register_buffer("template", torch.zeros(1, channels, *self._size(LEVELS[-1])))
-        self.register_buffer("centre", torch.zeros(1, 3, *self.points))  # mean displacement of the patients
 
     def fit(self, guides: Tensor) -> Tensor:
         """Fit the template on guides (n, c, z, y, x); the displacements (n, 3, *grid)."""

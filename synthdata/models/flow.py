@@ -140,7 +140,7 @@ class FlowGenerator(nn.Module):
     def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
         """Fit the laws of codes and findings on items (m, k + rest, z, y, x) and conditions (m, c) of cases (m,)."""
         self.law.fit(items[:, : self.width], conditions, case)
-        focal = 1 - self.guides[0, self.geometry.channels :, 0, 0, 0]
+        focal = 1 - self._common.flatten()
         if focal.any():
             parts = [
                 self.alignment.pull(self._truth(part)[1], self._shape(part))
@@ -286,7 +286,8 @@ class FlowGenerator(nn.Module):
         focal = torch.stack(
             [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
         ).to(device)
-        given = self._told(focal * (1 - self._common))
+        focal = focal * (1 - self._common)
+        given = self._told(focal)
 
         def denoise(state: Tensor, time: float) -> Tensor:
             moment = torch.full((len(seeds),), time, device=device)
@@ -302,7 +303,7 @@ class FlowGenerator(nn.Module):
             noise = first * torch.stack(starts) + (1 - first) * noise
         codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
-        drawn = self._decoded(codes, placed * (1 - self._common))
+        drawn = self._decoded(codes, placed)
         refined = self.refiner(drawn)
         grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
         standard = refined.standard + self.refiner.texture(refined, grain)
@@ -319,8 +320,7 @@ FAMILY = Family(
     presets={
         "small": FlowConfig(),
         "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
-        "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of it is kept
-            image_components=24,
+        "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of the mask is kept
             field_components=12,
             network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4),
         ),

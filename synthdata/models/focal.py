@@ -15,9 +15,7 @@ from synthdata.models.fields import CLIP_VOXELS
 
 MOST_FINDINGS = 512  # per label
 FEWEST_VOXELS = 4  # of a finding
-FEATURES = (
-    6  # centre (z, y, x) in voxels, logarithm of the standard deviations of its voxels along z, y and x
-)
+FEATURES = 6  # centre (z, y, x) in voxels, logarithms of its standard deviations along z, y and x
 RADIUS = 5**0.5  # of an ellipsoid in standard deviations of its voxels
 RIDGE = 1e-2
 ROUGHNESS_SPACING = 4  # voxels between independent values of the surface's roughness
@@ -34,7 +32,6 @@ class FocalLaw(nn.Module):
     findings: Tensor
     told: Tensor
     counts: Tensor
-    width: Tensor
     centre: Tensor
     presence: Tensor
     slope: Tensor
@@ -55,9 +52,6 @@ class FocalLaw(nn.Module):
         self.register_buffer("findings", torch.zeros(labels, MOST_FINDINGS, FEATURES))
         self.register_buffer("told", torch.zeros(labels, MOST_FINDINGS, conditions))  # conditions of its case
         self.register_buffer("counts", torch.zeros(labels, dtype=torch.int64))  # findings kept
-        self.register_buffer(
-            "width", torch.zeros(labels, FEATURES, FEATURES)
-        )  # root of the kernel's covariance
         self.register_buffer("centre", torch.zeros(conditions))
         self.register_buffer("scale", torch.ones(conditions))
         self.register_buffer("presence", torch.zeros(labels))
@@ -86,9 +80,6 @@ class FocalLaw(nn.Module):
             kept = len(features)
             self.counts[label], self.findings[label, :kept] = kept, features
             self.told[label, :kept] = conditions[torch.tensor([index for _, index in rows])]
-            # Scott's factor; a diagonal keeps few findings from giving a singular covariance.
-            factor = kept ** (-1 / (FEATURES + 4))
-            self.width[label] = factor * torch.diag(features.std(0, correction=0).clamp_min(0.1))
             self.rough[label] = self._roughness(fields[:, label], found)
 
     def draw(self, condition: Tensor, rng: torch.Generator) -> Tensor:
@@ -112,9 +103,11 @@ class FocalLaw(nn.Module):
         apart = (self.told[label, :kept].cpu() - condition) / self.scale.cpu()
         weights = torch.exp(-0.5 * (apart.square().sum(1) - apart.square().sum(1).min()))
         chosen = features[torch.multinomial(weights, 1, generator=rng)[0]]
-        moved = chosen + self.width[label].cpu() @ torch.randn(FEATURES, generator=rng)
-        # Smoothing widens the law; drawing it together again keeps the variance.
+        # Scott's factor; axis by axis, as few findings have a singular covariance.
         factor = kept ** (-1 / (FEATURES + 4))
+        width = factor * features.std(0, correction=0).clamp_min(0.1)
+        moved = chosen + width * torch.randn(FEATURES, generator=rng)
+        # Smoothing widens the law; drawing it together again keeps the variance.
         mean = (weights[:, None] * features).sum(0) / weights.sum()
         moved = mean + (moved - mean) / (1 + factor**2) ** 0.5
         low, high = features.min(0).values, features.max(0).values
