@@ -23,7 +23,7 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         Heusel et al., NeurIPS 2017, arXiv:1706.08500, equation 6. The trace of the square root is the sum of
         the square roots of the eigenvalues of the product of the covariances.
     """
-    _check(first, second)
+    check_comparable(first, second)
     shift = ((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum()
     a, b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (first, second))
     return float(max(0.0, shift + np.trace(a) + np.trace(b) - 2 * _trace_of_root(a, b)))
@@ -42,7 +42,7 @@ def kernel_distance(first: np.ndarray, second: np.ndarray) -> float:
     Source:
         Binkowski et al., ICLR 2018, arXiv:1801.01401.
     """
-    _check(first, second)
+    check_comparable(first, second)
     return kernel_distance_of(
         cubic_kernel(first, first), cubic_kernel(second, second), cubic_kernel(first, second)
     )
@@ -76,7 +76,7 @@ def coverage(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> float:
     Source:
         Naeem et al., ICML 2020, arXiv:2002.09797.
     """
-    _check(real, fake)
+    check_comparable(real, fake)
     return coverage_of(distances(real, real), distances(real, fake), k=k)
 
 
@@ -94,18 +94,18 @@ def precision(real: np.ndarray, fake: np.ndarray, *, k: int = 5) -> float:
     Source:
         Kynkaanniemi et al., NeurIPS 2019, arXiv:1904.06991.
     """
-    _check(real, fake)
+    check_comparable(real, fake)
     return precision_of(distances(real, real), distances(real, fake), k=k)
 
 
 def coverage_of(real_real: np.ndarray, real_fake: np.ndarray, *, k: int = 5) -> float:
     """`coverage` of distance matrices (n, n) and (n, m)."""
-    return float((real_fake.min(axis=1) < _radius(real_real, k)).mean())
+    return float((real_fake.min(axis=1) < neighbour_radius(real_real, k)).mean())
 
 
 def precision_of(real_real: np.ndarray, real_fake: np.ndarray, *, k: int = 5) -> float:
     """`precision` of distance matrices (n, n) and (n, m)."""
-    return float((real_fake < _radius(real_real, k)[:, None]).any(axis=0).mean())
+    return float((real_fake < neighbour_radius(real_real, k)[:, None]).any(axis=0).mean())
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -116,7 +116,7 @@ def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return found
 
 
-def _radius(real_real: np.ndarray, k: int) -> np.ndarray:
+def neighbour_radius(real_real: np.ndarray, k: int) -> np.ndarray:
     """Distance to the k-th real neighbour; the k + 1st smallest, because a sample is its own nearest one."""
     if not 1 <= k < len(real_real):
         raise ConfigError(f"k is {k}, expected 1 <= k < {len(real_real)} real cases: add cases")
@@ -131,7 +131,8 @@ def _trace_of_root(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum())
 
 
-def _check(first: np.ndarray, second: np.ndarray) -> None:
+def check_comparable(first: np.ndarray, second: np.ndarray) -> None:
+    """Raise unless two samples are matrices (n, d) and (m, d) of finite features with two rows or more."""
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
         raise ShapeError(
             f"features have shapes {first.shape} and {second.shape}, expected (n, d) and (m, d): "
@@ -141,3 +142,5 @@ def _check(first: np.ndarray, second: np.ndarray) -> None:
         raise ConfigError(
             f"samples have {len(first)} and {len(second)} cases, expected at least 2: add cases"
         )
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise ShapeError("features hold a value that is not finite: find the case with NaN or infinity")
