@@ -13,6 +13,7 @@ STAGES = ("sources", "intake", "preparation", "model", "generation", "validation
 FIRST_READ_BY = {  # a section that is not listed counts for every stage: too much work is better than a stale result
     "grid": "preparation",
     "split": "preparation",
+    "translation": "preparation",
     "generator": "model",
     "sampling": "generation",
     "gates": "validation",

@@ -137,6 +137,36 @@ class GeneratorSpec:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Translation:
+    """Source channels in, target channels out; of the generator family `translation`."""
+
+    source: tuple[str, ...]
+    target: tuple[str, ...]
+    degradation: Literal["none", "through_plane", "in_plane", "noise", "undersampled", "missing_slices"] = (
+        "none"
+    )
+    # none: from one modality to another; else the sources are the targets, made poorer in this way
+    factor: float = (
+        2.0  # of the degradation: voxels, slices or lines that become one, or the noise over the range
+    )
+    draw: bool = True  # also learn to draw sources, so that whole new cases can be made and released
+
+    def __post_init__(self) -> None:
+        if not self.source or not self.target:
+            raise ConfigError("translation.source or translation.target is empty: name a channel in each")
+        if self.degradation == "none" and set(self.source) & set(self.target):
+            raise ConfigError(
+                f"translation goes from {list(self.source)} to {list(self.target)} without degradation, "
+                "expected different channels: change one, or say how the sources are degraded"
+            )
+        if self.degradation != "none" and set(self.source) != set(self.target):
+            raise ConfigError(
+                f"translation.degradation is {self.degradation}, which restores channels, but source is "
+                f"{list(self.source)} and target {list(self.target)}: name the same channels in both"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sampling:
     """What is drawn."""
 
@@ -198,6 +228,7 @@ class DatasetSpec:
     body_part: str = ""  # DICOM Body Part Examined
     split: Split = field(default_factory=Split)
     generator: GeneratorSpec = field(default_factory=GeneratorSpec)
+    translation: Translation | None = None
     gates: Gates = field(default_factory=Gates)
 
     def __post_init__(self) -> None:
@@ -213,6 +244,23 @@ class DatasetSpec:
         columns = [column.name for column in self.clinical]
         if unknown := sorted(set(self.sampling.counts) - set(columns)):
             raise ConfigError(f"sampling.counts names {unknown}, which clinical lacks")
+        self._check_translation()
+
+    def _check_translation(self) -> None:
+        translates = self.generator.family == "translation"
+        if translates != (self.translation is not None):
+            raise ConfigError(
+                f"generator.family is {self.generator.family!r} "
+                f"{'without' if translates else 'with'} a section translation, expected both or none of them"
+            )
+        if self.translation is None:
+            return
+        names = [channel.name for channel in self.channels]
+        used = {*self.translation.source, *self.translation.target}
+        if unknown := sorted(used - set(names)):
+            raise ConfigError(f"translation names the channels {unknown}, which channels lacks")
+        if unused := sorted(set(names) - used):
+            raise ConfigError(f"channels has {unused}, which translation does not use: leave them out")
 
 
 def load_spec(path: Path) -> DatasetSpec:

@@ -3,13 +3,14 @@
 from importlib import import_module
 
 from synthdata.errors import ConfigError
-from synthdata.models.protocol import Family, Generator, Geometry
+from synthdata.models.protocol import ChannelMap, Family, Generator, Geometry
 
 GENERATORS = {  # name -> module with FAMILY
     "flow": "synthdata.models.flow",
+    "translation": "synthdata.models.translation",
 }
 
-__all__ = ["GENERATORS", "Family", "Generator", "Geometry", "family_of"]
+__all__ = ["GENERATORS", "ChannelMap", "Family", "Generator", "Geometry", "family_of"]
 
 
 def family_of(name: str) -> Family:

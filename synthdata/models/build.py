@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from synthdata.errors import GenerationError
-from synthdata.models import Generator, Geometry, family_of
+from synthdata.models import ChannelMap, Generator, Geometry, family_of
 from synthdata.models.clinical import ClinicalLaw
 from synthdata.records import Checkpoint, Grid, TrainingSet, from_json, to_json
 from synthdata.records.codec import build_value
@@ -36,6 +36,7 @@ def pack_config(
         "channels": geometry.channels,
         "labels": geometry.labels,
         "conditions": geometry.conditions,
+        "translation": None if geometry.translation is None else json.loads(to_json(geometry.translation)),
         "grid": json.loads(to_json(training_set.grid)),
         "law": json.loads(to_json(law)),
         "volume_range": [[float(v.min()), float(v.max())] for v in volumes.T],
@@ -57,6 +58,9 @@ def load_generator(checkpoint: Checkpoint, private: ObjectStore) -> ReadyGenerat
         channels=document["channels"],
         labels=document["labels"],
         conditions=document["conditions"],
+        translation=from_json(ChannelMap, json.dumps(document["translation"]).encode())
+        if document.get("translation")
+        else None,
     )
     model = family.build(build_value(family.config, document["config"]), geometry)
     data = read_verified(private, checkpoint.key, checkpoint.sha256)

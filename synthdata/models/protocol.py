@@ -8,6 +8,18 @@ import torch
 from torch import Tensor
 
 from synthdata.records import Grid
+from synthdata.records.codec import Record
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChannelMap(Record):
+    """Which channels a translation goes from and to."""
+
+    sources: tuple[int, ...]
+    targets: tuple[int, ...]
+    degradation: str = "none"  # of the sources, where they are a poorer form of the targets
+    factor: float = 2.0  # of the degradation
+    draw: bool = True  # whole cases can be drawn: sources by a flow, targets by translation
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +30,7 @@ class Geometry:
     channels: int  # image channels c
     labels: int  # mask labels l, without background
     conditions: int  # width k of the condition vector
+    translation: ChannelMap | None = None  # of the family `translation`
 
 
 class Generator(Protocol):

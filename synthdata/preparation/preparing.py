@@ -11,6 +11,7 @@ import numpy as np
 from synthdata.errors import ConfigError, SourceError
 from synthdata.preparation.duplicates import DuplicateSearch
 from synthdata.preparation.intensity import encode, native_range, scale_of
+from synthdata.preparation.registration import LEAST_OVERLAP, least_overlap
 from synthdata.preparation.regrid import apply_regrid, plan_regrid, target_grid
 from synthdata.preparation.split import GROUPS, position, split_patients
 from synthdata.preparation.spool import Spool
@@ -50,7 +51,7 @@ def prepare(
 
     Returns:
         The training set: int16 on one axial grid around 0 mm; train and control have equally many patients.
-        Cases left out are counted in `dropped` by reason: `constant_image`, `near_duplicate`, `trimmed`.
+        Cases left out are counted in `dropped` by reason, `not_registered` among them.
 
     Raises:
         SourceError: The intake accepted no case.
@@ -77,6 +78,8 @@ def prepare(
             prepared = prepare_case(case, spec, scales, grid)
             if prepared is None:
                 dropped["constant_image"] += 1
+            elif not _registered(prepared, spec):
+                dropped["not_registered"] += 1
             else:
                 spool.append(prepared)
                 search.add(prepared.image, prepared.patient_id)
@@ -142,6 +145,16 @@ def prepare_case(case: Case, spec: DatasetSpec, scales: Sequence[ChannelScale], 
         record=case.record,
         provenance=facts,
     )
+
+
+def _registered(case: Case, spec: DatasetSpec) -> bool:
+    """False where channels of a translation between modalities show bodies at different places."""
+    if spec.translation is None or spec.translation.degradation != "none":
+        return True
+    names = [channel.name for channel in spec.channels]
+    sources = [names.index(name) for name in spec.translation.source]
+    targets = [names.index(name) for name in spec.translation.target]
+    return least_overlap(case.image, sources, targets) >= LEAST_OVERLAP
 
 
 def _leave_out_duplicates(

@@ -12,7 +12,7 @@ from torch import Tensor
 from synthdata.errors import IntegrityError, MissingObjectError, TrainingError
 from synthdata.models import family_of
 from synthdata.records import Checkpoint, TrainingSet, digest_of, from_json
-from synthdata.spec import GeneratorSpec
+from synthdata.spec import GeneratorSpec, Translation
 from synthdata.storage import ObjectStore, keys, read_verified
 
 CODE_VERSION = "flow-8"  # changes when the same inputs would be learnt differently
@@ -29,7 +29,9 @@ class Progression:
     rewinds: int = 0
 
 
-def train_key_of(spec: GeneratorSpec, training_set: TrainingSet) -> str:
+def train_key_of(
+    spec: GeneratorSpec, training_set: TrainingSet, translation: Translation | None = None
+) -> str:
     """Digest of all that decides the weights."""
     preset = family_of(spec.family).presets.get(spec.preset)
     document = {
@@ -38,6 +40,8 @@ def train_key_of(spec: GeneratorSpec, training_set: TrainingSet) -> str:
         "config": None if preset is None else asdict(preset),
         "code": CODE_VERSION,
     }
+    if translation is not None:
+        document["translation"] = asdict(translation)
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from synthdata.errors import TrainingError
-from synthdata.models import Generator, Geometry, family_of
+from synthdata.models import ChannelMap, Generator, Geometry, family_of
 from synthdata.models.build import pack_config
 from synthdata.models.clinical import ClinicalLaw, fit_law
 from synthdata.models.conditions import ConditionCode
@@ -65,7 +65,9 @@ def train(
     Raises:
         TrainingError: Too few or unusable cases, loss that stays non-finite after rewinds, or a stop.
     """
-    folder = CheckpointFolder(private, spec.name, train_key_of(spec.generator, training_set))
+    folder = CheckpointFolder(
+        private, spec.name, train_key_of(spec.generator, training_set, spec.translation)
+    )
     if (done := folder.finished()) is not None:
         return done
     cases = load_training_cases(private, training_set)
@@ -98,6 +100,7 @@ class _Run:
             channels=len(training_set.scales),
             labels=len(training_set.labels),
             conditions=ConditionCode(training_set.columns).width,
+            translation=channel_map_of(spec, training_set),
         )
         torch.manual_seed(self.spec.seed)
         self.model: Generator = family.build(self.config, self.geometry)
@@ -227,6 +230,20 @@ class _Run:
         self.model.eval()
         self.model.settle(self.pool, self.conditions, torch.Generator().manual_seed(self.spec.seed))
         return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
+
+
+def channel_map_of(spec: DatasetSpec, training_set: TrainingSet) -> ChannelMap | None:
+    """The section translation of a spec, with places for names; None where there is none."""
+    if (wanted := spec.translation) is None:
+        return None
+    names = [scale.channel for scale in training_set.scales]
+    return ChannelMap(
+        sources=tuple(names.index(name) for name in wanted.source),
+        targets=tuple(names.index(name) for name in wanted.target),
+        degradation=wanted.degradation,
+        factor=wanted.factor,
+        draw=wanted.draw,
+    )
 
 
 def build_optimizers(

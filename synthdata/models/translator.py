@@ -1,0 +1,211 @@
+"""Source channels in, target channels out: a supervised network, or a flow that draws an ensemble."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from synthdata.errors import ConfigError
+from synthdata.models.nets import UNet, UNetConfig
+from synthdata.models.patches import join, split
+from synthdata.models.sampler import integrate
+from synthdata.models.translation_loss import image_loss, intensity_jitter
+
+THICK = 2.0  # slices that many times as far apart as voxels are not put into one patch
+RIDGE = 1e-3
+LOG_SPREAD = (-6.0, 1.0)
+MAX_WEIGHT = 10.0  # of the flow's loss near the clean end
+OUTSIDE = 0.1  # weight of a voxel outside of the body
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TranslatorConfig:
+    """All that is needed to build a `Translator`."""
+
+    law: Literal["mean", "flow"] = "mean"  # one expected image, or draws around it
+    patch: int = 2  # voxels per axis that the network takes as one
+    network: UNetConfig = field(
+        default_factory=lambda: UNetConfig(widths=(32, 64, 128), blocks=(1, 1, 2), heads=4)
+    )
+    jitter: float = 1.0  # strength of the random changes of the source's intensities, 0 for none
+    mirror: bool = (
+        False  # average with the translation of the mirrored source: for anatomy with two like sides
+    )
+    steps: int = 8  # of the flow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Translated:
+    """Target channels, and how far the truth may lie from them."""
+
+    image: Tensor  # (b, t, z, y, x)
+    spread: Tensor  # expected absolute error, or standard deviation of the ensemble, likewise
+
+
+class Translator(nn.Module):
+    """Predict targets as a linear map of the sources plus what a network adds.
+
+    Source:
+        Ronneberger et al., MICCAI 2015, arXiv:1505.04597 (U-Net); Shi et al., CVPR 2016, arXiv:1609.05158 (patches
+        as channels); Lipman et al., ICLR 2023, arXiv:2210.02747 (flow); Liu et al., arXiv:1810.02244 (coordinates).
+    """
+
+    base: Tensor
+    residual_std: Tensor
+
+    def __init__(
+        self,
+        config: TranslatorConfig,
+        *,
+        shape_zyx: tuple[int, int, int],
+        spacing_mm: tuple[float, float, float],
+        channels: tuple[int, int],
+        conditions: int,
+    ) -> None:
+        """Build an unfitted translator.
+
+        Args:
+            config: Law and size.
+            shape_zyx: Voxels of an image.
+            spacing_mm: Their distances; thick slices are not joined in a patch.
+            channels: Of the source s and of the target t.
+            conditions: Width of the condition vector.
+        """
+        super().__init__()
+        self.config, self.shape = config, shape_zyx
+        self.sources, self.targets = channels
+        thick = shape_zyx[0] == 1 or spacing_mm[0] > THICK * spacing_mm[1]
+        self.step = (1 if thick else config.patch, config.patch, config.patch)
+        if any(side % step for side, step in zip(shape_zyx, self.step, strict=True)):
+            raise ConfigError(
+                f"grid.shape_zyx is {shape_zyx}, expected multiples of the patch {self.step}: pad the grid"
+            )
+        voxels = math.prod(self.step)
+        flow = config.law == "flow"
+        self.network = UNet(
+            config.network,
+            channels=(self.sources + self.targets * flow) * voxels + 3,
+            out=self.targets * (1 if flow else 2) * voxels,
+            conditions=conditions,
+            flat=shape_zyx[0] == 1,
+        )
+        self.register_buffer("base", torch.zeros(self.targets, self.sources + 1))
+        self.register_buffer("residual_std", torch.ones(1, self.targets, 1, 1, 1))
+
+    def fit(self, source: Tensor, target: Tensor, body: Tensor) -> None:
+        """Fit the linear map on sources (n, s, z, y, x) and targets (n, t, z, y, x) within bodies (n, 1, z, y, x)."""
+        inside = body[:, 0] > 0
+        rows = torch.stack([source[:, channel][inside] for channel in range(self.sources)]).double()
+        rows = torch.cat([rows, torch.ones(1, rows.shape[1], dtype=torch.float64)])
+        values = torch.stack([target[:, channel][inside] for channel in range(self.targets)]).double()
+        gram = rows @ rows.T
+        penalty = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
+        penalty[-1, -1] = 0
+        self.base.copy_(torch.linalg.solve(gram + penalty, rows @ values.T).T)
+        wrong = values - self.base.double() @ rows
+        self.residual_std.copy_(wrong.square().mean(1).sqrt().clamp_min(1e-3).view(self.residual_std.shape))
+
+    def start(self, source: Tensor) -> Tensor:
+        """The linear map of sources (b, s, z, y, x): (b, t, z, y, x)."""
+        weights, offset = self.base[:, :-1], self.base[:, -1]
+        return torch.einsum("ts,bszyx->btzyx", weights, source) + offset.view(1, -1, 1, 1, 1)
+
+    def loss(
+        self,
+        source: Tensor,
+        target: Tensor,
+        told: Tensor,
+        context: tuple[Tensor, Tensor],
+        rng: torch.Generator,
+    ) -> Tensor:
+        """Loss of a batch; one number.
+
+        Args:
+            source: (b, s, z, y, x).
+            target: (b, t, z, y, x).
+            told: Conditions and their flag, (b, c + 1).
+            context: Fields of the labels (b, l, z, y, x) and body (b, 1, z, y, x).
+            rng: Decides times, noise and changes of the source.
+        """
+        fields, body = context
+        if self.config.jitter:
+            source = intensity_jitter(source, rng, self.config.jitter)
+        if self.config.law == "flow":
+            return self._flow_loss(source, target, told, body, rng)
+        guess = self._expected(source, told)
+        wrong = (guess.image.detach() - target).abs()
+        surprise = (wrong / guess.spread + guess.spread.log()).mean()  # a Laplace law of the error
+        return image_loss(guess.image, target, fields, body) + 0.1 * surprise
+
+    def translate(
+        self, source: Tensor, told: Tensor, seeds: Sequence[int], *, members: int = 8
+    ) -> Translated:
+        """Expected targets (b, t, z, y, x) and their spread; the flow averages `members` draws per case."""
+        if self.config.law == "mean":
+            guess = self._expected(source, told)
+            if not self.config.mirror:
+                return guess
+            other = self._expected(source.flip(-1), told)
+            return Translated(
+                image=(guess.image + other.image.flip(-1)) / 2,
+                spread=(guess.spread + other.spread.flip(-1)) / 2,
+            )
+        drawn = torch.stack(
+            [self.draw(source, told, [seed * members + m for seed in seeds]) for m in range(members)]
+        )
+        return Translated(image=drawn.mean(0), spread=drawn.std(0))
+
+    def draw(self, source: Tensor, told: Tensor, seeds: Sequence[int]) -> Tensor:
+        """One plausible target (b, t, z, y, x) per source; row i depends on seeds[i] alone."""
+        if self.config.law == "mean":
+            return self.translate(source, told, seeds).image
+        start, given = self.start(source), self._given(source)
+        rngs = [torch.Generator().manual_seed(seed % (1 << 63)) for seed in seeds]
+        shape = (self.targets * math.prod(self.step), *given.shape[2:])
+        noise = torch.stack([torch.randn(shape, generator=rng) for rng in rngs]).to(source.device)
+
+        def denoise(state: Tensor, time: float) -> Tensor:
+            moment = torch.full((len(seeds),), time, device=state.device)
+            return self._clean(state, moment, told, given)
+
+        residual = join(integrate(denoise, noise, self.config.steps), self.step)
+        return start + residual * self.residual_std
+
+    def _expected(self, source: Tensor, told: Tensor) -> Translated:
+        time = source.new_ones(len(source))
+        change = join(self.network(self._given(source), time, told), self.step)
+        moved, log_spread = change.chunk(2, dim=1)
+        spread = (log_spread - 2).clamp(*LOG_SPREAD).exp()
+        return Translated(image=self.start(source) + moved * self.residual_std, spread=spread)
+
+    def _flow_loss(
+        self, source: Tensor, target: Tensor, told: Tensor, body: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        clean = split((target - self.start(source)) / self.residual_std, self.step)
+        noise = torch.randn(clean.shape, generator=rng).to(clean)
+        time = torch.sigmoid(torch.randn(len(clean), generator=rng)).to(clean).clamp(max=0.98)
+        t = time.view(-1, 1, 1, 1, 1)
+        guess = self._clean((1 - t) * noise + t * clean, time, told, self._given(source))
+        weight = (1 + (time / (1 - time)).square()).clamp_max(MAX_WEIGHT)
+        where = split((OUTSIDE + (1 - OUTSIDE) * body).expand(-1, self.targets, -1, -1, -1), self.step)
+        error = ((guess - clean).square() * where).mean(dim=(1, 2, 3, 4))
+        return (weight * error).mean()
+
+    def _clean(self, noisy: Tensor, time: Tensor, told: Tensor, given: Tensor) -> Tensor:
+        """Expected clean residual; at high noise the mean of the law, 0, is the best guess."""
+        t = time.view(-1, 1, 1, 1, 1)
+        variance = t.square() + (1 - t).square()
+        guess: Tensor = noisy * (t / variance) + ((1 - t) / variance.sqrt()) * self.network(
+            torch.cat([noisy / variance.sqrt(), given], dim=1), time, told
+        )
+        return guess
+
+    def _given(self, source: Tensor) -> Tensor:
+        """Sources as patches, and where each patch lies."""
+        patches = split(source, self.step)
+        axes = [torch.linspace(-1, 1, side, device=source.device) for side in patches.shape[2:]]
+        where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(source), -1, -1, -1, -1)
+        return torch.cat([patches, where], dim=1)
