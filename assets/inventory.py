@@ -1,6 +1,5 @@
 """What lies in a source's folder, cheaply enough to ask every minute."""
 
-import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -17,28 +16,23 @@ def source_folder(spec: DatasetSpec, sources: Path) -> Path:
 
 
 def take_inventory(spec: DatasetSpec, folder: Path) -> ScanInventory:
-    """Count the files of a folder and digest (path, size, time of change) of each; a single file counts as one.
+    """Count the files of a folder and digest the name and stamp of each; a single file counts as one.
 
     Raises:
         SourceError: The folder or file is not there, holds no file, or may not be read.
     """
-    from synthdata.intake.inventory import files_below
+    from synthdata.intake.listing import list_files
 
-    paths = [path for path in files_below(folder) if path.is_file()]  # a link may lead nowhere
-    rows = sorted(
-        (path.relative_to(folder).as_posix(), stat.st_size, stat.st_mtime_ns)
-        for path in paths
-        for stat in [path.stat()]
-    )
-    if not rows:
+    listing = list_files(folder)
+    if not listing.files:
         raise SourceError(
             "the source holds links alone which lead nowhere: put scans there, or mend source.uri"
         )
     return ScanInventory(
         dataset=spec.name,
-        files=len(rows),
-        size_bytes=sum(size for _, size, _ in rows),
-        digest=hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        files=len(listing.files),
+        size_bytes=sum(entry.stamp[0] for entry in listing.files if entry.stamp),
+        digest=listing.digest(),
         origin=spec.source.kind,
     )
 

@@ -13,7 +13,7 @@ class ScanInventory(Record):
     dataset: str
     files: int
     size_bytes: int
-    digest: str  # of the sorted (path, size, time of change): cheap, so that a sensor can ask every minute
+    digest: str  # of sorted names and stamps: cheap, so that a sensor can ask every minute
     origin: str  # phantom or folder
 
 

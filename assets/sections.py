@@ -3,10 +3,8 @@
 import dataclasses
 import hashlib
 import json
-from functools import cache
-from pathlib import Path
 
-import synthdata
+from synthdata.code_version import code_digest
 from synthdata.spec import DatasetSpec
 
 STAGES = ("sources", "intake", "preparation", "model", "generation", "validation", "release")
@@ -46,13 +44,6 @@ def sections_digest(spec: DatasetSpec, stage: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-@cache
 def code_version(stage: str) -> str:
     """Twelve hex digits of the sources that a stage runs, so that a change of code is seen by itself."""
-    root = Path(synthdata.__file__).parent
-    hasher = hashlib.sha256()
-    for package in CODE[stage]:
-        for path in sorted((root / package).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                hasher.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return hasher.hexdigest()[:12]
+    return code_digest(*CODE[stage])

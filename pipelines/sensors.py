@@ -1,6 +1,7 @@
 """What may run by itself or raise an alert; all shipped stopped."""
 
 import json
+import time
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
@@ -13,12 +14,13 @@ from synthdata.errors import SourceError
 from synthdata.spec import DatasetSpec
 
 STOPPED = dg.DefaultSensorStatus.STOPPED
+STILL_SECONDS = 240.0  # a transfer that pauses is no transfer that has ended
 
 
 def new_scans(spec: DatasetSpec) -> dg.SensorDefinition:
-    """Starts a refresh when the source has changed and has been still for one look in between.
+    """Starts a refresh when the source has changed and has been still since an earlier look.
 
-    The cursor holds what was seen at the last look and what was taken in last; a folder into which a scanner is still
+    The cursor holds what was seen, since when, and what was taken in last; a folder into which a scanner is still
     writing looks different each time, and waits.
     """
 
@@ -42,8 +44,10 @@ def new_scans(spec: DatasetSpec) -> dg.SensorDefinition:
         if now != cursor.get("seen"):
             return dg.SensorResult(
                 skip_reason="the source has changed; waiting until it is still",
-                cursor=json.dumps({**cursor, "seen": now}),
+                cursor=json.dumps({**cursor, "seen": now, "since": time.time()}),
             )
+        if time.time() - cursor.get("since", 0.0) < STILL_SECONDS:
+            return dg.SkipReason("the source has changed a moment ago; waiting until it is still")
         return dg.SensorResult(
             run_requests=[dg.RunRequest(run_key=now)], cursor=json.dumps({"seen": now, "taken": now})
         )

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
+from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import ClinicalTable
 from synthdata.intake.dicom_file import Instance
 from synthdata.intake.geometry import resample
@@ -98,16 +100,16 @@ class DicomSource:
         self._spec, self._studies, self._table = spec, studies, table
         self._inventory, self._progress = inventory, progress
 
-    def cases(self) -> Iterator[Case]:
-        """Accepted cases, in the order of their pseudonyms."""
+    def units(self) -> Iterator[Unit]:
+        """Studies in the order of their pseudonyms."""
         for count, study in enumerate(self._studies, 1):
-            case = self._case(study)
-            if case is not None:
-                yield case
+            record = self._table.look_up(study.patient)
+            files = [instance.seen for instance in study.instances()]
+            key = unit_key(study.case, record, keyed_files(files))
+            yield Unit(key=key, files=files, build=partial(self._case, study, *record))
             self._progress(count, len(self._studies), "building cases")
 
-    def _case(self, study: Study) -> Case | None:
-        record, reason = self._table.look_up(study.patient)
+    def _case(self, study: Study, record: dict[str, Value], reason: str) -> Case | None:
         if not study.series:
             study.hold("mask.no_image")
             return None

@@ -2,16 +2,16 @@
 
 import hashlib
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthdata.errors import SourceError
+from synthdata.intake.listing import Stamp, list_files, stamp_of
 from synthdata.intake.reasons import REASONS
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport, ReasonCount
-from synthdata.storage.disk import disk_sentence
 
 MAXIMUM_BYTES = 1 << 30
 
@@ -24,6 +24,7 @@ class SeenFile:
     sha256: str
     size_bytes: int
     reasons: set[str] = field(default_factory=set)
+    stamp: Stamp | None = None  # when it was read; None where that did not work
 
     @property
     def outcome(self) -> str:
@@ -43,16 +44,10 @@ class Inventory:
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:
         """Read a file once and book it; gives no bytes for a file which cannot be read."""
-        data, reason = b"", ""
-        try:
-            if path.stat().st_size > MAXIMUM_BYTES:
-                reason = "file.too_large"
-            else:
-                data = path.read_bytes()
-                reason = "" if data else "file.empty"
-        except OSError:
-            reason = "file.unreadable"
-        seen = SeenFile(path, hashlib.sha256(data).hexdigest(), len(data), {reason} if reason else set())
+        data, stamp, reason = read_file(path)
+        seen = SeenFile(
+            path, hashlib.sha256(data).hexdigest(), len(data), {reason} if reason else set(), stamp
+        )
         self.files.append(seen)
         return seen, data
 
@@ -65,10 +60,7 @@ class Inventory:
 
     def reread(self, seen: SeenFile) -> bytes | None:
         """The bytes that were booked, or None (with a reason) where they are not there any more."""
-        try:
-            data = seen.path.read_bytes()
-        except OSError:
-            data = b""
+        data, _, _ = read_file(seen.path)
         if hashlib.sha256(data).hexdigest() == seen.sha256:
             return data
         seen.reasons.add("file.changed")
@@ -119,29 +111,28 @@ class Inventory:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, or the one file. Links to folders are not followed, so loops cannot occur.
+    """All files below a folder, or the one file, as `list_files` finds them.
 
     Raises:
         SourceError: There is no such folder, it holds no file, or a part of it is closed to this user.
     """
-    closed: list[OSError] = []
+    return [entry.path for entry in list_files(folder).entries]
+
+
+def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
+    """Bytes of a file, its stamp and an empty text, or no bytes and the reason why it cannot be used."""
     try:
-        if folder.is_file():
-            return [folder]
-        there = folder.is_dir()
-    except OSError as error:
-        raise SourceError(disk_sentence("the source", error, "read")) from None
-    if not there:
-        raise SourceError(
-            "the source is not there (neither a folder nor a file), expected scans: check the path, "
-            "which for a spec is source.uri and the variables in it"
-        )
-    walk = os.walk(folder, followlinks=False, onerror=closed.append)
-    paths = sorted(Path(root) / name for root, _, names in walk for name in names)
-    if closed:  # its scans would be missing, and nobody would know
-        raise SourceError(disk_sentence(f"{len(closed)} of the source's folders", closed[0], "read"))
-    if not paths:
-        raise SourceError(
-            "the source folder is empty, expected scans: check the path (source.uri), or wait for the transfer"
-        )
-    return paths
+        # a named pipe would else wait for a writer
+        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as reader:
+            before = os.fstat(reader.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                return b"", None, "file.not_regular"
+            if before.st_size > MAXIMUM_BYTES:
+                return b"", stamp_of(before), "file.too_large"
+            data = reader.read(MAXIMUM_BYTES)
+            stamp = stamp_of(os.fstat(reader.fileno()))
+    except OSError:
+        return b"", None, "file.unreadable"
+    if stamp != stamp_of(before) or len(data) != before.st_size:
+        return b"", None, "file.changed"
+    return data, stamp, "" if data else "file.empty"

@@ -2,19 +2,23 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from synthdata.errors import SourceError
+from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import ClinicalTable, read_rows, table_bytes
+from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.listing import Entry
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.progress import Progress
-from synthdata.records.case import Case
+from synthdata.records.case import Case, Value
 from synthdata.spec import DatasetSpec
 
 SUFFIXES = (".nii.gz", ".nii")
@@ -37,28 +41,29 @@ class Pair:
 
 
 def survey_pairs(
-    paths: Sequence[Path],
+    entries: Sequence[Entry],
     root: Path,
     spec: DatasetSpec,
     inventory: Inventory,
     names: Pseudonyms,
+    *,
+    cursor: Cursor,
     progress: Progress,
 ) -> list[Pair]:
     """Book all files, pair images with masks by name, and name their patients."""
     folders: dict[str, dict[str, SeenFile]] = {spec.source.images: {}, spec.source.masks: {}}
-    for count, path in enumerate(paths, 1):
-        seen, data = inventory.add(path)
-        if data:
-            folder = path.parent.relative_to(root).as_posix()
-            if not is_nifti(data):
-                seen.reasons.add(
-                    "file.not_an_image" if not path.name.endswith(SUFFIXES) else "file.malformed"
-                )
-            elif folder not in folders:
-                seen.reasons.add("file.outside")
+    for count, entry in enumerate(entries, 1):
+        finding = cursor.recall_file(entry) or _look(entry, cursor)
+        take_finding(inventory, finding)
+        if finding.kind:
+            folder, _, name = f"./{entry.name}".rpartition("/")
+            where = PurePosixPath(folder).as_posix()
+            if where not in folders:
+                finding.seen.reasons.add("file.outside")
             else:
-                folders[folder][_stem(path.name)] = seen
-        progress(count, len(paths), "reading files")
+                folders[where][_stem(name)] = finding.seen
+        progress(count, len(entries), "reading files")
+    cursor.flush()
     images, masks = folders[spec.source.images], folders[spec.source.masks]
     if not images:
         raise SourceError(
@@ -68,6 +73,19 @@ def survey_pairs(
         if stem not in images:
             seen.reasons.add("mask.no_image")
     return _pairs(images, masks, _patients(root, spec, inventory), names)
+
+
+def _look(entry: Entry, cursor: Cursor) -> Finding:
+    """Read a file for the first time."""
+    started_ns = now_ns()
+    seen, data = Inventory().add(entry.path)
+    kind = "nifti" if is_nifti(data) else ""
+    if data and not kind:
+        named = entry.name.endswith(SUFFIXES)
+        seen.reasons.add("file.malformed" if named else "file.not_an_image")
+    finding = Finding(seen, kind=kind)
+    cursor.keep_file(entry, finding, read_ns=started_ns)
+    return finding
 
 
 def _stem(name: str) -> str:
@@ -120,18 +138,23 @@ class NiftiSource:
         self._spec, self._pairs, self._table = spec, pairs, table
         self._inventory, self._progress = inventory, progress
 
-    def cases(self) -> Iterator[Case]:
-        """Accepted cases, in the order of their pseudonyms."""
+    def units(self) -> Iterator[Unit]:
+        """Pairs in the order of their pseudonyms."""
         for count, pair in enumerate(self._pairs, 1):
-            case = self._case(pair)
-            if case is not None:
-                yield case
-            else:
-                pair.hold("case.companion")
+            record = self._table.look_up(pair.patient)
+            files = [seen for seen in (pair.image, pair.mask) if seen is not None]
+            key = unit_key(pair.case, pair.patient, record, keyed_files(files))
+            yield Unit(key=key, files=files, build=partial(self._whole_case, pair, *record))
             self._progress(count, len(self._pairs), "building cases")
 
-    def _case(self, pair: Pair) -> Case | None:
-        record, reason = self._table.look_up(pair.patient)
+    def _whole_case(self, pair: Pair, record: dict[str, Value], reason: str) -> Case | None:
+        """The case of a pair; where there is none, both of its files are held back."""
+        case = self._case(pair, record, reason)
+        if case is None:
+            pair.hold("case.companion")
+        return case
+
+    def _case(self, pair: Pair, record: dict[str, Value], reason: str) -> Case | None:
         if reason:
             pair.hold(reason)
         if self._spec.labels and pair.mask is None:

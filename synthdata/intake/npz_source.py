@@ -4,10 +4,12 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from synthdata.errors import SourceError
+from synthdata.intake.case_shards import Unit
 from synthdata.intake.clinical import typed
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.inventory import Inventory, SeenFile
@@ -89,8 +91,8 @@ class NpzSource:
         self._spec, self._stack, self._names = spec, stack, names
         self._inventory, self._progress = inventory, progress
 
-    def cases(self) -> Iterator[Case]:
-        """Cases in the order of their pseudonyms. Raises SourceError for a shape unlike the spec's."""
+    def units(self) -> Iterator[Unit]:
+        """Rows in the order of their pseudonyms. Raises SourceError for a shape unlike the spec's."""
         images = self._volumes(self._stack.arrays["images"])
         count = len(images)
         named = sorted(
@@ -99,10 +101,10 @@ class NpzSource:
         self._inventory.notes.add("NPZ files have no header: nothing in them could tell or hide a name")
         self._inventory.notes.add("NPZ files state no geometry: the spacing of the spec's grid was taken")
         for done, (case_id, row) in enumerate(named, 1):
-            case = self._case(case_id, row, images[row])
-            if case is None:
+            build = partial(self._case, case_id, row, images[row])
+            yield Unit(key="", files=[self._stack.seen], build=build)
+            if self._stack.seen.outcome != "accepted":
                 return
-            yield case
             self._progress(done, count, "building cases")
 
     def _volumes(self, images: np.ndarray) -> np.ndarray:

@@ -23,12 +23,14 @@ def keep_quarantined(store: ObjectStore, dataset: str, inventory: Inventory) -> 
         StoreError: The store cannot be written.
     """
     entries: dict[str, dict[str, object]] = {}
+    there = set(store.keys(keys.quarantined(dataset, "")))  # of earlier runs: they are not read again
     for seen in inventory.files:
         if seen.outcome == "quarantined" and seen.sha256 not in entries:
-            data = inventory.reread(seen)
-            if data is None:
-                continue
-            commit_blob(store, keys.quarantined(dataset, seen.sha256), data)
+            if keys.quarantined(dataset, seen.sha256) not in there:
+                data = inventory.reread(seen)
+                if data is None:
+                    continue
+                commit_blob(store, keys.quarantined(dataset, seen.sha256), data)
             entries[seen.sha256] = {
                 "sha256": seen.sha256,
                 "size_bytes": seen.size_bytes,

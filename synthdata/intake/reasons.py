@@ -24,6 +24,9 @@ def _refused(explanation: str) -> Reason:
 
 FILES = {
     "file.unreadable": _refused("The file cannot be read: check its rights and the disk, and copy it again."),
+    "file.not_regular": _refused(
+        "The entry is no file but a pipe, a socket or a device, which nobody reads: remove it from the folder."
+    ),
     "file.empty": _refused("The file has no bytes: copy it again."),
     "file.changed": _refused(
         "The file changed while it was read: run intake again once the transfer has ended."

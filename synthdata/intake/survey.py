@@ -1,13 +1,14 @@
-"""The first pass over a folder of DICOM: each file is read once, judged, and kept as a few numbers."""
+"""The first pass over a folder of DICOM: each new file is read once, judged, and kept as a few numbers."""
 
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
+from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.inventory import Inventory
+from synthdata.intake.listing import Entry
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.processes import in_order, in_parts, workers_for
 from synthdata.progress import Progress
@@ -20,43 +21,64 @@ FILES_PER_WORKER = 3000  # take longer than a process to start
 class Batch:
     """Files to read and judge, in this process or in another one."""
 
-    paths: Sequence[Path]
+    entries: Sequence[Entry]
     names: Pseudonyms
     body_part: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rules:
+    """What a file is judged by, beside itself."""
+
+    names: Pseudonyms
+    body_part: str = ""
+
+
 def survey(
-    paths: Sequence[Path], inventory: Inventory, names: Pseudonyms, *, body_part: str, progress: Progress
+    entries: Sequence[Entry], inventory: Inventory, rules: Rules, *, cursor: Cursor, progress: Progress
 ) -> list[Instance]:
-    """Read and judge each file once; what is no DICOM gets its reason. The cores share many files.
+    """Read and judge each new file once; what is no DICOM gets its reason. The cores share many files.
 
     Raises:
         WorkerError: A process which shared the work was killed.
     """
-    instances, done = list[Instance](), 0
-    batches = [Batch(paths=part, names=names, body_part=body_part) for part in in_parts(paths, BATCH_FILES)]
-    workers = workers_for(len(paths), least=FILES_PER_WORKER)
+    found = {entry.name: finding for entry in entries if (finding := cursor.recall_file(entry)) is not None}
+    new = [entry for entry in entries if entry.name not in found]
+    batches = [
+        Batch(entries=part, names=rules.names, body_part=rules.body_part)
+        for part in in_parts(new, BATCH_FILES)
+    ]
+    workers = workers_for(len(new), least=FILES_PER_WORKER)
     with closing(in_order(read_batch, batches, workers=workers)) as results:
-        for book, found in results:
-            inventory.take(book)
-            instances += found
-            done += len(book.files)
-            progress(done, len(paths), "reading and judging files")
+        for batch, (read_ns, findings) in zip(batches, results, strict=False):
+            for entry, finding in zip(batch.entries, findings, strict=True):
+                cursor.keep_file(entry, finding, read_ns=read_ns)
+                found[entry.name] = finding
+            progress(len(found), len(entries), "reading and judging files")
+    cursor.flush()
+    findings = [found[entry.name] for entry in entries]
+    for finding in findings:
+        take_finding(inventory, finding)
+    instances = [finding.instance for finding in findings if finding.instance is not None]
     kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
     return [item for item in instances if id(item.seen) in kept]
 
 
-def read_batch(batch: Batch) -> tuple[Inventory, list[Instance]]:
-    """Book, read and judge files; the instances refer to the files of the book."""
-    book, judge, instances = Inventory(), ElementJudge(), list[Instance]()
+def read_batch(batch: Batch) -> tuple[int, list[Finding]]:
+    """Read and judge files; gives the time before the first was read, and a finding per file."""
+    judge, started_ns = ElementJudge(), now_ns()
     with quiet_parsers():
-        for path in batch.paths:
-            seen, data = book.add(path)
-            if data and not is_dicom(data):
-                seen.reasons.add("file.not_an_image")
-            elif data:
-                instance = read_instance(
-                    seen, data, judge=judge, names=batch.names, inventory=book, body_part=batch.body_part
-                )
-                instances += [instance] if instance is not None else []
-    return book, instances
+        return started_ns, [_read(entry, batch, judge) for entry in batch.entries]
+
+
+def _read(entry: Entry, batch: Batch, judge: ElementJudge) -> Finding:
+    book = Inventory()
+    seen, data = book.add(entry.path)
+    if not data or not is_dicom(data):
+        if data:
+            seen.reasons.add("file.not_an_image")
+        return Finding(seen)
+    instance = read_instance(
+        seen, data, judge=judge, names=batch.names, inventory=book, body_part=batch.body_part
+    )
+    return Finding(seen, instance, "dicom", tuple(sorted(book.broken)), tuple(sorted(book.notes)))

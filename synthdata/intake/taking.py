@@ -1,38 +1,37 @@
 """The two calls of intake: take cases into the private store, or only look at a folder."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from synthdata.errors import ConfigError, SourceError
+from synthdata.intake.case_shards import CaseShards, Unit
 from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
+from synthdata.intake.cursor import Cursor, now_ns, rules_of
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of
-from synthdata.intake.inventory import Inventory, files_below
+from synthdata.intake.inventory import Inventory
+from synthdata.intake.listing import Entry, Listing, list_files, stamp_of
 from synthdata.intake.nifti_source import NiftiSource, survey_pairs
 from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.quarantine import keep_quarantined
-from synthdata.intake.survey import survey
+from synthdata.intake.survey import Rules, survey
 from synthdata.progress import Progress, silent
-from synthdata.records.case import Case
-from synthdata.records.case_set import CaseSet, ShardRef
+from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport
-from synthdata.records.parquet import commit_shard
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
-
-SHARD_CASES = 64
-STAGE = "intake"
 
 
 class ScanSource(Protocol):
     """A source whose files are booked; what a further format must offer."""
 
-    def cases(self) -> Iterator[Case]:
-        """Stream the accepted cases in a stable order, booking reasons for the others."""
+    def units(self) -> Iterator[Unit]:
+        """Stream what may become a case, in the order of the cases' pseudonyms."""
         ...
 
 
@@ -63,13 +62,37 @@ def take_in(
     """
     names = Pseudonyms(pseudonym_key)
     _check_patterns(spec)
+    cursor = Cursor(private, spec.name, names, rules_of(spec))
+    started_ns, listing = now_ns(), list_files(folder)
+    digest = _digest(spec, folder, listing)
+    if (last := cursor.last_report(digest)) is not None:
+        return last
     with quiet_parsers():
         inventory = Inventory()
-        source, table = _open(spec, folder, inventory, names, progress)
-        case_set, patients = _write(private, _case_set(spec), source.cases() if source else iter(()))
+        opening = Opening(spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress)
+        source, table = opening.open(folder, listing.entries)
+        shards = CaseShards(private, _case_set(spec), cursor, inventory)
+        case_set, patients = shards.write(source.units() if source else iter(()))
         inventory.row_counts["clinical.row_without_images"] += table.unused_rows()
+        _note_links(listing, inventory)
         keep_quarantined(private, spec.name, inventory)
-    return inventory.report(case_set, patients=patients)
+    report = inventory.report(case_set, patients=patients)
+    cursor.finish(listing, digest, report, started_ns=started_ns)
+    return report
+
+
+def _digest(spec: DatasetSpec, folder: Path, listing: Listing) -> str:
+    """Of all that lies in the source, and of tables which the spec names outside of it."""
+    tables = [folder / name for name in (spec.source.clinical, spec.source.patients) if name]
+    stamps = [stamp_of(path.stat()) if path.exists() else None for path in tables]
+    return hashlib.sha256(f"{listing.digest()} {stamps}".encode()).hexdigest()
+
+
+def _note_links(listing: Listing, inventory: Inventory) -> None:
+    if listing.links:
+        inventory.notes.add(
+            f"{listing.links} links to folders were not followed: name their targets as sources of their own"
+        )
 
 
 def _check_patterns(spec: DatasetSpec) -> None:
@@ -82,25 +105,43 @@ def _check_patterns(spec: DatasetSpec) -> None:
             ) from None
 
 
-def _open(
-    spec: DatasetSpec, folder: Path, inventory: Inventory, names: Pseudonyms, progress: Progress
-) -> tuple[ScanSource | None, ClinicalTable]:
-    paths = files_below(folder)
-    root = folder if folder.is_dir() else folder.parent
-    if spec.source.format == "npz":
-        return _open_npz(spec, paths, inventory, names, progress), ClinicalTable((), {})
-    tables = _tables(paths, root, (spec.source.clinical, spec.source.patients))
-    scans = [path for path in paths if path not in tables]
-    for path in tables:
-        inventory.add(path)
-    clinical = table_bytes(root / spec.source.clinical, "source.clinical") if spec.source.clinical else None
-    table = load_table(clinical, spec.clinical, names, inventory)
-    if spec.source.format == "nifti":
-        pairs = survey_pairs(scans, root, spec, inventory, names, progress)
-        return NiftiSource(spec, pairs, table, inventory, progress), table
-    instances = survey(scans, inventory, names, body_part=spec.body_part, progress=progress)
-    _require_dicom(inventory, instances)
-    return DicomSource(spec, studies_of(instances, inventory), table, inventory, progress), table
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opening:
+    """Opens a source of the spec's format."""
+
+    spec: DatasetSpec
+    names: Pseudonyms
+    inventory: Inventory
+    cursor: Cursor
+    progress: Progress
+
+    def open(self, folder: Path, entries: Sequence[Entry]) -> tuple[ScanSource | None, ClinicalTable]:
+        """Book the files, and give what streams their cases, with the clinical table."""
+        spec, inventory = self.spec, self.inventory
+        if spec.source.format == "npz":
+            paths = [entry.path for entry in entries]
+            return _open_npz(spec, paths, inventory, self.names, self.progress), ClinicalTable((), {})
+        root = folder if folder.is_dir() else folder.parent
+        tables = _tables(
+            [entry.path for entry in entries], root, (spec.source.clinical, spec.source.patients)
+        )
+        scans = [entry for entry in entries if entry.path not in tables]
+        for path in tables:
+            inventory.add(path)
+        clinical = (
+            table_bytes(root / spec.source.clinical, "source.clinical") if spec.source.clinical else None
+        )
+        table = load_table(clinical, spec.clinical, self.names, inventory)
+        if spec.source.format == "nifti":
+            pairs = survey_pairs(
+                scans, root, spec, inventory, self.names, cursor=self.cursor, progress=self.progress
+            )
+            return NiftiSource(spec, pairs, table, inventory, self.progress), table
+        rules = Rules(names=self.names, body_part=spec.body_part)
+        instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
+        _require_dicom(inventory, instances)
+        studies = studies_of(instances, inventory)
+        return DicomSource(spec, studies, table, inventory, self.progress), table
 
 
 def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Path]:
@@ -158,20 +199,3 @@ def _case_set(spec: DatasetSpec) -> CaseSet:
         columns=spec.clinical,
         shards=(),
     )
-
-
-def _write(store: ObjectStore, case_set: CaseSet, cases: Iterator[Case]) -> tuple[CaseSet, int]:
-    """Write cases to shards while they come; a shard has one type of voxels, so one is open per type."""
-    waiting: dict[str, list[Case]] = {}
-    refs: list[ShardRef] = []
-    patients: set[str] = set()
-    for case in cases:
-        patients.add(case.patient_id)
-        batch = waiting.setdefault(case.image.dtype.name, [])
-        batch.append(case)
-        if len(batch) == SHARD_CASES:
-            refs.append(commit_shard(store, case_set, STAGE, batch))
-            batch.clear()
-    rest = (batch for _, batch in sorted(waiting.items()) if batch)
-    refs.extend(commit_shard(store, case_set, STAGE, batch) for batch in rest)
-    return replace(case_set, shards=tuple(refs)), len(patients)

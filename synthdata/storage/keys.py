@@ -1,7 +1,7 @@
 """The only place where object keys are spelled.
 
 Private store: `records/`, `latest/`, `memo/`, `secrets/`, `waivers/` and, per dataset, `datasets/<name>/` with
-`shards`, `quarantine`, `receipts`, `checkpoints`, `reports`, `encoders` and `features`.
+`shards`, `quarantine`, `cursor`, `receipts`, `checkpoints`, `reports`, `encoders` and `features`.
 Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`.
 """
 
@@ -29,6 +29,11 @@ def shard(dataset: str, stage: str, sha256: str) -> str:
 def quarantined(dataset: str, sha256: str) -> str:
     """A file held back at intake, by its content (private)."""
     return f"datasets/{dataset}/quarantine/{sha256}"
+
+
+def cursor(dataset: str, context: str = "", part: str = "") -> str:
+    """What intake remembers: under one code and key, part `files/`, `cases/` or `finished.json` (private)."""
+    return f"datasets/{dataset}/cursor/{context}/{part}" if context else f"datasets/{dataset}/cursor/"
 
 
 def checkpoint(dataset: str, train_key: str, step: int, kind: str) -> str:

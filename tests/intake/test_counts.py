@@ -82,7 +82,11 @@ def test_cores_which_share_the_files_book_what_one_alone_books(build, tmp_path, 
         monkeypatch.setattr(survey, "BATCH_FILES", 4)
         store = FolderStore(tmp_path / f"store{cores}")
         report = take_in(build.spec(), folder, store, pseudonym_key=build.key)
-        stored = sorted((key, hashlib.sha256(store.read(key)).hexdigest()) for key in store.keys(""))
+        stored = sorted(
+            (key, hashlib.sha256(store.read(key)).hexdigest())
+            for key in store.keys("")
+            if "/cursor/" not in key
+        )
         reports.append((digest_of(report), stored))
     assert reports[0] == reports[1]
     assert {"file.duplicate", "file.not_an_image", "file.truncated"} <= {one.code for one in report.reasons}

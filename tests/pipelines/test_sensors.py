@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from pipelines import sensors
 from pipelines.alerts import alert
 from pipelines.resources.workplace import WorkplaceResource
 from pipelines.sensors import failed_check_names, failed_checks, failed_runs, new_scans
@@ -32,8 +33,9 @@ def look(spec: DatasetSpec, cursor: str | None) -> tuple[str, list[str], str | N
 
 
 def test_new_scans_are_taken_in_once_and_only_when_none_arrive_any_more(
-    spec: DatasetSpec, tmp_path: Path
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sensors, "STILL_SECONDS", 0.0)
     (tmp_path / "scans" / "1.dcm").write_bytes(b"1")
     says, runs, cursor = look(spec, None)
     assert ("waiting until it is still" in says, runs) == (True, [])
@@ -49,6 +51,18 @@ def test_new_scans_are_taken_in_once_and_only_when_none_arrive_any_more(
     _, second, _ = look(spec, cursor)
     assert len(second) == 1
     assert second != first
+
+
+def test_a_look_shortly_after_the_last_change_starts_nothing(
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scans" / "1.dcm").write_bytes(b"1")
+    _, _, cursor = look(spec, None)
+    says, runs, cursor = look(spec, cursor)
+    assert ("a moment ago" in says, runs) == (True, [])
+    monkeypatch.setattr(sensors.time, "time", lambda: json.loads(cursor)["since"] + sensors.STILL_SECONDS + 1)
+    _, runs, _ = look(spec, cursor)
+    assert len(runs) == 1
 
 
 def test_a_source_that_is_down_starts_nothing_and_moves_no_cursor(spec: DatasetSpec, tmp_path: Path) -> None:

@@ -1,0 +1,276 @@
+"""A second intake of the same archive reads nothing; ten new studies cost ten; a kill loses and doubles nothing."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from synthdata.errors import SourceError
+from synthdata.intake import case_shards, inventory, listing, take_in
+from synthdata.intake.reasons import REASONS
+from synthdata.records import digest_of
+from synthdata.records.parquet import read_cases
+from synthdata.storage.folder import FolderStore
+
+
+@pytest.fixture(autouse=True)
+def _settled(monkeypatch) -> None:
+    """Files that were written a moment ago count as settled, so that no test has to wait for the clock."""
+    monkeypatch.setattr(listing, "RACY_NS", -(10**12))
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[Path]:
+    """Every file whose bytes were read."""
+    paths: list[Path] = []
+    original = inventory.read_file
+    monkeypatch.setattr(inventory, "read_file", lambda path: (paths.append(path), original(path))[1])
+    return paths
+
+
+def study(build, folder: Path, patient: int, **changes) -> list[Path]:
+    grid = build.grid(shape_zyx=(3, 8, 6))
+    return build.write(folder, build.series(f"PAT-{patient}", grid, seed=patient, **changes), f"{patient}-")
+
+
+def take(build, scans, store, **changes):
+    return take_in(build.spec(**changes), scans, store, pseudonym_key=build.key)
+
+
+def case_ids(store, report) -> list[str]:
+    return [case.case_id for case in read_cases(store, report.cases)]
+
+
+def shards_of(store) -> set[str]:
+    return {key for key in store.keys("") if "/shards/" in key}
+
+
+def test_a_second_run_over_the_same_archive_reads_nothing(build, scans, private, reads) -> None:
+    for patient in range(3):
+        study(build, scans, patient)
+    (scans / "notes.txt").write_text("no image")
+    first = take(build, scans, private)
+    reads.clear()
+    assert digest_of(take(build, scans, private)) == digest_of(first)
+    assert reads == []
+
+
+def test_new_studies_cost_what_they_are_and_give_what_one_whole_run_gives(
+    build, scans, private, tmp_path, reads, monkeypatch
+) -> None:
+    monkeypatch.setattr(case_shards, "SHARD_CASES", 8)
+    for patient in range(24):
+        study(build, scans, patient)
+    held = study(build, scans, 24)
+    held[1].unlink()  # a missing slice: held back, and remembered so
+    study(build, scans, 25, patient_name="Zacharias^Anna")
+    first = take(build, scans, private)
+    before = shards_of(private)
+    new = [path for patient in (40, 41) for path in study(build, scans, patient)]
+    reads.clear()
+    second = take(build, scans, private)
+    # each new file once to judge it and once for its pixels; files in quarantine are stored already
+    assert sorted(reads) == sorted(new * 2)
+    assert second.cases.cases == first.cases.cases + 2
+    assert (
+        len(shards_of(private) - before) <= 4
+    )  # of each new case: its shard, and the other half of a parted one
+    assert set(first.cases.shards) & set(second.cases.shards)
+    whole = take(build, scans, FolderStore(tmp_path / "another"))
+    assert digest_of(second) == digest_of(whole)
+    assert len(set(case_ids(private, second))) == second.cases.cases
+
+
+def test_a_changed_file_of_the_same_size_and_time_is_seen(build, scans, private) -> None:
+    path = study(build, scans, 1)[0]
+    study(build, scans, 2)
+    first = take(build, scans, private)
+    stat, data = path.stat(), bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+    second = take(build, scans, private)
+    assert second.inventory != first.inventory
+    assert second.cases.shards != first.cases.shards
+
+
+def test_a_file_written_a_moment_ago_is_read_again(build, scans, private, reads, monkeypatch) -> None:
+    paths = study(build, scans, 1)
+    monkeypatch.setattr(listing, "RACY_NS", 2_000_000_000)
+    take(build, scans, private)
+    reads.clear()
+    take(build, scans, private)  # one more change within the clock's step would leave the same stamp
+    assert sorted(reads) == sorted(paths)
+
+
+def test_a_touched_file_is_read_and_nothing_is_built_again(build, scans, private, reads) -> None:
+    path = study(build, scans, 1)[0]
+    first = take(build, scans, private)
+    path.touch()
+    reads.clear()
+    assert digest_of(take(build, scans, private)) == digest_of(first)
+    assert reads == [path]
+
+
+def test_a_study_that_was_removed_is_gone(build, scans, private, reads) -> None:
+    for patient in range(3):
+        study(build, scans, patient)
+    first = take(build, scans, private)
+    for path in scans.glob("1-*"):
+        path.unlink()
+    reads.clear()
+    second = take(build, scans, private)
+    assert (first.cases.cases, second.cases.cases, second.seen) == (3, 2, 6)
+    assert reads == []
+
+
+def test_one_more_slice_changes_its_case_alone(build, scans, private, reads) -> None:
+    for patient in range(2):
+        study(build, scans, patient)
+    last = scans / "1-0002.dcm"
+    aside = shutil.move(last, scans.parent / "aside.dcm")
+    first = take(build, scans, private)
+    shutil.move(aside, last)
+    reads.clear()
+    second = take(build, scans, private)
+    assert [
+        sorted({case.image.shape[1] for case in read_cases(private, one.cases)}) for one in (first, second)
+    ] == [
+        [2, 3],
+        [3],
+    ]
+    assert all(path.name.startswith("1-") for path in reads)
+
+
+@pytest.mark.parametrize("fatal", [1, 3, 5])
+def test_a_kill_while_cases_are_built_loses_and_doubles_nothing(
+    build, scans, private, tmp_path, monkeypatch, fatal
+) -> None:
+    monkeypatch.setattr(case_shards, "SHARD_CASES", 2)
+    for patient in range(6):
+        study(build, scans, patient)
+    original, calls = case_shards.commit_shard, []
+
+    def commit(*arguments):
+        calls.append(arguments)
+        if len(calls) == fatal:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(case_shards, "commit_shard", commit)
+        with pytest.raises(KeyboardInterrupt):
+            take(build, scans, private)
+    report = take(build, scans, private)
+    whole = take(build, scans, FolderStore(tmp_path / "another"))
+    assert digest_of(report) == digest_of(whole)
+    assert len(set(case_ids(private, report))) == 6
+
+
+def test_a_harmed_shard_is_built_again(build, scans, private) -> None:
+    study(build, scans, 1)
+    first = take(build, scans, private)
+    (ref,) = first.cases.shards
+    private.delete(ref.key)
+    assert digest_of(take(build, scans, private)) == digest_of(first)
+    private.write(ref.key, b"x" * ref.size_bytes)
+    study(build, scans, 2)
+    assert len(case_ids(private, take(build, scans, private))) == 2
+
+
+def test_another_key_or_rule_begins_anew_and_leaves_no_old_cursor(build, scans, private, reads) -> None:
+    study(build, scans, 1)
+    study(build, scans, 2, name="T2w")
+    assert take(build, scans, private).cases.cases == 1
+    old = set(private.keys("datasets/intake-test/cursor/"))
+    reads.clear()
+    both = build.spec().channels[0]
+    wider = type(both)(name="T1w", modality="MR", series="w$")
+    assert take(build, scans, private, channels=(wider,)).cases.cases == 2
+    assert reads
+    assert old.isdisjoint(private.keys("datasets/intake-test/cursor/"))
+
+
+def test_the_cursor_names_no_file_and_no_patient(build, scans, private) -> None:
+    build.write(scans / "DOE_JANE", build.series("PAT-1"))
+    take(build, scans, private)
+    from synthdata.intake.memory import Memory
+
+    for part in ("files", "cases"):
+        (prefix,) = {key.rpartition("/")[0] for key in private.keys("") if f"/{part}/" in key}
+        rows = Memory(private, f"{prefix}/")._rows
+        assert rows
+        assert "DOE" not in json.dumps(rows)
+        assert "PAT-1" not in json.dumps(rows)
+
+
+def test_a_damaged_cursor_costs_time_alone(build, scans, private) -> None:
+    study(build, scans, 1)
+    first = take(build, scans, private)
+    for key in list(private.keys("datasets/intake-test/cursor/")):
+        private.write(key, b"harmed")
+    assert digest_of(take(build, scans, private)) == digest_of(first)
+
+
+def test_a_named_pipe_and_a_link_loop_stop_nobody(build, scans, private) -> None:
+    study(build, scans, 1)
+    os.mkfifo(scans / "pipe.dcm")
+    (scans / "loop").symlink_to(scans)
+    (scans / "nowhere.dcm").symlink_to(scans / "gone.dcm")
+    report = take(build, scans, private)
+    assert (report.accepted, report.seen) == (3, 5)
+    assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.unreadable"}
+    assert any("1 links to folders were not followed" in note for note in report.notes)
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused_and_taken_next_time(
+    build, scans, private, monkeypatch
+) -> None:
+    paths = study(build, scans, 1)
+    original = os.fstat
+    slow = {paths[0].stat().st_ino: 0}
+
+    def fstat(handle):
+        found = original(handle)
+        if slow.get(found.st_ino) == 0:
+            slow[found.st_ino] = 1
+            with paths[0].open("ab") as writer:  # between the first look and the end of reading
+                writer.write(b"\0" * 4)
+        return found
+
+    data = paths[0].read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(inventory.os, "fstat", fstat)
+        report = take(build, scans, private)
+    assert "file.changed" in {reason.code for reason in report.reasons}
+    paths[0].write_bytes(data)
+    assert take(build, scans, private).accepted == 3
+
+
+def test_an_unchanged_archive_of_many_files_takes_moments(build, scans, private) -> None:
+    data = build.write(scans, build.series("PAT-1"))[0].read_bytes()
+    for index in range(2000):
+        (scans / f"copy{index}.dcm").write_bytes(data)
+    started = time.monotonic()
+    first = take(build, scans, private)
+    once = time.monotonic() - started
+    started = time.monotonic()
+    assert digest_of(take(build, scans, private)) == digest_of(first)
+    assert time.monotonic() - started < once / 4
+
+
+def test_no_reason_is_without_its_sentence() -> None:
+    assert REASONS["file.not_regular"].outcome == "refused"
+
+
+def test_an_emptied_folder_is_told_and_not_taken_for_a_removal(build, scans, private) -> None:
+    study(build, scans, 1)
+    take(build, scans, private)
+    for path in scans.iterdir():
+        path.unlink()
+    with pytest.raises(SourceError, match="is empty"):
+        take(build, scans, private)
