@@ -8,21 +8,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import pydicom.config
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, SegmentationStorage
+from pydicom.uid import MediaStorageDirectoryStorage, SegmentationStorage
 
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
+from synthdata.intake.frames import Frame, classic_frame, enhanced_frames
 from synthdata.intake.header import Header
 from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
+from synthdata.intake.pixel_plan import PIXEL_DATA, PixelPlan, pixel_plan
 from synthdata.intake.pseudonyms import Pseudonyms
 
 PREAMBLE_BYTES = 128
-PIXEL_DATA = 0x7FE00010
 UNDEFINED_LENGTH = 0xFFFFFFFF
+GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 DAMAGE = (  # what parsers raise on bytes that are not what they claim
     ValueError,
     TypeError,
@@ -55,26 +57,10 @@ class Instance:
     modality: str
     description: str  # Series Description, for the channels' patterns
     frame_of_reference: str
-    shape_yx: tuple[int, int]
-    position_mm: tuple[float, ...]  # LPS of the first pixel, or empty
-    orientation: tuple[float, ...]  # LPS cosines of a row, then of a column, or empty
-    spacing_mm: tuple[float, float] | None  # along y, x
-    thickness_mm: float
+    shape_yx: tuple[int, int]  # of a slice
+    frames: tuple[Frame, ...]  # its slices; none for a mask
     problems: frozenset[str]  # reason codes which concern the whole series
-    pixels: "PixelPlan"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PixelPlan:
-    """How stored bytes become values."""
-
-    offset: int  # in the file; -1 where a decoder is needed
-    dtype: str  # numpy type of the stored pixels
-    bits_stored: int
-    inverted: bool  # MONOCHROME1
-    slope: float
-    intercept: float
-    padding: int | None
+    pixels: PixelPlan
 
 
 @contextmanager
@@ -115,6 +101,9 @@ def read_instance(
     buffer = io.BytesIO(data)
     try:
         header = Header(dcmread(buffer), judge.decoder)
+        if is_directory(header):
+            seen.reasons.add("file.dicomdir")
+            return None
         damage = _damage(header)
         frame = FileFrame(
             preamble=data[:PREAMBLE_BYTES],
@@ -150,18 +139,32 @@ def _damage(header: Header) -> str:
         return "file.malformed"
     raw = header.raw(PIXEL_DATA)
     if not syntax.is_compressed and raw is not None:
-        bits = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1))
-        bits *= int(header.get("NumberOfFrames", 1) or 1) * int(header["BitsAllocated"])
-        if len(raw.value or b"") < (bits + 7) // 8:
-            return "file.truncated"
+        return _wrong_length(header, len(raw.value or b""))
     return ""
+
+
+def _wrong_length(header: Header, length: int) -> str:
+    """A reason where native pixel data are shorter or longer than the header says; one byte may be padding."""
+    frames = int(header.get("NumberOfFrames", 1) or 1)
+    bits = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1))
+    bits *= frames * int(header["BitsAllocated"])
+    if length < (bits + 7) // 8:
+        return "file.frames" if frames > 1 else "file.truncated"
+    return "file.frames" if length > (bits + 7) // 8 + 1 else ""
+
+
+def is_directory(header: Header) -> bool:
+    """True for a DICOMDIR, the table of contents of a disc or stick."""
+    stated = str(header.dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    return stated == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in header
 
 
 def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
     identifier = str(header.get("PatientID", "") or "")
-    spacing = [float(value) for value in _first(header, "PixelSpacing", "ImagerPixelSpacing")]
-    rescale = (float(header.get("RescaleSlope", 1) or 1), float(header.get("RescaleIntercept", 0) or 0))
-    thickness = header.get("SpacingBetweenSlices") or header.get("SliceThickness") or 1.0
+    stored = (int(header["Rows"]), int(header["Columns"]))
+    is_mask = header["SOPClassUID"] == SegmentationStorage
+    frames, problems = ((), set[str]()) if is_mask else _frames(header, stored)
+    tiles = len(frames) if is_mosaic(header) and len(frames) > 1 else 0
     return Instance(
         seen=seen,
         patient=names.patient(identifier),
@@ -169,54 +172,40 @@ def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
         person=(str(header.get("PatientSex", "") or ""), str(header.get("PatientBirthDate", "") or "")),
         series_uid=str(header["SeriesInstanceUID"]),
         sop_uid=str(header["SOPInstanceUID"]),
-        is_mask=header["SOPClassUID"] == SegmentationStorage,
+        is_mask=is_mask,
         modality=str(header.get("Modality", "")),
         description=str(header.get("SeriesDescription", "") or ""),
         frame_of_reference=str(header.get("FrameOfReferenceUID", "") or ""),
-        shape_yx=(int(header["Rows"]), int(header["Columns"])),
-        position_mm=tuple(float(value) for value in (header.get("ImagePositionPatient") or ())),
-        orientation=tuple(float(value) for value in (header.get("ImageOrientationPatient") or ())),
-        spacing_mm=(spacing[0], spacing[1]) if len(spacing) == 2 else None,
-        thickness_mm=float(thickness),
-        problems=frozenset(_problems(header)),
-        pixels=_pixel_plan(header, rescale),
+        shape_yx=tile_shape(stored, tiles) if tiles else stored,
+        frames=frames,
+        problems=frozenset(problems),
+        pixels=pixel_plan(header, tiles),
     )
 
 
-def _first(header: Header, *keywords: str) -> list[float]:
-    return next((list(header[keyword]) for keyword in keywords if header.get(keyword)), [])
+def _frames(header: Header, stored: tuple[int, int]) -> tuple[tuple[Frame, ...], set[str]]:
+    """Slices of a file, and reason codes which concern its whole series."""
+    problems = set(_problems(header))
+    if "PerFrameFunctionalGroupsSequence" in header:
+        try:
+            return enhanced_frames(header), problems
+        except ValueError:
+            return (classic_frame(header),), problems | {"file.frames"}
+    whole = classic_frame(header)
+    if is_mosaic(header):
+        try:
+            return tiles_of(header, whole, stored), problems
+        except ValueError:
+            return (whole,), problems | {"series.mosaic"}
+    if header["SOPClassUID"] in VOLUMES and not whole.position_mm:
+        problems.add("series.no_geometry")
+    return (whole,), problems
 
 
 def _problems(header: Header) -> Iterator[str]:
-    if header["SOPClassUID"] == SegmentationStorage:
-        return
-    if int(header.get("NumberOfFrames", 1) or 1) > 1 or "PerFrameFunctionalGroupsSequence" in header:
+    if int(header.get("NumberOfFrames", 1) or 1) > 1 and "PerFrameFunctionalGroupsSequence" not in header:
         yield "series.multi_frame"
-    if "MOSAIC" in [str(value) for value in (header.get("ImageType") or [])]:
-        yield "series.mosaic"
-    if int(header.get("SamplesPerPixel", 1)) != 1:
+    if int(header.get("SamplesPerPixel", 1)) != 1 or header.get("PhotometricInterpretation") not in GREY:
         yield "pixels.colour"
     if header.get("ModalityLUTSequence"):
         yield "pixels.lookup_table"
-    if header["SOPClassUID"] in VOLUMES and not header.get("ImagePositionPatient"):
-        yield "series.no_geometry"
-
-
-def _pixel_plan(header: Header, rescale: tuple[float, float]) -> PixelPlan:
-    syntax = header.transfer_syntax
-    raw = header.raw(PIXEL_DATA)
-    allocated = int(header["BitsAllocated"])
-    native = not syntax.is_encapsulated and not syntax.is_deflated and allocated in {8, 16, 32}
-    offset = raw.value_tell if raw is not None and native else -1
-    kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
-    padding = header.get("PixelPaddingValue")
-    return PixelPlan(
-        offset=offset,
-        dtype=np.dtype(f"{order}{kind}{max(allocated // 8, 1)}").str,
-        bits_stored=int(header.get("BitsStored", allocated)),
-        inverted=header.get("PhotometricInterpretation", "") == "MONOCHROME1",
-        slope=rescale[0],
-        intercept=rescale[1],
-        padding=int(padding) if isinstance(padding, int) else None,
-    )

@@ -13,7 +13,8 @@ from synthdata.intake.dicom_file import Instance
 from synthdata.intake.geometry import resample
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.labels import place, read_segmentation
-from synthdata.intake.pixels import narrow, slice_values
+from synthdata.intake.pixels import narrow
+from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
 from synthdata.progress import Progress
 from synthdata.records.case import Case, Value
@@ -144,18 +145,14 @@ class DicomSource:
         """One accepted series per channel of the spec; reasons are booked where that fails."""
         chosen: list[Series] = []
         for channel in self._spec.channels:
-            found = [series for series in study.series if _matches(channel, series.first)]
+            found = matching(channel, study.series)
             for series in found:
                 hold_companions(series)
             usable = [series for series in found if series.accepted]
             if len(usable) != 1:
                 study.hold("case.ambiguous_channel" if usable else "case.missing_channel")
                 return None
-            if (
-                usable[0].first.thickness_mm
-                and len(usable[0].instances) == 1
-                and self._spec.grid.shape_zyx[0] > 1
-            ):
+            if len(usable[0].slices) == 1 and self._spec.grid.shape_zyx[0] > 1:
                 refuse_series(usable[0], "series.one_slice")
                 study.hold("case.companion")
                 return None
@@ -163,9 +160,9 @@ class DicomSource:
         return chosen
 
     def _refuse_unused(self, study: Study, channels: Sequence[Series]) -> None:
-        used = {id(series) for series in channels}
+        used = {id(item) for series in channels for item in series.instances}
         for series in study.series:
-            if id(series) not in used and series.accepted:
+            if series.accepted and used.isdisjoint(map(id, series.instances)):
                 refuse_series(series, "series.no_channel")
 
     def _image(self, channels: Sequence[Series]) -> tuple[np.ndarray, Grid, int] | None:
@@ -173,8 +170,8 @@ class DicomSource:
         volumes, grid, resampled = [], channels[0].grid, 0
         if grid is None:
             return None
-        for series in channels:
-            volume = self._volume(series)
+        for channel, series in zip(self._spec.channels, channels, strict=True):
+            volume = read_volume(series, self._inventory, unit=channel.unit)
             if volume is None or series.grid is None:
                 return None
             if not series.grid.matches(grid):
@@ -190,19 +187,6 @@ class DicomSource:
                 refuse_series(series, "pixels.not_finite")
             return None
         return image, grid, resampled
-
-    def _volume(self, series: Series) -> np.ndarray | None:
-        slices = []
-        for instance in series.instances:
-            data = self._inventory.reread(instance.seen)
-            if data is None:
-                return None
-            values = slice_values(instance, data)
-            if values is None:
-                instance.seen.reasons.add("pixels.undecodable")
-                return None
-            slices.append(values)
-        return np.stack(slices)
 
     def _mask(self, study: Study, grid: Grid, image: Series) -> np.ndarray | None:
         """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
@@ -240,7 +224,15 @@ class DicomSource:
         return placed
 
 
-def _matches(channel: Channel, instance: Instance) -> bool:
-    return instance.modality == channel.modality and bool(
-        re.search(channel.series, instance.description, re.IGNORECASE)
-    )
+def matching(channel: Channel, series: Sequence[Series]) -> list[Series]:
+    """Volumes of a channel: by their whole name, or else all those of the series whose description fits."""
+    of_kind = [one for one in series if one.first.modality == channel.modality]
+    for names in ([one.name for one in of_kind], [one.first.description for one in of_kind]):
+        found = [
+            one
+            for one, name in zip(of_kind, names, strict=True)
+            if re.search(channel.series, name, re.IGNORECASE)
+        ]
+        if found:
+            return found
+    return []

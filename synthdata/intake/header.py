@@ -60,6 +60,13 @@ class Header:
         element: DataElement | RawDataElement | None = self._elements.get(tag)
         return element if isinstance(element, RawDataElement) else None
 
+    def private(self, group: int, creator: str, element: int) -> Any:
+        """Value of a private attribute by its creator, or None where the file lacks it."""
+        try:
+            return self.dataset.private_block(group, creator)[element].value
+        except KeyError:
+            return None
+
     @property
     def last_tag(self) -> int | None:
         """Tag of the last attribute; None in an empty file."""

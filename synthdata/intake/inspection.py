@@ -12,7 +12,7 @@ from synthdata.intake.elements import ElementJudge
 from synthdata.intake.inventory import Inventory, SeenFile, files_below
 from synthdata.intake.nifti_file import is_nifti, read_nifti
 from synthdata.intake.npz_source import arrays_are_whole, is_npz
-from synthdata.intake.pixels import slice_values
+from synthdata.intake.pixels import stored_slices
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.series import hold_companions
 from synthdata.intake.text_patterns import looks_identifying
@@ -83,7 +83,7 @@ def _judge_series(instances: Sequence[Instance], inventory: Inventory) -> int:
 def _try_decoding(instance: Instance, data: bytes) -> None:
     """Compressed pixels show only in the decoder that they are whole."""
     compressed = instance.pixels.offset < 0 and not instance.problems and not instance.is_mask
-    if compressed and slice_values(instance, data) is None:
+    if compressed and stored_slices(instance, data, instance.frames) is None:
         instance.seen.reasons.add("pixels.undecodable")
 
 

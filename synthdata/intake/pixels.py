@@ -1,73 +1,122 @@
 """Stored pixels to values: decoding, sign, MONOCHROME1, padding, rescale."""
 
 import io
+import math
+from collections.abc import Sequence
 
 import numpy as np
 from pydicom import dcmread
+from pydicom.pixels.decoders.base import get_decoder
 
-from synthdata.intake.dicom_file import DAMAGE, Instance, PixelPlan
+from synthdata.intake.dicom_file import DAMAGE, Instance
+from synthdata.intake.frames import Frame
+from synthdata.intake.pixel_plan import PixelPlan
+from synthdata.intake.scales import Scale
 
-AIR_HU = -1024.0  # stands for CT pixels outside the field of view
 INT16 = np.iinfo(np.int16)
 
 
-def slice_values(instance: Instance, data: bytes) -> np.ndarray | None:
-    """Values of one slice in the unit of its modality (HU for CT).
+def stored_slices(instance: Instance, data: bytes, frames: Sequence[Frame]) -> np.ndarray | None:
+    """Numbers of some slices of a file, as they are stored, with unused bits dropped.
 
     Args:
         instance: What was read of the file's header.
         data: The file.
+        frames: Which of its slices, n of them.
 
     Returns:
-        Array (y, x), float32 or an integer type; None where the pixel data cannot be decoded.
+        Array (n, y, x) of an integer type; None where the pixel data cannot be decoded.
     """
-    plan, (rows, columns) = instance.pixels, instance.shape_yx
-    if plan.offset >= 0:
-        stored = np.frombuffer(data, np.dtype(plan.dtype), rows * columns, plan.offset).reshape(rows, columns)
-    else:
-        try:
-            stored = np.asarray(dcmread(io.BytesIO(data)).pixel_array)
-        except DAMAGE:
-            return None
-        if stored.shape != (rows, columns):
-            return None
-    return _values(stored, plan, is_ct=instance.modality == "CT")
+    plan = instance.pixels
+    numbers = [0] if plan.tiles else [frame.number for frame in frames]
+    try:
+        stored = _native(plan, data, numbers) if plan.offset >= 0 else _decoded(data, numbers)
+    except DAMAGE:
+        return None
+    if stored is None or stored.shape != (len(numbers), *plan.shape_yx) or stored.dtype.kind not in "iu":
+        return None
+    if plan.tiles:
+        stored = _tiles(stored[0], plan.tiles, instance.shape_yx)[[frame.number for frame in frames]]
+    return _stored_bits(stored, plan)
 
 
-def _values(stored: np.ndarray, plan: PixelPlan, *, is_ct: bool) -> np.ndarray:
-    signed = stored.dtype.kind == "i"
-    stored = _stored_bits(
-        stored.astype(np.int32 if signed or stored.dtype.itemsize < 4 else np.int64), plan, signed
-    )
-    padded = stored == plan.padding if plan.padding is not None else None
-    if plan.inverted:
-        low, high = (
-            (-(1 << (plan.bits_stored - 1)), (1 << (plan.bits_stored - 1)) - 1)
-            if signed
-            else (
-                0,
-                (1 << plan.bits_stored) - 1,
-            )
-        )
-        stored = low + high - stored
-    if plan.slope == 1 and plan.intercept.is_integer():
-        values: np.ndarray = stored + int(plan.intercept)
-    else:
-        values = stored * np.float64(plan.slope) + plan.intercept
-    if padded is not None and is_ct:
-        values[padded] = AIR_HU
-    return values
+def _native(plan: PixelPlan, data: bytes, numbers: Sequence[int]) -> np.ndarray | None:
+    size = plan.shape_yx[0] * plan.shape_yx[1]
+    kind = np.dtype(plan.dtype)
+    if plan.offset + (max(numbers) + 1) * size * kind.itemsize > len(data):
+        return None
+    frames = [
+        np.frombuffer(data, kind, size, plan.offset + number * size * kind.itemsize) for number in numbers
+    ]
+    return np.stack(frames).reshape(len(numbers), *plan.shape_yx)
 
 
-def _stored_bits(stored: np.ndarray, plan: PixelPlan, signed: bool) -> np.ndarray:  # noqa: FBT001
-    """Drop unused high bits, which may hold an overlay, and extend the sign."""
-    bits = plan.bits_stored
-    if not 0 < bits < 8 * np.dtype(plan.dtype).itemsize:
+def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:
+    dataset = dcmread(io.BytesIO(data))
+    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
+    return np.stack([decoder.as_array(dataset, index=number, raw=True)[0] for number in numbers])
+
+
+def _tiles(mosaic: np.ndarray, tiles: int, shape_yx: tuple[int, int]) -> np.ndarray:
+    """Tiles (n, y, x) of a mosaic, row by row."""
+    rows, columns = shape_yx
+    side = math.isqrt(tiles - 1) + 1
+    grid = mosaic.reshape(side, rows, side, columns).transpose(0, 2, 1, 3)
+    return grid.reshape(side * side, rows, columns)[:tiles]
+
+
+def _stored_bits(stored: np.ndarray, plan: PixelPlan) -> np.ndarray:
+    """Drop unused bits, which may hold an overlay, and extend the sign."""
+    allocated = 8 * stored.dtype.itemsize
+    above = allocated - plan.bits_stored - plan.unused_low_bits
+    if not 0 < plan.bits_stored < allocated or above < 0:
         return stored
-    stored = stored & ((1 << bits) - 1)
-    if signed:
-        stored = np.where(stored >= 1 << (bits - 1), stored - (1 << bits), stored)
-    return stored
+    native = stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    shifted: np.ndarray = native << above >> (above + plan.unused_low_bits)  # arithmetic where it has a sign
+    return shifted
+
+
+def values_of(
+    stored: np.ndarray, plan: PixelPlan, scale: Scale
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """Values of stored numbers in the unit of a scale, and where they stand for no measurement.
+
+    Args:
+        stored: Numbers of slices, any shape, as `stored_slices` gives them.
+        plan: How their file stores them.
+        scale: The way to values.
+
+    Returns:
+        int32 or int64 where slope and intercept are whole, else float64; and a mask of the padding, or None where
+        nothing is padded. None instead of both where a measured number lies outside the range of the scale.
+    """
+    numbers: np.ndarray = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32)
+    padded = _padded(numbers, plan)
+    if plan.inverted:
+        low, high = _range(plan, signed=stored.dtype.kind == "i")
+        numbers = low + high - numbers
+    if math.isfinite(scale.first) or math.isfinite(scale.last):
+        outside = (numbers < scale.first) | (numbers > scale.last)
+        if (outside if padded is None else outside & ~padded).any():
+            return None
+    if not (scale.slope.is_integer() and scale.intercept.is_integer()):
+        return numbers * np.float64(scale.slope) + scale.intercept, padded
+    values = numbers if scale.slope == 1 else numbers * int(scale.slope)
+    return (values if scale.intercept == 0 else values + int(scale.intercept)), padded
+
+
+def _padded(numbers: np.ndarray, plan: PixelPlan) -> np.ndarray | None:
+    """Where a number stands for no measurement; None where none does."""
+    if plan.padding is None:
+        return None
+    padded: np.ndarray = (numbers >= plan.padding[0]) & (numbers <= plan.padding[1])
+    return padded if padded.any() else None
+
+
+def _range(plan: PixelPlan, *, signed: bool) -> tuple[int, int]:
+    """Lowest and highest number that the stored bits hold."""
+    bits = plan.bits_stored
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def narrow(volume: np.ndarray) -> np.ndarray | None:

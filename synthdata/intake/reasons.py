@@ -42,6 +42,12 @@ FILES = {
     "file.malformed": _refused("The file's structure breaks its standard: export it again, or repair it."),
     "file.duplicate": _refused("The same bytes came twice; one copy was kept: nothing to do."),
     "file.no_pixels": _refused("The file has no pixel data: export the images, not only their headers."),
+    "file.dicomdir": _refused(
+        "The file is a DICOMDIR, a table of contents which names patients: leave it out, the images suffice."
+    ),
+    "file.frames": _refused(
+        "The number of frames contradicts the pixel data or the functional groups: export the image again."
+    ),
     "file.outside": _refused(
         "The file is not where the spec looks for images or labels: move it, or remove it."
     ),
@@ -114,15 +120,18 @@ SERIES = {
         "Two different files carry one SOP Instance UID: find out which one is right."
     ),
     "series.mixed": _refused(
-        "The slices differ in orientation, size or spacing: split localisers from the series."
+        "The slices differ in modality or frame of reference: give each its own series."
     ),
     "series.repeated_position": _refused(
-        "Several slices lie at one position (time points, echoes): export each as a series of its own."
+        "Several slices lie at one position, and neither echo, time nor order tells them apart: remove copies."
     ),
     "series.missing_slice": _refused("A slice is missing inside the series: fetch it from the archive."),
     "series.uneven_gaps": _refused("The distances of the slices differ: send a series with even distances."),
     "series.gantry_tilt": _refused(
-        "The slices are shifted against each other (gantry tilt): resample the series."
+        "The slices are tilted further than any gantry tilts, so positions are wrong: export the series again."
+    ),
+    "series.shifted_slices": _refused(
+        "The slices are shifted sideways, each in its own way: export the series again."
     ),
     "series.one_slice": _refused(
         "A single slice came where the spec asks for a volume: send the whole series."
@@ -131,9 +140,11 @@ SERIES = {
         "Position, orientation or spacing is missing or impossible: export it again."
     ),
     "series.multi_frame": _refused(
-        "Enhanced multi-frame images are not read yet: convert them to classic ones."
+        "Several frames without functional groups do not tell where they lie: export an enhanced or classic image."
     ),
-    "series.mosaic": _refused("A Siemens mosaic is not read yet: convert it to single slices."),
+    "series.mosaic": _refused(
+        "A Siemens mosaic without its private header tells neither number nor direction of slices: send single ones."
+    ),
     "series.no_channel": _refused(
         "No channel of the spec asks for this series: nothing to do, or mend the spec."
     ),
@@ -146,6 +157,9 @@ PIXELS = {
     ),
     "pixels.lookup_table": _refused(
         "The values need a modality lookup table, which is not read yet: export linear ones."
+    ),
+    "pixels.unit": _refused(
+        "No scale of the file leads to the channel's unit, or values lie outside it: export the image with that scale."
     ),
     "pixels.not_finite": _refused("The image holds NaN or infinity: export it again."),
 }

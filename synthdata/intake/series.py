@@ -1,4 +1,4 @@
-"""Files of one series, sorted along the normal; what is no even stack is refused with the figure."""
+"""Files of one series as volumes, sorted along the normal; what makes no volume is refused with the figure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -7,41 +7,50 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.intake.dicom_file import Instance
-from synthdata.intake.geometry import grid_of_slices
+from synthdata.intake.stack import Misfit, Stack, normal_of, stack_of
+from synthdata.intake.volumes import Slice, Volume, sorted_along, split_volumes
 from synthdata.records.grid import AXIAL, Grid
 
-GAP_TOLERANCE = 0.02  # of the median distance; headers round positions to 1e-3 mm or so
-SAME_POSITION_MM = 1e-3
-TILT_TOLERANCE_DEGREES = 0.2
 PROJECTIONS = frozenset({"CR", "DX"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Series:
-    """One image series, in the order of its slices."""
+    """One volume of an image series, in the order of its slices; most series are one volume."""
 
-    instances: tuple[Instance, ...]
-    grid: Grid | None  # None where it was refused
-    note: str = ""  # a figure of the geometry which explains a refusal
+    slices: tuple[Slice, ...]
+    stack: Stack | None  # None where it was refused
+    name: str  # Series Description, and what tells the volume from others of its series, such as ` echo 2`
+    note: str = ""  # a figure of the geometry which explains a refusal or a resampling
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Files of the volume, each once, in the order of their first slice."""
+        return tuple({id(item.instance): item.instance for item in self.slices}.values())
 
     @property
     def first(self) -> Instance:
         """Any instance stands for what the series shares."""
-        return self.instances[0]
+        return self.slices[0].instance
+
+    @property
+    def grid(self) -> Grid | None:
+        """Where the voxels lie; None where the series was refused."""
+        return None if self.stack is None else self.stack.grid
 
     @property
     def accepted(self) -> bool:
         """True while no file of the series is held back."""
-        return self.grid is not None and all(item.seen.outcome == "accepted" for item in self.instances)
+        return self.stack is not None and all(item.seen.outcome == "accepted" for item in self.instances)
 
 
 def group_series(instances: Iterable[Instance]) -> list[Series]:
-    """Image series by Series Instance UID and pseudonym, each sorted and judged, in a stable order."""
+    """Volumes by Series Instance UID and pseudonym, each sorted and judged, in a stable order."""
     groups: dict[tuple[str, str], list[Instance]] = {}
     for instance in instances:
         if not instance.is_mask:
             groups.setdefault((instance.case, instance.series_uid), []).append(instance)
-    return [_series(groups[key]) for key in sorted(groups)]
+    return [volume for key in sorted(groups) for volume in _series(groups[key])]
 
 
 def refuse_series(series: Series, code: str) -> None:
@@ -59,95 +68,90 @@ def hold_companions(series: Series) -> None:
                 instance.seen.reasons.add("case.companion")
 
 
-def _series(instances: list[Instance]) -> Series:
+def _series(instances: list[Instance]) -> list[Series]:
     instances.sort(key=lambda item: (item.seen.sha256,))
+    first = instances[0]
     problems = set().union(*(item.problems for item in instances))
     uids = Counter(item.sop_uid for item in instances)
     if max(uids.values()) > 1:
         problems.add("series.duplicate_uid")
     if not problems and not _shared(instances):
         problems.add("series.mixed")
+    slices = [Slice(instance, frame) for instance in instances for frame in instance.frames]
     if problems:
-        return _refused(instances, problems)
-    if instances[0].modality in PROJECTIONS or (len(instances) == 1 and not instances[0].orientation):
-        return _projection(instances)
-    return _stack(instances)
+        return [_refused(Volume(slices, ""), first.description, problems)]
+    if first.modality in PROJECTIONS or (len(slices) == 1 and not slices[0].frame.orientation):
+        return _projections(slices)
+    return [_volume(volume, first.description) for volume in split_volumes(slices)]
 
 
-def _refused(instances: Sequence[Instance], problems: Iterable[str], note: str = "") -> Series:
-    for instance in instances:
-        instance.seen.reasons |= set(problems)
-    return Series(instances=tuple(instances), grid=None, note=note)
+def _refused(volume: Volume, description: str, problems: Iterable[str], note: str = "") -> Series:
+    for item in volume.slices:
+        item.instance.seen.reasons |= set(problems)
+    return Series(slices=tuple(volume.slices), stack=None, name=description + volume.name, note=note)
 
 
 def _shared(instances: Sequence[Instance]) -> bool:
-    """True where size, spacing, orientation, modality and frame of reference are the same for all."""
-    first = instances[0]
-    alike = all(
-        item.shape_yx == first.shape_yx
-        and item.modality == first.modality
-        and item.frame_of_reference == first.frame_of_reference
-        and len(item.orientation) == len(first.orientation)
-        for item in instances
-    )
-    return (
-        alike
-        and np.allclose([item.orientation for item in instances], first.orientation, atol=1e-4)
-        and np.allclose([item.spacing_mm or (0, 0) for item in instances], first.spacing_mm or 0, rtol=1e-4)
-    )
+    """True where modality and frame of reference are the same for all."""
+    return len({(item.modality, item.frame_of_reference) for item in instances}) == 1
 
 
-def _projection(instances: Sequence[Instance]) -> Series:
-    """A projection image is a grid of one slice; its distances are those of the detector."""
-    if len(instances) > 1:
-        return _refused(instances, {"series.repeated_position"})
-    first = instances[0]
-    y, x = first.spacing_mm or (1.0, 1.0)
-    return Series(
-        instances=(first,), grid=Grid(shape_zyx=(1, *first.shape_yx), spacing_mm=(1.0, y, x), direction=AXIAL)
-    )
+def _projections(slices: Sequence[Slice]) -> list[Series]:
+    """Each projection is a grid of one slice; its distances are those that the file states for it."""
+    ordered = sorted(slices, key=lambda item: item.frame.order)
+    series = []
+    for rank, item in enumerate(ordered, 1):
+        y, x = item.frame.spacing_mm or (1.0, 1.0)
+        shape = item.instance.shape_yx
+        grid = Grid(shape_zyx=(1, *shape), spacing_mm=(1.0, y, x), direction=AXIAL)
+        series.append(
+            Series(
+                slices=(item,),
+                stack=Stack(positions_mm=np.zeros((1, 3)), grid=grid, shape_yx=shape),
+                name=item.instance.description + (f" image {rank}" if len(ordered) > 1 else ""),
+                note="" if item.frame.spacing_mm else "projections without a stated spacing count as 1 mm",
+            )
+        )
+    return series
 
 
-def _stack(instances: list[Instance]) -> Series:
-    first = instances[0]
+def _volume(volume: Volume, description: str) -> Series:
+    first = volume.slices[0].frame
     orientation = np.asarray(first.orientation)
-    whole = all(len(item.position_mm) == 3 for item in instances)
-    if not whole or orientation.shape != (6,) or first.spacing_mm is None or min(first.spacing_mm) <= 0:
-        return _refused(instances, {"series.no_geometry"})
+    whole = all(len(item.frame.position_mm) == 3 for item in volume.slices)
+    if not whole or first.spacing_mm is None or not _is_orthonormal(orientation):
+        return _refused(volume, description, {"series.no_geometry"})
+    slices = sorted_along(volume.slices, normal_of(orientation))
+    result = stack_of(
+        np.array([item.frame.position_mm for item in slices]),
+        orientation,
+        first.spacing_mm,
+        slices[0].instance.shape_yx,
+        np.array([item.frame.thickness_mm for item in slices]),
+        first.distance_mm,
+    )
+    if isinstance(result, Misfit):
+        return _refused(volume, description, {result.code}, result.note)
+    note = _resampling(result)
+    return Series(slices=tuple(slices), stack=result, name=description + volume.name, note=note)
+
+
+def _is_orthonormal(orientation: np.ndarray) -> bool:
+    if orientation.shape != (6,):
+        return False
     row, column = orientation[:3], orientation[3:]
     lengths = (np.linalg.norm(row), np.linalg.norm(column))
-    if not np.allclose(lengths, 1, atol=1e-2) or abs(row @ column) > 1e-2:
-        return _refused(instances, {"series.no_geometry"})
-    normal = np.cross(row, column)
-    normal /= np.linalg.norm(normal)
-    instances.sort(key=lambda item: float(np.asarray(item.position_mm) @ normal))
-    positions = np.array([item.position_mm for item in instances])
-    code, note = _stack_problem(positions, normal)
-    if code:
-        return _refused(instances, {code}, note)
-    along = positions @ normal
-    step = float((along[-1] - along[0]) / (len(along) - 1)) if len(along) > 1 else first.thickness_mm
-    shape = (len(instances), *first.shape_yx)
-    grid = grid_of_slices(positions[0], orientation, first.spacing_mm, step if step > 0 else 1.0, shape)
-    return Series(instances=tuple(instances), grid=grid)
+    return bool(np.allclose(lengths, 1, atol=1e-2) and abs(row @ column) <= 1e-2)
 
 
-def _stack_problem(positions: np.ndarray, normal: np.ndarray) -> tuple[str, str]:
-    """Reason code and figure of a stack which is not even; two empty texts where it is."""
-    if len(positions) < 2:
-        return "", ""
-    steps = np.diff(positions, axis=0)
-    gaps = steps @ normal
-    if gaps.min() < SAME_POSITION_MM:
-        return "series.repeated_position", ""
-    median = float(np.median(gaps))
-    tilt = np.degrees(np.arctan2(np.linalg.norm(steps - gaps[:, None] * normal, axis=1), gaps))
-    if tilt.max() > TILT_TOLERANCE_DEGREES:
-        return "series.gantry_tilt", f"a series is tilted by {tilt.max():.1f} degrees, expected 0"
-    if np.abs(gaps - median).max() <= GAP_TOLERANCE * median:
-        return "", ""
-    note = f"a series has slice distances from {gaps.min():.2f} to {gaps.max():.2f} mm, expected one distance"
-    multiples = gaps / gaps.min()
-    if np.abs(multiples - np.rint(multiples)).max() <= GAP_TOLERANCE * multiples.max():
-        return "series.missing_slice", note
-    return "series.uneven_gaps", note
+def _resampling(stack: Stack) -> str:
+    """What a resampling undid, for the report."""
+    undone = [
+        text
+        for text, is_so in (
+            ("tilted", stack.shifts_yx is not None),
+            ("unevenly spaced", stack.depths is not None),
+        )
+        if is_so
+    ]
+    return f"{' and '.join(undone)} series were resampled linearly to upright, even grids" if undone else ""

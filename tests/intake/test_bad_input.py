@@ -5,6 +5,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, MediaStorageDirectoryStorage
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake import inspect, take_in
@@ -84,15 +86,48 @@ def test_uneven_gaps_are_refused(build, scans, private) -> None:
     assert codes(take(build, scans, private)) == {"series.uneven_gaps": 5}
 
 
-def test_gantry_tilt_is_refused_with_its_angle(build, scans, private) -> None:
+def test_a_tilt_that_no_gantry_has_is_refused_with_its_angle(build, scans, private) -> None:
     datasets = build.series("PAT-1")
     for index, dataset in enumerate(datasets):
         x, y, z = dataset.ImagePositionPatient
-        dataset.ImagePositionPatient = [x, y + index * 3 * np.tan(np.radians(12)), z]
+        dataset.ImagePositionPatient = [x, y + index * 3 * np.tan(np.radians(40)), z]
     build.write(scans, datasets)
     report = take(build, scans, private)
     assert codes(report) == {"series.gantry_tilt": 5}
-    assert report.notes == ("a series is tilted by 12.0 degrees, expected 0",)
+    assert report.notes == ("a series is tilted by 40.0 degrees, expected at most 35",)
+
+
+def test_a_slice_shifted_sideways_is_refused_with_its_figure(build, scans, private) -> None:
+    datasets = build.series("PAT-1")
+    x, y, z = datasets[2].ImagePositionPatient
+    datasets[2].ImagePositionPatient = [x + 2, y, z]
+    build.write(scans, datasets)
+    report = take(build, scans, private)
+    assert codes(report) == {"series.shifted_slices": 5}
+    assert report.notes == ("a series has slices shifted sideways by 2.00 mm, expected at most 0.09 mm",)
+
+
+def test_a_dicomdir_is_refused_and_the_rest_is_taken(build, scans, private) -> None:
+    build.write(scans, build.series("PAT-1"))
+    directory = Dataset()
+    directory.file_meta = FileMetaDataset()
+    directory.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    directory.file_meta.MediaStorageSOPClassUID = MediaStorageDirectoryStorage
+    directory.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    directory.DirectoryRecordSequence = []
+    directory.save_as(scans / "DICOMDIR", enforce_file_format=True)
+    report = take(build, scans, private)
+    assert (report.accepted, codes(report), report.cases.cases) == (5, {"file.dicomdir": 1}, 1)
+
+
+@pytest.mark.parametrize("pixels", [lambda data: data * 2, lambda data: data[:-2]])
+def test_pixel_data_of_another_length_than_the_header_says_are_refused(build, scans, private, pixels) -> None:
+    datasets = build.series("PAT-1")
+    datasets[1].PixelData = pixels(datasets[1].PixelData)
+    build.write(scans, datasets)
+    report = take(build, scans, private)
+    assert report.accepted == 0
+    assert not {"file.frames", "file.truncated"}.isdisjoint(codes(report))
 
 
 def test_two_time_points_in_one_series_are_refused(build, scans, private) -> None:

@@ -1,0 +1,231 @@
+"""Slices of a DICOM file: where each lies, how its numbers become values, what tells it from others at its place."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from synthdata.intake.header import Header
+from synthdata.intake.scales import Attributes, Scale, is_stated, scales_of
+
+MARKS = (  # what tells two slices at one place apart, in the order in which a series is split
+    "type",
+    "echo",
+    "b",
+    "direction",
+    "inversion",
+    "flip",
+    "trigger",
+    "time",
+    "acquisition",
+    "kernel",
+    "dimension",
+)
+PLACES = frozenset({"ImagePositionPatient", "InStackPositionNumber", "StackID", "SliceLocation"})
+Mark = tuple[str | float, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """One slice of a file."""
+
+    number: int  # of the frame in the file, or of the tile in a mosaic; from 0
+    order: tuple[
+        int, int
+    ]  # Instance Number and number of the frame: the order of acquisition, as far as told
+    position_mm: tuple[float, ...]  # LPS of the first pixel, or empty
+    orientation: tuple[float, ...]  # LPS cosines of a row, then of a column, or empty
+    spacing_mm: tuple[float, float] | None  # along y, x
+    thickness_mm: float  # of the slice; 0 where the file does not state it
+    distance_mm: float  # of neighbouring slices as stated, for a single slice
+    scales: tuple[Scale, ...]  # ways from stored numbers to values, each with its unit
+    marks: tuple[Mark, ...]  # one per entry of `MARKS`, empty where the file does not tell
+
+
+def classic_frame(header: Header) -> Frame:
+    """The one slice of a file without functional groups."""
+    return _frame(0, header, header, _classic_marks(header))
+
+
+def enhanced_frames(header: Header) -> tuple[Frame, ...]:
+    """Slices of an enhanced multi-frame file.
+
+    Raises:
+        ValueError: The functional groups do not fit Number Of Frames.
+
+    Source:
+        DICOM PS3.3, C.7.6.16 (multi-frame functional groups) and C.7.6.17 (dimensions).
+    """
+    shared = _first(header, "SharedFunctionalGroupsSequence")
+    items = header.get("PerFrameFunctionalGroupsSequence") or []
+    if len(items) != int(header.get("NumberOfFrames", 1) or 1):
+        raise ValueError("per-frame functional groups do not fit the number of frames")
+    dimensions = _dimensions(header)
+    frames = []
+    for number, item in enumerate(items):
+        groups = Groups(item, shared)
+        frames.append(_frame(number, header, groups, _enhanced_marks(header, groups, dimensions)))
+    return tuple(frames)
+
+
+class Groups:
+    """Attributes of a frame, looked up in its own functional groups, then in the shared ones."""
+
+    def __init__(self, item: Attributes, shared: Attributes) -> None:
+        self._levels = (item, shared)
+        self._found: dict[str, Attributes] = {}
+
+    def group(self, sequence: str) -> Attributes:
+        """Item of a functional group; an empty one where the frame lacks the group."""
+        if sequence not in self._found:
+            found = (_first(level, sequence) for level in self._levels)
+            self._found[sequence] = next((item for item in found if item is not NOTHING), NOTHING)
+        return self._found[sequence]
+
+    def get(self, keyword: str, default: Any = None, /) -> Any:
+        """Value of an attribute of the groups that say where a frame lies and what its numbers mean."""
+        sequence = GROUP_OF.get(keyword)
+        if sequence is None:
+            return next((level.get(keyword) for level in self._levels if level.get(keyword)), default)
+        return self.group(sequence).get(keyword, default)
+
+
+class Nothing:
+    """Lacks every attribute."""
+
+    def get(self, _keyword: str, default: Any = None, /) -> Any:
+        """The default."""
+        return default
+
+
+NOTHING = Nothing()
+GROUP_OF = {
+    "ImagePositionPatient": "PlanePositionSequence",
+    "ImageOrientationPatient": "PlaneOrientationSequence",
+    "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
+    "SpacingBetweenSlices": "PixelMeasuresSequence",
+    "RescaleSlope": "PixelValueTransformationSequence",
+    "RescaleIntercept": "PixelValueTransformationSequence",
+    "RescaleType": "PixelValueTransformationSequence",
+}
+
+
+def _first(attributes: Attributes, sequence: str) -> Attributes:
+    items = attributes.get(sequence)
+    found: Attributes = items[0] if items else NOTHING
+    return found
+
+
+def _frame(number: int, header: Header, place: Attributes, marks: tuple[Mark, ...]) -> Frame:
+    thickness = _number(place.get("SliceThickness"))
+    return Frame(
+        number=number,
+        order=(int(header.get("InstanceNumber") or 0), number),
+        position_mm=_numbers(place.get("ImagePositionPatient")),
+        orientation=_numbers(place.get("ImageOrientationPatient")),
+        spacing_mm=spacing_of(place),
+        thickness_mm=thickness,
+        distance_mm=_number(place.get("SpacingBetweenSlices")) or thickness or 1.0,
+        scales=scales_of(place, str(header.get("Modality", ""))),
+        marks=marks,
+    )
+
+
+def spacing_of(place: Attributes) -> tuple[float, float] | None:
+    """Distance of rows and of columns: calibrated for the patient where that is stated, else at the detector.
+
+    Source:
+        DICOM PS3.3, 10.7.1.3 (Pixel Spacing, Imager Pixel Spacing and what their difference means).
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        values = _numbers(place.get(keyword))
+        if len(values) == 2 and min(values) > 0:
+            return values[0], values[1]
+    return None
+
+
+def _number(value: Any) -> float:
+    return float(value) if is_stated(value) else 0.0
+
+
+def _numbers(values: Any) -> tuple[float, ...]:
+    if values is None or isinstance(values, str | float | int):
+        return ()
+    return tuple(float(value) for value in values)
+
+
+def _mark(*values: Any) -> Mark:
+    """A comparable mark of what a file states; empty where it states nothing."""
+    return tuple(_plain(value) for value in values if is_stated(value))
+
+
+def _plain(value: Any) -> str | float:
+    return float(value) if isinstance(value, int | float) else str(value)
+
+
+def _kind(image_type: Any, component: Any) -> Mark:
+    """Values 3 and following of Image Type (magnitude, phase, water, fat ...), and the complex component."""
+    values = [image_type] if isinstance(image_type, str) else list(image_type or ())
+    return _mark(*(str(value) for value in values[2:]), component)
+
+
+def _classic_marks(header: Header) -> tuple[Mark, ...]:
+    trigger = header.get("NominalCardiacTriggerDelayTime") or header.get("TriggerTime")
+    return (
+        _kind(header.get("ImageType"), header.get("ComplexImageComponent")),
+        _mark(header.get("EchoTime") or header.get("EchoNumbers")),
+        _mark(header.get("DiffusionBValue")),
+        _numbers(header.get("DiffusionGradientOrientation")),
+        _mark(header.get("InversionTime")),
+        _mark(header.get("FlipAngle")),
+        _mark(trigger),
+        _mark(header.get("TemporalPositionIdentifier")),
+        _mark(header.get("AcquisitionNumber")),
+        _mark(_joined(header.get("ConvolutionKernel"))),
+        (),
+    )
+
+
+def _joined(value: Any) -> str:
+    return value if isinstance(value, str) else " ".join(str(item) for item in value or ())
+
+
+def _enhanced_marks(header: Header, groups: Groups, dimensions: tuple[int, ...]) -> tuple[Mark, ...]:
+    kind = groups.group("MRImageFrameTypeSequence")
+    if kind is NOTHING:
+        kind = groups.group("CTImageFrameTypeSequence")
+    diffusion, content = groups.group("MRDiffusionSequence"), groups.group("FrameContentSequence")
+    direction = _first(diffusion, "DiffusionGradientDirectionSequence")
+    index = content.get("DimensionIndexValues")
+    values = [index] if isinstance(index, int) else list(index or ())
+    return (
+        _kind(
+            kind.get("FrameType"), kind.get("ComplexImageComponent") or header.get("ComplexImageComponent")
+        ),
+        _mark(groups.group("MREchoSequence").get("EffectiveEchoTime")),
+        _mark(diffusion.get("DiffusionBValue")),
+        _numbers(direction.get("DiffusionGradientOrientation")),
+        _mark(*_listed(groups.group("MRModifierSequence").get("InversionTimes"))),
+        _mark(groups.group("MRTimingAndRelatedParametersSequence").get("FlipAngle")),
+        _mark(groups.group("CardiacSynchronizationSequence").get("NominalCardiacTriggerDelayTime")),
+        _mark(content.get("TemporalPositionIndex")),
+        _mark(content.get("FrameAcquisitionNumber")),
+        _mark(_joined(groups.group("CTReconstructionSequence").get("ConvolutionKernel"))),
+        _mark(*(float(values[number]) for number in dimensions if number < len(values))),
+    )
+
+
+def _listed(value: Any) -> Iterator[Any]:
+    yield from [value] if isinstance(value, int | float) else list(value or ())
+
+
+def _dimensions(header: Header) -> tuple[int, ...]:
+    """Positions in Dimension Index Values of all but the dimensions of place."""
+    from pydicom.datadict import keyword_for_tag
+
+    items = header.get("DimensionIndexSequence") or []
+    return tuple(
+        number
+        for number, item in enumerate(items)
+        if keyword_for_tag(item.get("DimensionIndexPointer", 0) or 0) not in PLACES
+    )

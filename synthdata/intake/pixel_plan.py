@@ -1,0 +1,60 @@
+"""How the stored bytes of a DICOM file become numbers, as its header says."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.uid import ExplicitVRBigEndian
+
+from synthdata.intake.header import Header
+
+PIXEL_DATA = 0x7FE00010
+NATIVE_BITS = frozenset({8, 16, 32})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PixelPlan:
+    """How stored bytes become numbers."""
+
+    offset: int  # of the first frame in the file; -1 where a decoder is needed
+    dtype: str  # numpy type of the stored numbers
+    shape_yx: tuple[int, int]  # of a frame as it is stored, for a mosaic that of the whole
+    tiles: int  # of a mosaic; 0 where frames are slices
+    bits_stored: int
+    unused_low_bits: int  # below the stored ones; 0 but in files of another age
+    inverted: bool  # MONOCHROME1
+    padding: tuple[int, int] | None  # lowest and highest number which stands for no measurement
+
+
+def pixel_plan(header: Header, tiles: int) -> PixelPlan:
+    """Plan of a file whose slices are the tiles of a mosaic, or its frames where that number is 0."""
+    syntax = header.transfer_syntax
+    raw = header.raw(PIXEL_DATA)
+    allocated = int(header["BitsAllocated"])
+    native = not syntax.is_encapsulated and not syntax.is_deflated and allocated in NATIVE_BITS
+    kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
+    order = ">" if syntax == ExplicitVRBigEndian else "<"
+    stored = int(header.get("BitsStored", allocated))
+    high = int(header.get("HighBit", stored - 1))
+    return PixelPlan(
+        offset=raw.value_tell if raw is not None and native else -1,
+        dtype=np.dtype(f"{order}{kind}{max(allocated // 8, 1)}").str,
+        shape_yx=(int(header["Rows"]), int(header["Columns"])),
+        tiles=tiles,
+        bits_stored=stored,
+        unused_low_bits=max(high + 1 - stored, 0),
+        inverted=header.get("PhotometricInterpretation", "") == "MONOCHROME1",
+        padding=_padding(header),
+    )
+
+
+def _padding(header: Header) -> tuple[int, int] | None:
+    """Range of the numbers which pad an image, or None where it is not padded.
+
+    Source:
+        DICOM PS3.3, C.7.5.1.1.2 (Pixel Padding Value and Pixel Padding Range Limit).
+    """
+    value, limit = header.get("PixelPaddingValue"), header.get("PixelPaddingRangeLimit")
+    if not isinstance(value, int):
+        return None
+    other = limit if isinstance(limit, int) else value
+    return min(value, other), max(value, other)

@@ -1,0 +1,85 @@
+"""Voxels of a volume from its files: each file is read once, and only the frames that are asked for are decoded."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from synthdata.intake.dicom_file import Instance
+from synthdata.intake.inventory import Inventory
+from synthdata.intake.pixels import stored_slices, values_of
+from synthdata.intake.scales import scale_for
+from synthdata.intake.series import Series
+from synthdata.intake.volumes import Slice
+
+AIR_HU = -1024.0  # stands for CT pixels outside the field of view
+
+
+def read_volume(series: Series, inventory: Inventory, *, unit: str) -> np.ndarray | None:
+    """Values of a volume on its grid; reasons are booked with the files where that fails.
+
+    Args:
+        series: An accepted volume.
+        inventory: Reads its files again, and sees where they changed.
+        unit: UCUM unit of the channel; `1` for the modality's own numbers.
+
+    Returns:
+        Array (z, y, x), whole numbers or float64; None where a file cannot be decoded or does not have that unit.
+    """
+    if series.stack is None:
+        return None
+    parts: dict[int, np.ndarray] = {}
+    padding: dict[int, np.ndarray] = {}
+    for instance, members in _by_file(series):
+        data = inventory.reread(instance.seen)
+        if data is None:
+            return None
+        reason = _read_file(instance, data, members, unit, parts, padding)
+        if reason:
+            instance.seen.reasons.add(reason)
+            return None
+    volume = np.stack([parts[index] for index in range(len(series.slices))])
+    lowest = AIR_HU if series.first.modality == "CT" else _lowest(volume, padding)
+    for index, padded in padding.items():
+        volume[index][padded] = lowest
+    fill = AIR_HU if series.first.modality == "CT" else float(volume.min())
+    return series.stack.assemble(volume, order=1, fill=fill)
+
+
+def _by_file(series: Series) -> Iterator[tuple[Instance, list[tuple[int, Slice]]]]:
+    """Files of a volume, each with its slices and their places in the volume."""
+    members: dict[int, list[tuple[int, Slice]]] = {}
+    for index, item in enumerate(series.slices):
+        members.setdefault(id(item.instance), []).append((index, item))
+    for group in members.values():
+        yield group[0][1].instance, group
+
+
+def _read_file(
+    instance: Instance,
+    data: bytes,
+    members: list[tuple[int, Slice]],
+    unit: str,
+    parts: dict[int, np.ndarray],
+    padding: dict[int, np.ndarray],
+) -> str:
+    """Add values and padding of a file's slices by their place in the volume; returns a reason where that fails."""
+    stored = stored_slices(instance, data, [item.frame for _, item in members])
+    if stored is None:
+        return "pixels.undecodable"
+    for (index, item), numbers in zip(members, stored, strict=True):
+        scale = scale_for(item.frame.scales, unit)
+        found = None if scale is None else values_of(numbers, instance.pixels, scale)
+        if found is None:
+            return "pixels.unit"
+        parts[index] = found[0]
+        if found[1] is not None:
+            padding[index] = found[1]
+    return ""
+
+
+def _lowest(volume: np.ndarray, padding: dict[int, np.ndarray]) -> float:
+    """Lowest value that was measured; 0 where all is padding."""
+    measured = np.ones(volume.shape, dtype=bool)
+    for index, padded in padding.items():
+        measured[index] = ~padded
+    return float(volume[measured].min()) if measured.any() else 0.0
