@@ -15,11 +15,14 @@ from synthdata.errors import SynthDataError
 # paths are `readable=False`: what may not be read is told by a sentence of ours, and by exit code 1
 FAILED = 1
 INTERRUPTED = 130
-STORE_HELP = "Store: a folder, file://, s3://bucket/prefix, http:// or https://."
+STORE_HELP = "Store: a folder, file://, s3://bucket/prefix, http(s)://, or a file of `release links`."
 ROOT_HELP = "Root of trust to pin (root.json of the publisher)."
 
 Store = Annotated[str, typer.Option("--from", metavar="URL", help=STORE_HELP, show_default=False)]
 Root = Annotated[Path | None, typer.Option("--root", help=ROOT_HELP, readable=False)]
+Anonymous = Annotated[
+    bool, typer.Option("--anonymous", help="Read S3 without a signature, although credentials are at hand.")
+]
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output.")]
 KeyFolder = Annotated[Path, typer.Argument(help="Folder of the keys.", show_default=False, readable=False)]
 
@@ -47,15 +50,15 @@ def options(
 
 
 @app.command()
-def releases(url: Store, root: Root = None, as_json: Json = False) -> None:
+def releases(url: Store, root: Root = None, anonymous: Anonymous = False, as_json: Json = False) -> None:
     """List the datasets, versions and recalls of a store."""
     from synthdata.commands import releases as command
 
-    command.releases(url, root=root, as_json=as_json)
+    command.releases(url, root=root, anonymous=anonymous, as_json=as_json)
 
 
 @app.command()
-def pull(
+def pull(  # noqa: PLR0913, PLR0917 - options of a command
     name: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="Release.", show_default=False)],
     url: Store,
     to: Annotated[
@@ -67,11 +70,14 @@ def pull(
     formats: Annotated[str | None, typer.Option(help="Comma-separated: parquet, dicom, nifti.")] = None,
     where: Annotated[str | None, typer.Option(help="Only shards with such cases: 'age > 60'.")] = None,
     root: Root = None,
+    anonymous: Anonymous = False,
+    as_json: Json = False,
 ) -> None:
     """Download a release, or a part of it; verifies while it downloads, and goes on after a break."""
     from synthdata.commands import pull as command
 
-    command.pull(name, url, to, root=root, formats=formats, where=where)
+    part = command.Part(formats=formats, where=where)
+    command.pull(name, url, to, part, root=root, anonymous=anonymous, as_json=as_json)
 
 
 @app.command()
@@ -147,6 +153,22 @@ def release_recall(
     from synthdata.commands import recall as command
 
     command.recall(name, store, keys, reason)
+
+
+@release_app.command("links")
+def release_links(
+    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Release.", show_default=False)],
+    store: Annotated[
+        str, typer.Option("--store", metavar="URL", help="s3://bucket/prefix", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", help="File to write, *.json.", show_default=False)],
+    hours: Annotated[float, typer.Option(help="How long the links can be used.")] = 24.0,
+    root: Root = None,
+) -> None:
+    """Write presigned links to one release in S3, for somebody without credentials: `pull --from FILE`."""
+    from synthdata.commands import links as command
+
+    command.links(name, store, out, hours=hours, root=root)
 
 
 app.command()(phantom)

@@ -19,6 +19,17 @@ class StoreError(SynthDataError, OSError):
     """An object store which cannot be read or written."""
 
 
+class TransientError(StoreError):
+    """A store which did not answer as it should, and may do so at another try."""
+
+
+class RefusedError(StoreError):
+    """An answer of a store which another try does not change."""
+
+    status = 0  # of HTTP
+    code = ""  # of an S3 answer
+
+
 class MissingObjectError(StoreError, FileNotFoundError):
     """An object which the store does not hold."""
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from synthdata.errors import ConfigError
+from synthdata.commands.pull import split_release
 
 
 def recall(wanted: str, url: str, keys: Path, reason: str) -> None:
@@ -13,8 +13,6 @@ def recall(wanted: str, url: str, keys: Path, reason: str) -> None:
     from synthdata.release.trust.repository import recall as recall_release
     from synthdata.storage import open_store
 
-    name, at, version = wanted.partition("@")
-    if not name or not at or not version:
-        raise ConfigError(f"the release is {wanted!r}, expected NAME@VERSION")
-    recall_release(open_store(url, create=False), load_signer(keys), name, version, reason)
+    name, version = split_release(wanted, versioned=True)
+    recall_release(open_store(url, create=False), load_signer(keys), name, version or "", reason)
     typer.echo(f"{name} {version} is recalled; every later pull and check says so.")

@@ -7,11 +7,11 @@ import typer
 from synthdata.commands.terminal import print_json, print_table, say, size
 
 
-def releases(url: str, *, root: Path | None, as_json: bool) -> None:
+def releases(url: str, *, root: Path | None, anonymous: bool, as_json: bool) -> None:
     """List the datasets, versions and recalls of a store."""
     from synthdata.release.client import list_releases
 
-    listing = list_releases(url, root=root, tell=say)
+    listing = list_releases(url, root=root, anonymous=anonymous, tell=say)
     if as_json:
         print_json(listing)
         return

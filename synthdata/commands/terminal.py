@@ -4,6 +4,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ import typer
 from synthdata.progress import Progress, silent
 
 REDRAW_S = 0.2
+RATE_S = 6.0  # the speed that is shown is that of so many seconds
 
 
 @contextmanager
@@ -25,7 +27,7 @@ def bar(*, sizes: bool = False) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield silent
         return
-    started, drawn = time.monotonic(), 0.0
+    drawn, seen = 0.0, deque[tuple[float, int]](maxlen=round(RATE_S / REDRAW_S))
 
     def draw(done: int, total: int, message: str = "") -> None:
         nonlocal drawn
@@ -35,9 +37,10 @@ def bar(*, sizes: bool = False) -> Iterator[Progress]:
         drawn = now
         share = f"{done / max(total, 1):4.0%}"
         if sizes:
-            rate = done / max(now - started, 1e-3)
-            left = (total - done) / max(rate, 1)
-            words = f"{size(done)} of {size(total)}, {size(int(rate))}/s, {left:.0f} s left"
+            seen.append((now, done))
+            rate = max(done - seen[0][1], 0) / max(now - seen[0][0], 1e-3)  # of the last seconds
+            left = f"{(total - done) / rate:.0f} s left" if rate > 1 else "waiting"
+            words = f"{size(done)} of {size(total)}, {size(int(rate))}/s, {left}"
         else:
             words = f"{done} of {total} {message}"
         sys.stderr.write(f"\r\x1b[K{share}  {words}")

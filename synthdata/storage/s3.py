@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 import boto3
 from boto3.s3.transfer import TransferConfig
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -37,7 +38,17 @@ NO_BUCKET = "NoSuchBucket"
 class S3Store:
     """Objects below one prefix of one bucket."""
 
-    def __init__(self, *, bucket: str, prefix: str = "") -> None:
+    def __init__(self, *, bucket: str, prefix: str = "", anonymous: bool | None = None) -> None:
+        """Open a prefix.
+
+        Args:
+            bucket: Name of the bucket.
+            prefix: Of the keys, without the last slash.
+            anonymous: Ask without a signature; None: where there are no credentials.
+
+        Raises:
+            StoreError: The variables that name the server or the credentials cannot be used.
+        """
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
         config = Config(
             s3={"addressing_style": "path"},
@@ -46,6 +57,8 @@ class S3Store:
             response_checksum_validation="when_required",
         )
         try:
+            if anonymous or (anonymous is None and boto3.Session().get_credentials() is None):
+                config = config.merge(Config(signature_version=UNSIGNED))
             self._client = boto3.client("s3", config=config)
         except (BotoCoreError, ValueError) as error:
             raise StoreError(
@@ -57,6 +70,12 @@ class S3Store:
     def url(self) -> str:
         """Address of the prefix."""
         return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+    def presigned(self, key: str, *, seconds: int = 3600) -> str:
+        """Address by which anybody can read one object for a while; made without asking the server."""
+        names = {"Bucket": self.bucket, "Key": self.prefix + key}
+        link: str = self._client.generate_presigned_url("get_object", Params=names, ExpiresIn=seconds)
+        return link
 
     def read(self, key: str) -> bytes:
         """Whole object in one request."""
@@ -191,7 +210,11 @@ def _code(error: Exception) -> str:
 
 def _sentence(key: str, error: Exception) -> str:
     """What came, what was expected and what to do; an answer's own text is left out, as it may hold a key."""
-    code = _code(error)
+    return code_sentence(key, _code(error))
+
+
+def code_sentence(key: str, code: str) -> str:
+    """Sentence for the code of a store's answer."""
     if code in REFUSED:
         return (
             f"object {key} may not be used in S3 ({code}), expected credentials with a right to the bucket: check "

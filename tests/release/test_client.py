@@ -43,7 +43,8 @@ class RangeHandler(http.server.SimpleHTTPRequestHandler):
         data, start = path.read_bytes(), 0
         if header := self.headers.get("Range"):
             self.ranges.append(header)
-            start = int(header.removeprefix("bytes=").rstrip("-"))
+            first, _, last = header.removeprefix("bytes=").partition("-")
+            start, data = int(first), data[: int(last) + 1] if last else data
         self.send_response(206 if header else 200)
         self.send_header("Content-Length", str(len(data) - start))
         self.end_headers()

@@ -1,12 +1,13 @@
 # ruff: noqa: F811 - fixtures of the release tests, by import
 """The same release code against a real S3 server."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from synthdata.errors import IntegrityError, TrustError
+from synthdata.errors import IntegrityError, StoreError, TrustError
 from synthdata.release import publish
 from synthdata.release.client import check, list_releases, pull
 from synthdata.release.trust import recall
@@ -95,3 +96,32 @@ def test_s3_creates_only_once_and_keeps_order(s3_url: str, tmp_path: Path) -> No
         assert reader.read(3) == (bytes(range(256)) * 40_000)[5_000_001:5_000_004]
     store.delete("a/1")
     assert store.size("a/1") is None
+
+
+def test_a_public_bucket_is_read_without_credentials_and_a_private_one_by_links(
+    s3_url: str, built, signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import boto3
+
+    from synthdata.release.client.links import write_links
+
+    publish(*built, open_store(s3_url), signer=signer)
+    made = write_links("ellipsoids", "1.0.0", s3_url, tmp_path / "links.json", seconds=600)
+    assert made.links > len(built[1].files)
+    bucket = s3_url.split("/")[2]
+    owner = boto3.client("s3")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with pytest.raises(StoreError, match="AccessDenied"):
+        pull("ellipsoids", None, s3_url, tmp_path / "refused")
+    assert pull("ellipsoids", None, str(tmp_path / "links.json"), tmp_path / "linked").complete
+    statement = {
+        "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [f"arn:aws:s3:::{bucket}/*"]
+    }  # fmt: skip
+    owner.put_bucket_policy(
+        Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    )
+    assert pull("ellipsoids", None, s3_url, tmp_path / "public").complete
+    assert check(tmp_path / "public").ok

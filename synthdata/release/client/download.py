@@ -2,15 +2,16 @@
 
 import hashlib
 import os
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Executor
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from synthdata.errors import IntegrityError, MissingObjectError, StoreError
+from synthdata.errors import IntegrityError
 from synthdata.records.release import FileEntry
 from synthdata.release.client.paths import PART, inside
-from synthdata.release.client.remote import Remote, pauses
+from synthdata.release.client.remote import Remote
+from synthdata.release.client.stretch import read_in_stretches
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
 
@@ -18,7 +19,9 @@ Advance = Callable[[int], None]
 READ_BYTES = 1 << 20
 
 
-def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: Advance) -> bool:
+def download(
+    remote: Remote, key: str, file: FileEntry, folder: Path, pool: Executor, advance: Advance
+) -> bool:
     """Bring one file, unless the right one is there already.
 
     Args:
@@ -26,6 +29,7 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
         key: Object in the store.
         file: What the manifest says of it.
         folder: Target folder.
+        pool: Runs the requests, several at once for a large file.
         advance: Gets the bytes which are done, as they come.
 
     Returns:
@@ -46,11 +50,11 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
     if part.exists() and part.stat().st_size > file.size_bytes:
         part.unlink()
     resumed = part.exists()
-    got = _fetch(remote, key, file, part, advance)
+    got = _fetch(remote, key, file, part, pool, advance)
     if got != file.sha256 and resumed:  # the older part may be of another release
         part.unlink()
         advance(-file.size_bytes)
-        got = _fetch(remote, key, file, part, advance)
+        got = _fetch(remote, key, file, part, pool, advance)
     if got != file.sha256:
         part.unlink()
         raise IntegrityError.of(f"file {file.path} in the store", got, file.sha256)
@@ -59,28 +63,25 @@ def download(remote: Remote, key: str, file: FileEntry, folder: Path, advance: A
     return True
 
 
-def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, advance: Advance) -> str:
-    """Append to a part until the file is whole; new tries go on where the last one ended. Returns the SHA-256."""
+def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, pool: Executor, advance: Advance) -> str:
+    """Append to a part until the file is whole; hashed on the way. Returns the SHA-256."""
     hasher = hashlib.sha256()
     with on_disk(file.path), _appending(part) as writer:
         have = _hash_part(part, hasher, advance)
-        for pause in pauses():
-            before = have
-            try:
-                for chunk in remote.stream(key, have) if have < file.size_bytes else ():
-                    have += len(chunk)
-                    _refuse_longer(have, file)
-                    hasher.update(chunk)
-                    _write_all(writer, chunk)
-                    advance(len(chunk))
-            except MissingObjectError:
-                raise
-            except StoreError:
-                if pause is None:
-                    raise
-            if have == file.size_bytes or (have == before and pause is None):
-                break
-            time.sleep(pause or 0)
+        with closing(read_in_stretches(remote, key, have, file.size_bytes, pool)) as chunks:
+            for chunk in chunks:
+                have += len(chunk)
+                _refuse_longer(have, file)
+                hasher.update(chunk)
+                _write_all(writer, chunk)
+                advance(len(chunk))
+    if have < file.size_bytes:
+        part.unlink()
+        advance(-have)
+        raise IntegrityError(
+            f"file {file.path} in the store ends after {have} of {file.size_bytes} bytes: it was cut after it was "
+            "signed; tell its publisher"
+        )
     return hasher.hexdigest()
 
 

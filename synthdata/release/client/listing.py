@@ -34,19 +34,22 @@ class Listing:
     releases: tuple[ReleaseLine, ...]
 
 
-def list_releases(url: str, *, root: Path | None = None, tell: Tell = ignore) -> Listing:
+def list_releases(
+    url: str, *, root: Path | None = None, anonymous: bool = False, tell: Tell = ignore
+) -> Listing:
     """List the datasets and versions of a release store, as its publisher signed them.
 
     Args:
         url: A folder, `file://`, `s3://`, `http://` or `https://`.
         root: Root of trust to pin; else the remembered one, or that of the store at first use.
+        anonymous: Read S3 without a signature, although credentials are at hand.
         tell: Gets a sentence at first use.
 
     Raises:
         TrustError: The metadata cannot be trusted.
         StoreError: The store cannot be reached.
     """
-    store = open_trusted(url, root=root, tell=tell)
+    store = open_trusted(url, root=root, anonymous=anonymous, tell=tell)
     ordered = sorted(
         store.contents.releases.values(), key=lambda item: version_order(item.version), reverse=True
     )

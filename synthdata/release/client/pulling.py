@@ -11,7 +11,7 @@ from synthdata.errors import ConfigError, IntegrityError, StoreError
 from synthdata.progress import Progress, silent
 from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
-from synthdata.release.client.download import Advance, download
+from synthdata.release.client.download import download
 from synthdata.release.client.listing import choose
 from synthdata.release.client.local import Origin, check_format, claim, write_metadata, write_state
 from synthdata.release.client.paths import check_paths, inside
@@ -23,7 +23,8 @@ from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
 
-THREADS = 4
+FILES = 4  # that are written at once
+CONNECTIONS = 8  # to the store at once
 MANIFEST_BYTES = 256 << 20
 SPARE_BYTES = 16 << 20  # of the disk, beyond the files
 
@@ -51,6 +52,7 @@ def pull(  # noqa: PLR0913 - the options of the command
     root: Path | None = None,
     formats: Sequence[str] | None = None,
     where: str | None = None,
+    anonymous: bool = False,
     tell: Tell = ignore,
     progress: Progress = silent,
 ) -> Pulled:
@@ -64,6 +66,7 @@ def pull(  # noqa: PLR0913 - the options of the command
         root: Root of trust to pin; else the remembered one, or that of the store at first use.
         formats: Of parquet, dicom and nifti; None is all. Index, records, reports and documents come always.
         where: Condition over the index, such as `age > 60`; only shards with such cases come.
+        anonymous: Read S3 without a signature, although credentials are at hand.
         tell: Gets sentences for people.
         progress: Called with bytes done and bytes in all.
 
@@ -75,9 +78,9 @@ def pull(  # noqa: PLR0913 - the options of the command
     """
     if unknown := sorted(set(formats or ()) - set(FORMATS)):
         raise ConfigError(f"formats has {', '.join(unknown)}, expected some of {', '.join(FORMATS)}")
-    store = open_trusted(url, root=root, tell=tell)
+    store = open_trusted(url, root=root, anonymous=anonymous, tell=tell)
     release = choose(store, name, version)
-    data, manifest = _manifest(store.remote, release)
+    data, manifest = fetch_manifest(store.remote, release)
     origin = Origin(
         url=store.remote.url,
         dataset=release.dataset,
@@ -105,7 +108,7 @@ def pull(  # noqa: PLR0913 - the options of the command
     )
 
 
-def _manifest(remote: Remote, release: SignedRelease) -> tuple[bytes, ReleaseManifest]:
+def fetch_manifest(remote: Remote, release: SignedRelease) -> tuple[bytes, ReleaseManifest]:
     """The signed manifest, verified before it is parsed."""
     data = read_small(remote, release.path, limit_bytes=min(release.manifest_bytes, MANIFEST_BYTES))
     if (got := sha256_of(data)) != release.manifest_sha256:
@@ -138,7 +141,9 @@ def _narrow(
     index = next((file for file in wanted if file.path == INDEX), None)
     if index is None:
         raise IntegrityError("the release has no index: it cannot be pulled in part; leave the condition out")
-    download(remote, keys.release(release.dataset, release.version, INDEX), index, to, lambda _: None)
+    with ThreadPoolExecutor(1) as requests:
+        key = keys.release(release.dataset, release.version, INDEX)
+        download(remote, key, index, to, requests, lambda _: None)
     table = ds.dataset(inside(to, INDEX), format="parquet")
     columns = [
         column for column in ("cases_file", "dicom_file", "nifti_file") if column in table.schema.names
@@ -182,16 +187,18 @@ def _download_all(
 
     def one(file: FileEntry) -> bool:
         key = keys.release(release.dataset, release.version, file.path)
-        moving: Advance = advance
-        return download(remote, key, file, to, moving)
+        return download(remote, key, file, to, requests, advance)
 
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="pull") as pool:
-        futures = [pool.submit(one, file) for file in files]
+    with (
+        ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="request") as requests,
+        ThreadPoolExecutor(FILES, thread_name_prefix="pull") as writers,
+    ):
+        futures = [writers.submit(one, file) for file in files]
         try:
             return sum(future.result() for future in futures)
         except BaseException:
             stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
+            writers.shutdown(wait=True, cancel_futures=True)
             raise
 
 

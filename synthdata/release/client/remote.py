@@ -1,24 +1,20 @@
-"""Where releases are read from: a folder, S3 or any web server; reading can start in the middle of a file."""
+"""Where releases are read from: a folder, S3, any web server, or a file of links; reading can start in the middle."""
 
-import http.client
 import random
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from synthdata.errors import MissingObjectError, StoreError, TrustError
+from synthdata.errors import ConfigError, MissingObjectError, TransientError, TrustError
 from synthdata.storage.opening import open_store
 from synthdata.storage.protocol import ObjectStore
 
 CHUNK_BYTES = 1 << 20
-TIMEOUT_S = 60
-TRIES = 5
+TRIES = 6
 FIRST_PAUSE_S = 0.2  # doubled at each try, with jitter
-GONE = (404, 410)
 
 
 class Remote(Protocol):
@@ -29,13 +25,26 @@ class Remote(Protocol):
         """Address without credentials."""
         ...
 
-    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
-        """Bytes of an object from an offset on. Raises MissingObjectError or StoreError."""
+    @property
+    def ranged(self) -> bool:
+        """Reading several parts of one object at once pays."""
+        ...
+
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes [start, stop) of an object; to its end where `stop` is None.
+
+        Raises:
+            MissingObjectError: There is no such object.
+            TransientError: Another try may succeed.
+            StoreError: The store refuses.
+        """
         ...
 
 
 class StoreRemote:
-    """A folder or an S3 prefix, through the object store."""
+    """A folder, through the object store."""
+
+    ranged = False  # one reader is as quick as the disk
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
@@ -45,69 +54,43 @@ class StoreRemote:
         """Address of the store."""
         return self._store.url
 
-    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
-        """Bytes from an offset on."""
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes [start, stop)."""
         with closing(self._store.open(key)) as reader:
             reader.seek(start)
-            while chunk := reader.read(CHUNK_BYTES):
+            left = None if stop is None else stop - start
+            while chunk := reader.read(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
                 yield chunk
+                left = None if left is None else left - len(chunk)
 
 
-class HttpRemote:
-    """A web server; proxies come from the usual environment variables."""
-
-    def __init__(self, url: str) -> None:
-        self._base = url.rstrip("/")
-
-    @property
-    def url(self) -> str:
-        """Address without user, password or query."""
-        parts = urlsplit(self._base)
-        port = "" if parts.port is None else f":{parts.port}"
-        return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
-
-    def stream(self, key: str, start: int = 0) -> Iterator[bytes]:
-        """Bytes from an offset on; a server which knows no ranges is read from the start."""
-        request = urllib.request.Request(f"{self._base}/{quote(key)}")  # noqa: S310 - http or https, see open_remote
-        if start:
-            request.add_header("Range", f"bytes={start}-")
-        try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
-                promised = answer.length  # None where the server does not say
-                got, skip = 0, start if answer.status != http.HTTPStatus.PARTIAL_CONTENT else 0
-                while chunk := answer.read(CHUNK_BYTES):
-                    got += len(chunk)
-                    kept = chunk[skip:]
-                    skip -= len(chunk) - len(kept)
-                    if kept:
-                        yield kept
-                if promised is not None and got < promised:  # reading by chunks does not notice
-                    raise http.client.IncompleteRead(b"", promised - got)
-        except urllib.error.HTTPError as error:
-            if error.code in GONE:
-                raise MissingObjectError.of(self.url, key) from None
-            raise StoreError(
-                f"{self.url} answered {error.code} for {key}: check the address and the rights"
-            ) from error
-        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise StoreError(
-                f"{self.url} cannot be reached ({reason}): check the address and the network"
-            ) from error
-
-
-def open_remote(url: str) -> Remote:
+def open_remote(url: str, *, anonymous: bool = False) -> Remote:
     """Open a release store for reading.
 
     Args:
-        url: A folder, `file://`, `s3://bucket/prefix`, `http://` or `https://`.
+        url: A folder, `file://`, `s3://bucket/prefix`, `http://` or `https://` (a query, such as a shared access
+            signature, goes with each request), or a `.json` file of presigned links from `synthdata release links`.
+        anonymous: Read S3 without a signature, although credentials are at hand.
 
     Raises:
         ConfigError: The scheme is unknown.
-        StoreError: The folder is not there.
+        StoreError: The folder is not there, or S3 cannot be opened.
     """
-    if urlsplit(url).scheme in {"http", "https"}:
+    scheme = urlsplit(url).scheme
+    if scheme in {"http", "https"}:
+        from synthdata.release.client.web import HttpRemote
+
         return HttpRemote(url)
+    if scheme == "s3":
+        from synthdata.release.client.signed_web import S3Remote
+
+        return S3Remote(url, anonymous=anonymous)
+    if anonymous:
+        raise ConfigError(f"anonymous reading is for s3://, the address is {url}: leave --anonymous out")
+    if url.endswith(".json") and Path(url).is_file():
+        from synthdata.release.client.signed_web import LinkedRemote
+
+        return LinkedRemote(Path(url))
     return StoreRemote(open_store(url, create=False))
 
 
@@ -117,26 +100,52 @@ def read_small(remote: Remote, key: str, *, limit_bytes: int) -> bytes:
     Raises:
         MissingObjectError: There is none.
         TrustError: It is larger than it may be.
-        StoreError: All tries failed.
+        StoreError: All tries failed, or the store refuses.
     """
     for pause in pauses():
         try:
-            parts, size = [], 0
-            for chunk in remote.stream(key):
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise TrustError(
-                        f"{key} is larger than {limit_bytes} bytes: it is not what the store signed"
-                    )
-                parts.append(chunk)
-            return b"".join(parts)
-        except MissingObjectError:
-            raise
-        except StoreError:
+            return _read_once(remote, key, limit_bytes)
+        except TransientError:
             if pause is None:
                 raise
             time.sleep(pause)
-    raise StoreError(f"{key} could not be read")  # pragma: no cover - the last pause is None
+    raise TransientError(f"{key} could not be read")  # pragma: no cover - the last pause is None
+
+
+def _read_once(remote: Remote, key: str, limit_bytes: int) -> bytes:
+    parts, size = [], 0
+    for chunk in remote.stream(key):
+        size += len(chunk)
+        if size > limit_bytes:
+            raise TrustError(f"{key} is larger than {limit_bytes} bytes: it is not what the store signed")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def read_range(remote: Remote, key: str, start: int, stop: int) -> bytes:
+    """Bytes [start, stop) of an object; new tries go on where the last one ended, and fewer come where it is shorter.
+
+    Raises:
+        MissingObjectError: There is none.
+        StoreError: All tries failed, or the store refuses.
+    """
+    got, waits = bytearray(), pauses()
+    while len(got) < stop - start:
+        before = len(got)
+        try:
+            for chunk in remote.stream(key, start + before, stop):
+                got += chunk
+        except MissingObjectError:
+            raise
+        except TransientError:
+            waits = pauses() if len(got) > before else waits
+            if (pause := next(waits)) is None:
+                raise
+            time.sleep(pause)
+        else:
+            if len(got) == before:
+                break
+    return bytes(got)
 
 
 def pauses() -> Iterator[float | None]:

@@ -16,7 +16,7 @@ from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
 
-from synthdata.errors import MissingObjectError, StoreError, TrustError
+from synthdata.errors import MissingObjectError, RefusedError, StoreError, TrustError
 from synthdata.records.codec import from_json
 from synthdata.release.client.remote import Remote, open_remote, read_small
 from synthdata.release.trust.contents import Contents, recalls_target, signed_releases
@@ -50,19 +50,22 @@ class TrustedStore:
     ]  # file name to bytes of all that was verified, for later checks without the store
 
 
-def open_trusted(url: str, *, root: Path | None = None, tell: Tell = ignore) -> TrustedStore:
+def open_trusted(
+    url: str, *, root: Path | None = None, anonymous: bool = False, tell: Tell = ignore
+) -> TrustedStore:
     """Open a store and verify its signed metadata.
 
     Args:
         url: Address of the store.
         root: Root of trust to pin; None: the remembered one, or that of the store at first use.
+        anonymous: Read S3 without a signature, although credentials are at hand.
         tell: Gets a sentence when a root is trusted for the first time.
 
     Raises:
         TrustError: A signature, a version or an expiry date is not in order.
         StoreError: The store cannot be reached, or holds no releases.
     """
-    remote = open_remote(url)
+    remote = open_remote(url, anonymous=anonymous)
     place = state_folder(remote.url)
     with on_disk(MEMORY):
         bootstrap = _root(remote, place, root, tell)
@@ -158,6 +161,8 @@ class _Fetcher(FetcherInterface):
             data = read_small(self._remote, url.removeprefix(BASE), limit_bytes=64 << 20)
         except MissingObjectError as error:
             raise exceptions.DownloadHTTPError(str(error), 404) from error
+        except RefusedError as error:  # S3 says so of an object that is missing, to those who may not list
+            raise exceptions.DownloadHTTPError(str(error), error.status) from error
         return iter([data])
 
 
@@ -187,6 +192,8 @@ def _sentences(url: str) -> Iterator[None]:
             f"the signed metadata of {url} do not fit together ({error}): the store was changed"
         ) from error
     except exceptions.DownloadHTTPError as error:
+        if isinstance(error.__cause__, RefusedError):
+            raise StoreError(str(error.__cause__)) from error
         raise StoreError(
             f"{url} holds no finished release: its first publishing was broken off or is at work, or metadata were "
             "removed; ask its publisher to publish again"

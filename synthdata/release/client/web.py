@@ -1,0 +1,190 @@
+"""Reading over HTTP: pooled connections, ranges, proxies, certificates; nothing is decoded or cached on the way."""
+
+import os
+import re
+import urllib.request
+from collections.abc import Iterator
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import Timeout, make_headers
+
+from synthdata.errors import (
+    ConfigError,
+    IntegrityError,
+    MissingObjectError,
+    RefusedError,
+    TransientError,
+)
+from synthdata.release.client.remote import CHUNK_BYTES
+
+CONNECT_S, READ_S = 15, 60
+CONNECTIONS = 16
+GONE = (404, 410)
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+CODE = re.compile(rb"<Code>(\w{1,60})</Code>")  # of an S3 answer
+
+
+class WebReader:
+    """Streams the bytes behind an address."""
+
+    def __init__(self, any_url: str) -> None:
+        self._pool = _pool(any_url)
+        self._headers = {"Accept-Encoding": "identity", **_login(any_url)}
+        self.ranged = True  # until a server shows that it knows no ranges
+
+    def stream(self, url: str, key: str, shown: str, *, start: int, stop: int | None) -> Iterator[bytes]:
+        """Bytes [start, stop) behind an address.
+
+        Args:
+            url: Address of the request, which may hold a signature and is never shown.
+            key: Object, for messages.
+            shown: The store, for messages.
+            start: First byte.
+            stop: Byte after the last; None reads to the end.
+
+        Raises:
+            MissingObjectError: 404 or 410.
+            TransientError: The network failed, the answer broke off, or the server is busy.
+            IntegrityError: The object ends before `start`.
+            RefusedError: Any other answer.
+        """
+        headers = dict(self._headers)
+        if start or stop is not None:
+            headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+        try:
+            answer = self._pool.request(
+                "GET", url, headers=headers, preload_content=False, retries=_redirects()
+            )
+            try:
+                self._judge(answer, key, shown)
+                yield from self._body(answer, start, stop, asked="Range" in headers)
+            finally:
+                answer.drain_conn() if (answer.length_remaining or 0) < CHUNK_BYTES else answer.close()
+                answer.release_conn()
+        except HTTPError as error:
+            reason = type(getattr(error, "reason", None) or error).__name__
+            raise TransientError(
+                f"{shown} cannot be reached ({reason}): check the address, the proxy and the network, and run it again"
+            ) from error
+
+    def _body(
+        self, answer: urllib3.BaseHTTPResponse, start: int, stop: int | None, *, asked: bool
+    ) -> Iterator[bytes]:
+        skip = 0
+        if asked and answer.status != HTTPStatus.PARTIAL_CONTENT:  # no ranges: the answer is the whole object
+            self.ranged, skip = False, start
+        left = None if stop is None else stop - start
+        while chunk := answer.read(CHUNK_BYTES, decode_content=False):
+            kept = chunk[skip:] if skip else chunk
+            skip = max(0, skip - len(chunk))
+            if left is not None:
+                kept = kept[:left]
+                left -= len(kept)
+            if kept:
+                yield kept
+            if left == 0:
+                return
+
+    @staticmethod
+    def _judge(answer: urllib3.BaseHTTPResponse, key: str, shown: str) -> None:
+        status = answer.status
+        if status in {HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT}:
+            return
+        if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise IntegrityError(
+                f"object {key} in the store is shorter than it was signed: tell its publisher"
+            )
+        found = CODE.search(answer.read(4096) or b"")
+        code = found[1].decode() if found else ""
+        if status in TRANSIENT:
+            raise TransientError(
+                f"{shown} is busy (answer {status}) for {key}, expected the object: run it again later, it goes on"
+            )
+        if status in GONE and code != "NoSuchBucket":
+            raise MissingObjectError.of(shown, key)
+        raise _refusal(status, code, key, shown)
+
+
+class HttpRemote:
+    """A web server; a user and password of the address, or its query, go with each request."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        try:
+            port = "" if parts.port is None else f":{parts.port}"
+        except ValueError:
+            raise ConfigError(f"the port of {parts.hostname} is no number: mend the address") from None
+        host = parts.hostname or ""
+        host = f"[{host}]" if ":" in host else host
+        self._shown = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
+        self._query = f"?{parts.query}" if parts.query else ""
+        self._reader = WebReader(url)
+
+    @property
+    def url(self) -> str:
+        """Address without user, password or query."""
+        return self._shown
+
+    @property
+    def ranged(self) -> bool:
+        """The server answers ranges."""
+        return self._reader.ranged
+
+    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes [start, stop); a server which knows no ranges is read from the start."""
+        url = f"{self._shown}/{quote(key)}{self._query}"
+        return self._reader.stream(url, key, self._shown, start=start, stop=stop)
+
+
+def _pool(url: str) -> urllib3.PoolManager:
+    """Connections to the host of an address, through the proxy of the usual environment variables."""
+    parts = urlsplit(url)
+    authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
+    options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": Timeout(connect=CONNECT_S, read=READ_S)}
+    options |= {"ca_certs": authority} if authority else {}
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    try:
+        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+            return urllib3.PoolManager(**options)
+        at = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        words = f"{unquote(at.username)}:{unquote(at.password or '')}" if at.username else ""
+        secret = make_headers(proxy_basic_auth=words) if words else None
+        return urllib3.ProxyManager(at.geturl(), proxy_headers=secret, **options)
+    except (LocationParseError, ValueError, OSError) as error:
+        raise ConfigError(
+            f"proxy or certificates cannot be used ({type(error).__name__}): check HTTPS_PROXY and AWS_CA_BUNDLE"
+        ) from error
+
+
+def _refusal(status: int, code: str, key: str, shown: str) -> RefusedError:
+    """Name the store, the object and the answer."""
+    if status in {401, 403}:
+        advice = (
+            "expected the right to read it: check credentials, the link's end date and this machine's clock"
+        )
+    elif status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        advice = "expected a proxy that lets it pass: set user and password in HTTPS_PROXY"
+    else:
+        advice = "expected the object: check the address"
+    named = f"{status}, {code}" if code else str(status)
+    error = RefusedError(f"{shown} answered {named} for {key}, {advice}")
+    error.status, error.code = status, code
+    return error
+
+
+def _login(url: str) -> dict[str, str]:
+    """Header for the user and the password of an address; none where it has none."""
+    parts = urlsplit(url)
+    if not parts.username:
+        return {}
+    return dict(make_headers(basic_auth=f"{unquote(parts.username)}:{unquote(parts.password or '')}"))
+
+
+def _redirects() -> urllib3.Retry:
+    """Follow some redirects; new tries are made by the caller, who knows how many bytes have come."""
+    return urllib3.Retry(total=None, connect=0, read=0, status=0, other=0, redirect=5)
