@@ -7,7 +7,9 @@ from synthdata.models.protocol import ChannelMap, Family, Generator, Geometry
 
 GENERATORS = {  # name -> module with FAMILY
     "flow": "synthdata.models.flow",
+    "gan": "synthdata.models.gan",
     "translation": "synthdata.models.translation",
+    "vae": "synthdata.models.vae",
 }
 
 __all__ = ["GENERATORS", "ChannelMap", "Family", "Generator", "Geometry", "family_of"]

@@ -94,3 +94,4 @@ class Family:
     config: type[Any]  # frozen dataclass
     presets: Mapping[str, Any]  # name to config
     build: Callable[[Any, Geometry], Any]  # gives a torch module which is a Generator
+    adversarial: bool = False  # learns by a game: plain Adam without momentum at a fifth of the rate

@@ -46,7 +46,7 @@ class Translated:
 
 
 class Translator(nn.Module):
-    """Predict targets as a linear map of the sources plus what a network adds.
+    """Predict targets as a linear map of the sources and the mean target, plus what a network adds.
 
     Source:
         Ronneberger et al., MICCAI 2015, arXiv:1505.04597 (U-Net); Shi et al., CVPR 2016, arXiv:1609.05158 (patches
@@ -54,6 +54,7 @@ class Translator(nn.Module):
     """
 
     base: Tensor
+    atlas: Tensor
     residual_std: Tensor
 
     def __init__(
@@ -87,18 +88,21 @@ class Translator(nn.Module):
         flow = config.law == "flow"
         self.network = UNet(
             config.network,
-            channels=(self.sources + self.targets * flow) * voxels + 3,
+            channels=(self.sources + self.targets * (1 + flow)) * voxels + 3,
             out=self.targets * (1 if flow else 2) * voxels,
             conditions=conditions,
             flat=shape_zyx[0] == 1,
         )
-        self.register_buffer("base", torch.zeros(self.targets, self.sources + 1))
+        self.register_buffer("base", torch.zeros(self.targets, self.sources + self.targets + 1))
+        self.register_buffer("atlas", torch.zeros(1, self.targets, *shape_zyx))  # mean target
         self.register_buffer("residual_std", torch.ones(1, self.targets, 1, 1, 1))
 
     def fit(self, source: Tensor, target: Tensor, body: Tensor) -> None:
         """Fit the linear map on sources (n, s, z, y, x) and targets (n, t, z, y, x) within bodies (n, 1, z, y, x)."""
         inside = body[:, 0] > 0
-        rows = torch.stack([source[:, channel][inside] for channel in range(self.sources)]).double()
+        self.atlas.copy_(target.mean(0, keepdim=True))
+        known = torch.cat([source, self.atlas.expand_as(target)], dim=1)
+        rows = torch.stack([part[inside] for part in known.unbind(1)]).double()
         rows = torch.cat([rows, torch.ones(1, rows.shape[1], dtype=torch.float64)])
         values = torch.stack([target[:, channel][inside] for channel in range(self.targets)]).double()
         gram = rows @ rows.T
@@ -109,9 +113,10 @@ class Translator(nn.Module):
         self.residual_std.copy_(wrong.square().mean(1).sqrt().clamp_min(1e-3).view(self.residual_std.shape))
 
     def start(self, source: Tensor) -> Tensor:
-        """The linear map of sources (b, s, z, y, x): (b, t, z, y, x)."""
+        """The linear map of sources (b, s, z, y, x) and mean target: (b, t, z, y, x)."""
         weights, offset = self.base[:, :-1], self.base[:, -1]
-        return torch.einsum("ts,bszyx->btzyx", weights, source) + offset.view(1, -1, 1, 1, 1)
+        known = torch.cat([source, self.atlas.expand(len(source), -1, -1, -1, -1)], dim=1)
+        return torch.einsum("ts,bszyx->btzyx", weights, known) + offset.view(1, -1, 1, 1, 1)
 
     def loss(
         self,
@@ -204,8 +209,9 @@ class Translator(nn.Module):
         return guess
 
     def _given(self, source: Tensor) -> Tensor:
-        """Sources as patches, and where each patch lies."""
-        patches = split(source, self.step)
+        """Sources and mean target as patches, and where each patch lies."""
+        atlas = self.atlas.expand(len(source), -1, -1, -1, -1)
+        patches = split(torch.cat([source, atlas], dim=1), self.step)
         axes = [torch.linspace(-1, 1, side, device=source.device) for side in patches.shape[2:]]
         where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(source), -1, -1, -1, -1)
         return torch.cat([patches, where], dim=1)

@@ -35,6 +35,7 @@ SAVE_SECONDS = 60.0
 CURVE_POINTS = 200
 MAX_REWINDS = 3
 GRADIENT_NORM = 1.0
+ADVERSARIAL_RATE = 0.2  # of generator.learning_rate, for families that learn by a game
 
 
 def never() -> bool:
@@ -116,7 +117,9 @@ class _Run:
         self.model.fit_law(self.pool, self.conditions, case)
         self.model.to(self.device, memory_format=torch.channels_last_3d)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
-        self.optimizers = build_optimizers(self.named, self.spec.learning_rate)
+        game, rate = family.adversarial, self.spec.learning_rate
+        self.optimizers = build_adversaries(self.named) if game else build_optimizers(self.named, rate)
+        self.rate = rate * (ADVERSARIAL_RATE if game else 1.0)
         self.average = PowerAverage(self.model)
         self.rng = torch.Generator().manual_seed(self.spec.seed)
         self.at = Progression()
@@ -147,7 +150,7 @@ class _Run:
         progress(self.spec.seen, self.spec.seen, f"loss {self._recent():.4f}")
 
     def _step(self) -> float:
-        rate = learning_rate(self.spec.learning_rate, self.at.step, self.steps) * self.at.rate_factor
+        rate = learning_rate(self.rate, self.at.step, self.steps) * self.at.rate_factor
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -232,6 +235,13 @@ class _Run:
         return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
 
 
+def build_adversaries(
+    named: Sequence[tuple[str, torch.nn.Parameter]],
+) -> tuple[torch.optim.Optimizer, ...]:
+    """Adam without momentum, as games want it; the step sets its rate."""
+    return (torch.optim.Adam([value for _, value in named], lr=0.0, betas=(0.0, 0.99)),)
+
+
 def channel_map_of(spec: DatasetSpec, training_set: TrainingSet) -> ChannelMap | None:
     """The section translation of a spec, with places for names; None where there is none."""
     if (wanted := spec.translation) is None:
@@ -279,18 +289,20 @@ def _finish(
         code_version=CODE_VERSION,
         seen=run.at.step * spec.generator.batch,
         losses=tuple((int(seen), float(loss)) for seen, loss in run.at.losses),
-        previews={"samples": _preview(spec, training_set, private, run, cases)},
+        previews=_previews(spec, training_set, private, run, cases),
         monitor={"loss": run.at.losses[-1][1]} if run.at.losses else None,
         parents=(digest_of(training_set),),
     )
 
 
-def _preview(
+def _previews(
     spec: DatasetSpec, training_set: TrainingSet, private: ObjectStore, run: _Run, cases: TrainingCases
-) -> str:
-    """Write the sheet of drawn cases; its key."""
+) -> dict[str, str] | None:
+    """Write the sheet of drawn cases, where the family draws any; name to key."""
     from synthdata.training.preview import preview_sheet
 
+    if spec.translation is not None and not spec.translation.draw:
+        return None
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")
     private.write(key, preview_sheet(run.model, training_set, cases.conditions))
-    return key
+    return {"samples": key}
