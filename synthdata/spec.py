@@ -13,7 +13,21 @@ from synthdata.spec_yaml import bind_file
 
 SPEC_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 DEFAULT_FOLDERS = {"SYNTHDATA_REALDATA": "../shared/data"}  # where a variable is not set
+PRIVATE_ELEMENT = re.compile(r"[^|]{1,64}\|[0-9A-F]{3}[13579BDF],[0-9A-F]{2}")
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
+
+
+def expanded(text: str, key: str) -> Path:
+    """A path of the spec with its variables and `~` expanded. Raises ConfigError for an unset variable."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        found = os.environ.get(name) or DEFAULT_FOLDERS.get(name)
+        if found is None:
+            raise ConfigError(f"{key} needs the variable {name}, which is not set: export it")
+        return found
+
+    return Path(VARIABLE.sub(value, text)).expanduser()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,15 +60,24 @@ class Source:
 
     def folder(self) -> Path:
         """Folder of the scans, with variables expanded. Raises ConfigError for an unset variable."""
+        return expanded(self.uri, "source.uri")
 
-        def value(match: re.Match[str]) -> str:
-            name = match[1]
-            found = os.environ.get(name) or DEFAULT_FOLDERS.get(name)
-            if found is None:
-                raise ConfigError(f"source.uri needs the variable {name}, which is not set: export it")
-            return found
 
-        return Path(VARIABLE.sub(value, self.uri)).expanduser()
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vouching:
+    """What intake looks for beyond the standard, and what the operator allows; each is in the record of the spec."""
+
+    deny_list: str = ""  # file of names and numbers, one a line; `${VARIABLE}` is expanded when it is read
+    private_elements: tuple[str, ...] = ()  # `CREATOR|gggg,ee`, allowed under 113111 beside those of PS3.15
+    burned_in_text: Literal["check", "off"] = "check"
+    faces: Literal["hold", "deface", "allow"] = "hold"
+
+    def __post_init__(self) -> None:
+        for name in self.private_elements:
+            if not PRIVATE_ELEMENT.fullmatch(name):
+                raise ConfigError(
+                    f"vouching.private_elements has {name!r}, expected such as 'SIEMENS MR HEADER|0019,0C'"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -226,6 +249,7 @@ class DatasetSpec:
     label_codes: Mapping[str, str] = field(default_factory=dict)  # name to `<SNOMED CT code>|<meaning>`
     clinical: tuple[ColumnSpec, ...] = ()
     body_part: str = ""  # DICOM Body Part Examined
+    vouching: Vouching = field(default_factory=Vouching)
     split: Split = field(default_factory=Split)
     generator: GeneratorSpec = field(default_factory=GeneratorSpec)
     translation: Translation | None = None

@@ -21,12 +21,18 @@ def intake(
     report: Annotated[
         Path | None, typer.Option(help="Write the report as JSON to this file.", readable=False)
     ] = None,
+    deny_list: Annotated[
+        Path | None,
+        typer.Option(help="Names and numbers which must not occur, one a line (UTF-8).", readable=False),
+    ] = None,
 ) -> None:
     """Check scans for integrity and de-identification; nothing is stored, no value is shown."""
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     from synthdata.intake import inspect
+    from synthdata.intake.deny_list import load_deny_list
+    from synthdata.intake.policy import STRICT, Policy
     from synthdata.records.codec import to_json
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
@@ -35,7 +41,8 @@ def intake(
         def tell(done: int, total: int, message: str = "") -> None:
             bar.update(task, completed=done, total=total, description=message)
 
-        found = inspect(path, progress=tell)
+        policy = Policy(deny=load_deny_list(deny_list)) if deny_list is not None else STRICT
+        found = inspect(path, policy=policy, progress=tell)
     _show(found)
     if report is not None:
         try:

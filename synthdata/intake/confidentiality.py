@@ -14,7 +14,11 @@ CLEAN_FACES = "113102"
 CLEAN_DESCRIPTORS = "113105"
 FULL_DATES = "113106"
 MODIFIED_DATES = "113107"
+PATIENT = "113108"
+DEVICE = "113109"
 SAFE_PRIVATE = "113111"
+INSTITUTION = "113112"
+RETAINED_UIDS = frozenset({"113110"})
 DATES = frozenset({FULL_DATES, MODIFIED_DATES})
 
 
@@ -45,3 +49,11 @@ def load_rules() -> Mapping[str, Rule]:
     return MappingProxyType(
         {keyword: rule(keyword, action) for action, keywords in actions.items() for keyword in keywords}
     )
+
+
+@cache
+def safe_private() -> Mapping[str, frozenset[str]]:
+    """Elements such as `0019,0C` by private creator. Source: DICOM PS3.15, Table E.3.10-1."""
+    text = resources.files("synthdata.intake").joinpath("safe_private_attributes.json").read_text("utf-8")
+    elements: dict[str, list[str]] = json.loads(text)["elements"]
+    return MappingProxyType({creator: frozenset(names) for creator, names in elements.items()})

@@ -21,7 +21,9 @@ from pydicom.uid import (
 from synthdata.intake.confidentiality import BASIC_PROFILE, CLEAN_FACES, CLEAN_PIXELS
 from synthdata.intake.elements import ElementJudge, Finding
 from synthdata.intake.header import Header, uid
+from synthdata.intake.hidden_bytes import has_hidden_bytes
 
+SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
 VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
 PROJECTIONS = frozenset(
@@ -86,6 +88,10 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
         reasons.add("deid.preamble")
     if frame.trailing_bytes:
         reasons.add("deid.trailing_bytes")
+    if _file_meta_differs(header):
+        reasons.add("deid.file_meta")
+    if has_hidden_bytes(header):
+        reasons.add("deid.hidden_bytes")
     return reasons | _pixel_risks(header, codes, body_part) | _origin(header)
 
 
@@ -120,6 +126,13 @@ def _name_is_the_pseudonym(header: Header, others: set[Finding]) -> bool:
     return all(reason != "deid.person_name" for reason, _ in others)
 
 
+def _file_meta_differs(header: Header) -> bool:
+    """True where the file meta information names another object than the one that follows."""
+    meta = header.dataset.file_meta
+    pairs = (("MediaStorageSOPInstanceUID", "SOPInstanceUID"), ("MediaStorageSOPClassUID", "SOPClassUID"))
+    return any(str(meta.get(outer, "")) not in {"", str(header.get(inner, ""))} for outer, inner in pairs)
+
+
 def _pixel_risks(header: Header, codes: set[str], body_part: str) -> set[str]:
     kind = uid(str(header.get("SOPClassUID", "")))
     reasons = set()
@@ -147,9 +160,20 @@ def _may_show_a_head(header: Header, body_part: str) -> bool:
 
 def _origin(header: Header) -> set[str]:
     reasons = set()
-    if header.get("SyntheticData", "") == "YES":
-        reasons.add("source.synthetic")
     image_type = [str(value) for value in (header.get("ImageType") or [])]
+    if header.get("SyntheticData", "") == "YES" or "SYNTHETIC" in image_type or _was_synthesized(header):
+        reasons.add("source.synthetic")
     if image_type[1:2] == ["SECONDARY"]:
         reasons.add("source.secondary")
     return reasons
+
+
+def _was_synthesized(header: Header) -> bool:
+    """True where a contributing equipment is a synthesizing one, or a comment says so, as our own releases do."""
+    purposes = (
+        str(code.get("CodeValue", ""))
+        for item in header.get("ContributingEquipmentSequence") or []
+        for code in item.get("PurposeOfReferenceCodeSequence") or []
+    )
+    comments = str(header.get("ImageComments", "") or "").upper()
+    return SYNTHESIZING_EQUIPMENT in purposes or comments.startswith("SYNTHETIC")

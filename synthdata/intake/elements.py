@@ -1,21 +1,42 @@
 """Judge DICOM attributes one by one, at any depth; equal attributes are judged once per intake."""
 
+import re
 from collections.abc import Iterator
 
-from pydicom.datadict import keyword_for_tag, private_dictionary_VR
+from pydicom._private_dict import private_dictionaries
+from pydicom.datadict import (
+    keyword_for_tag,
+    private_dictionary_description,
+    private_dictionary_VR,
+)
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from synthdata.intake.confidentiality import DATES, SAFE_PRIVATE, Rule, load_rules
+from synthdata.intake.confidentiality import (
+    DATES,
+    DEVICE,
+    INSTITUTION,
+    PATIENT,
+    RETAINED_UIDS,
+    SAFE_PRIVATE,
+    Rule,
+    load_rules,
+    safe_private,
+)
 from synthdata.intake.header import Decoder
+from synthdata.intake.person_names import has_foreign_script, has_foreign_words, names_a_person
+from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.text_patterns import (
+    LONG_NUMBER,
     bytes_look_identifying,
     is_dummy,
     is_technical,
     is_token,
     looks_identifying,
+    texts_of,
 )
+from synthdata.intake.unique_ids import is_uid, uid_is_dated
 
 Finding = tuple[str, frozenset[str]]  # reason code, and the method codes which allow it
 NEVER: frozenset[str] = frozenset()
@@ -24,6 +45,29 @@ BINARY_VRS = frozenset({"OB", "OW", "UN", "OF", "OD", "OL", "OV"})
 DUMMY_DATES = ("00010101", "18000101", "19000101", "19700101", "20000101")
 IDENTIFIER_ENDINGS = ("ID", "Number", "Identifier", "NumberImagingServiceRequest")
 DOCUMENTS = {"EncapsulatedDocument", "IconImageSequence", "GraphicAnnotationSequence", "WaveformSequence"}
+MOMENT_VRS = frozenset({"DA", "DT", "TM", "AS", "IS", "DS"})
+PROSE_VRS = frozenset({"ST", "LT", "UT", "UC"})
+CODES = frozenset(
+    {"CodeValue", "LongCodeValue", "ContextIdentifier", "MappingResource", "ContextGroupVersion"}
+)
+MAKERS = frozenset(
+    {
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SoftwareVersions",
+        "ReceiveCoilName",
+        "TransmitCoilName",
+        "SequenceName",
+        "PulseSequenceName",
+        "CodingSchemeDesignator",
+    }
+)  # where words of vendors stand that no list has
+INTEGERS = frozenset({"US", "SS", "UL", "SL"})
+TELLING = re.compile(
+    r"\b(?:date|birth|patient|person|physician|operator|hospital|institution|serial|accession|suite|user name|host|"
+    r"study|exam|examination|uid|unique|checksum|comment|remark|text|history|address|login|station)\b"
+)  # meanings of private attributes which may identify
+TOLERANT = frozenset({PATIENT, DEVICE, INSTITUTION})  # options which keep a value as it is
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
 PRIVATE = 0x10000  # bit of an odd group
@@ -35,7 +79,8 @@ OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
 class ElementJudge:
     """Findings of datasets; holds a cache of raw attributes, since slices share nearly all of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = STRICT) -> None:
+        self.policy = policy
         self.decoder = Decoder()  # of the attributes which are asked for by name
         self._rules = load_rules()
         self._cache: dict[tuple[int, str | None, bytes, str, bool], frozenset[Finding]] = {}
@@ -55,7 +100,11 @@ class ElementJudge:
     def judge_file_meta(self, meta: Dataset) -> set[Finding]:
         """Findings of group 2: who sent the file is nobody's business."""
         extra = any(tag.element > FILE_META_ALLOWED and meta.get_item(tag).value for tag in meta.keys())  # noqa: SIM118
-        return {("deid.file_meta", NEVER)} if extra else set()
+        findings = {("deid.file_meta", NEVER)} if extra else set()
+        for tag in meta.keys():  # noqa: SIM118
+            if tag.element <= FILE_META_ALLOWED:
+                findings |= self._element(meta, tag, meta.get_item(tag))
+        return findings
 
     def _element(
         self, dataset: Dataset, tag: BaseTag, raw: DataElement | RawDataElement
@@ -76,11 +125,13 @@ class ElementJudge:
             for item in element.value:
                 yield from self.judge(item)
         if element.tag.is_private:
-            yield from _private(element, creator)
+            yield from self._private(element, creator)
         elif element.tag.group & 0xFF01 in {0x5000, 0x6000} and element.tag.group <= 0x60FF:
             yield ("deid.overlay", NEVER)
         elif not element.is_empty:
             yield from self._public(element)
+        if len(self.policy.deny) and any(map(self.policy.deny.matches, _texts(element))):
+            yield ("deid.deny_list", NEVER)
 
     def _public(self, element: DataElement) -> Iterator[Finding]:
         keyword = keyword_for_tag(element.tag)
@@ -91,7 +142,28 @@ class ElementJudge:
         rule = self._rules.get(keyword)
         if rule is not None and rule.action not in {"U", "X/Z/U"}:
             yield from _listed(element, keyword, rule)
-        yield from _by_type(element)
+        kept = rule.options & TOLERANT if rule is not None else NEVER
+        yield from _by_type(element, keyword, kept)
+        if element.VR in BINARY_VRS and isinstance(element.value, bytes):
+            yield from _binary(element.value)
+
+    def _private(self, element: DataElement, creator: str) -> Iterator[Finding]:
+        """Private attributes: allowed only by the option, and only those on a list of safe ones."""
+        if element.tag.element < 0x1000:  # a creator
+            name = str(element.value)
+            known = name in private_dictionaries or self.policy.allows_creator(name)
+            yield ("deid.private_tag", frozenset({SAFE_PRIVATE}) if known else NEVER)
+            if not known:
+                yield from _by_type(element, "", NEVER)
+            return
+        name = f"{element.tag.group:04X},{element.tag.element & 0xFF:02X}"
+        listed = name in safe_private().get(creator, ()) or self.policy.allows_private(creator, name)
+        safe = listed or _is_a_known_quantity(element, creator)
+        yield ("deid.private_tag", frozenset({SAFE_PRIVATE}) if safe else NEVER)
+        if element.VR in BINARY_VRS and isinstance(element.value, bytes):
+            yield from _binary(element.value)
+        else:
+            yield from _by_type(element, "Manufacturer" if safe else "", NEVER)
 
 
 def _creator(dataset: Dataset, tag: BaseTag) -> str:
@@ -100,6 +172,21 @@ def _creator(dataset: Dataset, tag: BaseTag) -> str:
         return ""
     creator = dataset.get(BaseTag((tag.group << 16) | (tag.element >> 8)))
     return str(creator.value) if creator is not None else ""
+
+
+def _is_a_known_quantity(element: DataElement, creator: str) -> bool:
+    """True where the vendors' dictionary knows the element, by this type, as nothing that names or dates."""
+    try:
+        kind = private_dictionary_VR(element.tag, creator)
+        meaning = private_dictionary_description(element.tag, creator).lower()
+    except KeyError:
+        return False
+    same = kind == element.VR or {kind, element.VR} <= INTEGERS or kind in BINARY_VRS
+    return (
+        same
+        and kind not in {"SQ", "PN", "DA", "DT", "TM", "UI", "AE", *PROSE_VRS}
+        and not TELLING.search(meaning)
+    )
 
 
 def _values(element: DataElement) -> list[str]:
@@ -127,45 +214,72 @@ def _listed(element: DataElement, keyword: str, rule: Rule) -> Iterator[Finding]
         yield ("deid.identifying_attribute", rule.options)
 
 
-def _by_type(element: DataElement) -> Iterator[Finding]:
-    """What the type of a value gives away, whatever the attribute."""
+def _by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
+    """What the type of a value gives away, whatever the attribute; some options keep a text as it is."""
+    values = _values(element) if element.VR != "SQ" else []
     if element.VR == "PN":
-        if not all(is_dummy(value) for value in _values(element)):
+        if not all(map(is_dummy, values)):
             yield ("deid.person_name", NEVER)
-    elif element.VR in {"DA", "DT"}:
-        if not all(value.startswith(DUMMY_DATES) for value in _values(element)):
-            yield ("deid.date", DATES)
-    elif element.VR == "TM":
-        if any(value.strip("0.:") for value in _values(element)):
-            yield ("deid.date", DATES)
-    elif element.VR == "AS":
-        if any(_years(value) > OLDEST_AGE for value in _values(element)):
-            yield ("deid.age_over_90", NEVER)
+    elif element.VR in MOMENT_VRS:
+        yield from _moments(values, element.VR)
+    elif element.VR == "UI":
+        yield from _unique_ids(values)
+    elif element.VR in {"AE", "UR"}:
+        yield ("deid.address", kept)
     elif element.VR in TEXT_VRS:
-        if any(looks_identifying(value) for value in _values(element)):
-            yield ("deid.text_pattern", NEVER)
+        yield from _text(values, element.VR, keyword, kept)
     elif element.VR == "UN":
         yield ("deid.unknown_element", NEVER)
+
+
+def _moments(values: list[str], vr: str) -> Iterator[Finding]:
+    """Dates, times and ages, also where they stand as numbers."""
+    if vr in {"DA", "DT"}:
+        told = not all(value.startswith(DUMMY_DATES) for value in values)
+    elif vr == "TM":
+        told = any(value.strip("0.:") for value in values)
+    else:
+        told = any(value.isdigit() and len(value) == 8 and looks_identifying(value) for value in values)
+    if told:
+        yield ("deid.date", DATES)
+    if vr == "AS" and any(_years(value) > OLDEST_AGE for value in values):
+        yield ("deid.age_over_90", NEVER)
+
+
+def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
+    """Dates, numbers, addresses and names in a text."""
+    if any(map(looks_identifying, values)):
+        yield ("deid.text_pattern", NEVER)
+    if any(map(names_a_person, values)) or any(map(has_foreign_script, values)):
+        yield ("deid.name_in_text", kept)
+    if keyword not in MAKERS | CODES and any(map(has_foreign_words, values)):
+        yield ("deid.name_in_text", kept)
+    if (vr in PROSE_VRS or not keyword) and any(map(LONG_NUMBER.search, values)):
+        yield ("deid.text_pattern", NEVER)
+
+
+def _unique_ids(values: list[str]) -> Iterator[Finding]:
+    """A UID is numbers and dots; made of a moment in time, it tells that moment."""
+    if any(value and not is_uid(value) for value in values):
+        yield ("deid.unique_id", NEVER)
+    if any(map(uid_is_dated, values)):
+        yield ("deid.unique_id", RETAINED_UIDS)
+
+
+def _binary(data: bytes) -> Iterator[Finding]:
+    if bytes_look_identifying(data):
+        yield ("deid.text_pattern", NEVER)
+
+
+def _texts(element: DataElement) -> list[str]:
+    """All that an attribute says, as texts."""
+    if element.VR == "SQ":
+        return []
+    if isinstance(element.value, bytes):
+        return list(texts_of(element.value))
+    return _values(element)
 
 
 def _years(age: str) -> float:
     digits = age[:-1]
     return float(digits) if age.endswith("Y") and digits.isdigit() else 0.0
-
-
-def _private(element: DataElement, creator: str) -> Iterator[Finding]:
-    """Private attributes: allowed only by the option, and only those that the vendor dictionaries know."""
-    if element.tag.element < 0x1000:  # a creator
-        yield ("deid.private_tag", frozenset({SAFE_PRIVATE}))
-        return
-    try:
-        private_dictionary_VR(element.tag, creator)
-        options = frozenset({SAFE_PRIVATE})
-    except KeyError:
-        options = NEVER
-    yield ("deid.private_tag", options)
-    if element.VR in BINARY_VRS and isinstance(element.value, bytes):
-        if bytes_look_identifying(element.value):
-            yield ("deid.text_pattern", NEVER)
-    else:
-        yield from (finding for finding in _by_type(element) if finding[0] != "deid.unknown_element")

@@ -1,5 +1,6 @@
 """Attributes of DICOM files by keyword; equal ones are decoded once per intake, since slices share nearly all."""
 
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
 
@@ -66,6 +67,10 @@ class Header:
             return self.dataset.private_block(group, creator)[element].value
         except KeyError:
             return None
+
+    def elements(self) -> Iterable[DataElement | RawDataElement]:
+        """All attributes of the top level, as they stand in the file."""
+        return self._elements.values()
 
     @property
     def last_tag(self) -> int | None:

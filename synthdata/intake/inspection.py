@@ -9,10 +9,12 @@ from synthdata.intake.clinical import read_rows
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge
+from synthdata.intake.file_names import judge_file_names
 from synthdata.intake.inventory import Inventory, SeenFile, files_below
 from synthdata.intake.nifti_file import is_nifti, read_nifti
 from synthdata.intake.npz_source import arrays_are_whole, is_npz
 from synthdata.intake.pixels import stored_slices
+from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.series import hold_companions
 from synthdata.intake.text_patterns import looks_identifying
@@ -32,11 +34,12 @@ NO_CASES = CaseSet(
 )
 
 
-def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
+def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silent) -> IntakeReport:
     """De-identification and integrity of all files of a folder; nothing is stored.
 
     Args:
         folder: Folder of DICOM, NIfTI or NPZ files and CSV tables, or one file; only read.
+        policy: What to look for beyond the standard, and what is allowed.
         progress: Told how many files are done.
 
     Returns:
@@ -45,7 +48,7 @@ def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
     Raises:
         SourceError: The folder is empty, or holds no scan at all.
     """
-    inventory, judge = Inventory(), ElementJudge()
+    inventory, judge = Inventory(), ElementJudge(policy)
     names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
     paths, instances, scans = files_below(folder), list[Instance](), 0
     with quiet_parsers():
@@ -62,6 +65,7 @@ def inspect(folder: Path, *, progress: Progress = silent) -> IntakeReport:
             elif data:
                 scans += _inspect_other(seen, data)
             progress(count, len(paths), "reading and judging files")
+        judge_file_names(inventory.files, folder, policy.deny)
         kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
         patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
     if not scans:

@@ -75,8 +75,25 @@ DEIDENTIFICATION = {
     "deid.text_pattern": _held(
         "A text looks like a date, a telephone or identity number, an e-mail address or a titled name: clean it."
     ),
+    "deid.name_in_text": _held(
+        "A text holds a word which is a person's name, or words unknown to imaging where a name could stand: clean it."
+    ),
+    "deid.deny_list": _held("A text holds an entry of the operator's deny list: clean it."),
+    "deid.file_name": _held(
+        "The name of the file, or of a folder below the source, looks like a name, a date or a number of a person: "
+        "rename it."
+    ),
+    "deid.unique_id": _held(
+        "A UID is not well formed, or is made of a moment in time, and 113110 is not declared: give it a new one."
+    ),
+    "deid.address": _held("An application entity or a URL is named, which tells the place: remove it."),
+    "deid.hidden_bytes": _held(
+        "Bytes lie where no reader looks (between or behind attributes, in unused bits, in a padding or a comment): "
+        "write the file again."
+    ),
     "deid.private_tag": _held(
-        "Private attributes are present, unknown ones or not under the option for safe ones (113111): remove them."
+        "Private attributes are present which PS3.15 does not call safe, or without the option for safe ones (113111): "
+        "remove them, or allow them in the spec."
     ),
     "deid.unknown_element": _held(
         "An attribute is unknown to the standard (VR UN), so its content cannot be judged: remove it."

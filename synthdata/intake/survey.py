@@ -9,6 +9,7 @@ from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry
+from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.processes import in_order, in_parts, workers_for
 from synthdata.progress import Progress
@@ -24,6 +25,7 @@ class Batch:
     entries: Sequence[Entry]
     names: Pseudonyms
     body_part: str
+    policy: Policy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +34,7 @@ class Rules:
 
     names: Pseudonyms
     body_part: str = ""
+    policy: Policy = STRICT
 
 
 def survey(
@@ -45,7 +48,7 @@ def survey(
     found = {entry.name: finding for entry in entries if (finding := cursor.recall_file(entry)) is not None}
     new = [entry for entry in entries if entry.name not in found]
     batches = [
-        Batch(entries=part, names=rules.names, body_part=rules.body_part)
+        Batch(entries=part, names=rules.names, body_part=rules.body_part, policy=rules.policy)
         for part in in_parts(new, BATCH_FILES)
     ]
     workers = workers_for(len(new), least=FILES_PER_WORKER)
@@ -66,7 +69,7 @@ def survey(
 
 def read_batch(batch: Batch) -> tuple[int, list[Finding]]:
     """Read and judge files; gives the time before the first was read, and a finding per file."""
-    judge, started_ns = ElementJudge(), now_ns()
+    judge, started_ns = ElementJudge(batch.policy), now_ns()
     with quiet_parsers():
         return started_ns, [_read(entry, batch, judge) for entry in batch.entries]
 

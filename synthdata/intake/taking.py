@@ -13,10 +13,12 @@ from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
 from synthdata.intake.cursor import Cursor, now_ns, rules_of
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of
+from synthdata.intake.file_names import judge_file_names
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry, Listing, list_files, stamp_of
 from synthdata.intake.nifti_source import NiftiSource, survey_pairs
 from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
+from synthdata.intake.policy import Policy, policy_of
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.quarantine import keep_quarantined
 from synthdata.intake.survey import Rules, survey
@@ -62,15 +64,19 @@ def take_in(
     """
     names = Pseudonyms(pseudonym_key)
     _check_patterns(spec)
-    cursor = Cursor(private, spec.name, names, rules_of(spec))
+    policy = policy_of(spec.vouching)
+    cursor = Cursor(private, spec.name, names, rules_of(spec) + policy.deny.digest())
     started_ns, listing = now_ns(), list_files(folder)
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
         return last
     with quiet_parsers():
         inventory = Inventory()
-        opening = Opening(spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress)
+        opening = Opening(
+            spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress, policy=policy
+        )
         source, table = opening.open(folder, listing.entries)
+        judge_file_names(inventory.files, folder, policy.deny)
         shards = CaseShards(private, _case_set(spec), cursor, inventory)
         case_set, patients = shards.write(source.units() if source else iter(()))
         inventory.row_counts["clinical.row_without_images"] += table.unused_rows()
@@ -114,6 +120,7 @@ class Opening:
     inventory: Inventory
     cursor: Cursor
     progress: Progress
+    policy: Policy
 
     def open(self, folder: Path, entries: Sequence[Entry]) -> tuple[ScanSource | None, ClinicalTable]:
         """Book the files, and give what streams their cases, with the clinical table."""
@@ -137,7 +144,7 @@ class Opening:
                 scans, root, spec, inventory, self.names, cursor=self.cursor, progress=self.progress
             )
             return NiftiSource(spec, pairs, table, inventory, self.progress), table
-        rules = Rules(names=self.names, body_part=spec.body_part)
+        rules = Rules(names=self.names, body_part=spec.body_part, policy=self.policy)
         instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
         _require_dicom(inventory, instances)
         studies = studies_of(instances, inventory)

@@ -58,12 +58,12 @@ def test_monochrome1_is_turned_around(build, scans, private) -> None:
     np.testing.assert_array_equal(take(build, scans, private).image[0], 4095 - image)
 
 
-def test_twelve_signed_bits_are_extended_and_higher_bits_dropped(build, scans, private) -> None:
+def test_twelve_signed_bits_are_extended(build, scans, private) -> None:
     datasets = build.series("PAT-1")
     image = build.image(build.grid()) - 450
     for dataset, pixels in zip(datasets, image, strict=True):
         dataset.BitsStored, dataset.HighBit = 12, 11
-        dataset.PixelData = ((pixels.astype(np.uint16) & 0x0FFF) | 0x5000).tobytes()
+        dataset.PixelData = (pixels.astype(np.uint16) & 0x0FFF).tobytes()
     build.write(scans, datasets)
     np.testing.assert_array_equal(take(build, scans, private).image[0], image)
 

@@ -1,0 +1,39 @@
+"""Names of files and folders below the source: they are often made of the patient's name."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from synthdata.intake.deny_list import DenyList
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.person_names import has_foreign_script, names_a_person
+from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.unique_ids import is_uid, uid_is_dated
+
+SEPARATORS = re.compile(r"[_+~,;()\[\]{}]+")
+
+
+def judge_file_names(files: Iterable[SeenFile], root: Path, deny: DenyList) -> None:
+    """Book a reason with each file whose name, or a folder of it below the root, could identify a person.
+
+    Args:
+        files: Booked files.
+        root: Folder of the source, or the one file; its own name is the operator's and is not judged.
+        deny: The operator's list.
+    """
+    for seen in files:
+        parts = seen.path.relative_to(root).parts if seen.path.is_relative_to(root) else (seen.path.name,)
+        parts = parts or (seen.path.name,)
+        if any(_identifies(part) for part in parts) or any(map(deny.matches, parts)):
+            seen.reasons.add("deid.file_name")
+
+
+@lru_cache(1 << 14)
+def _identifies(part: str) -> bool:
+    whole, short = part.rsplit(".", 1)[0], part.split(".", 1)[0]
+    if is_uid(whole) or is_uid(part):
+        return uid_is_dated(whole if is_uid(whole) else part)
+    words = SEPARATORS.sub(" ", short)
+    texts = (part, short, words, words.replace("-", " "))
+    return any(map(looks_identifying, texts)) or names_a_person(words) or has_foreign_script(words)

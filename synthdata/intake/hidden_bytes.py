@@ -1,0 +1,114 @@
+"""Places of a DICOM file that no reader looks at: gaps, duplicates, unused bits, paddings, comments of codecs."""
+
+import struct
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+from pydicom.dataelem import RawDataElement
+from pydicom.encaps import generate_fragments
+from pydicom.uid import ExplicitVRBigEndian
+
+from synthdata.intake.header import Header
+from synthdata.intake.text_patterns import bytes_look_identifying
+
+PIXEL_DATA = 0x7FE00010
+UNDEFINED_LENGTH = 0xFFFFFFFF
+LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
+PADDING = b"\0\xff"
+SOI, EOI, SOS, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
+APPLICATION = frozenset(range(0xE0, 0xF0))
+CODESTREAM_END = 0x90  # JPEG 2000: the first tile follows the main header
+CODESTREAM_COMMENT = 0x64
+
+
+def has_hidden_bytes(header: Header) -> bool:
+    """True where bytes of the file lie outside of what a reader shows.
+
+    Args:
+        header: The parsed file.
+    """
+    return _has_gaps(header) or _pixels_hide(header)
+
+
+def _has_gaps(header: Header) -> bool:
+    """Attributes must follow each other without a gap, in order; a second one of a tag leaves a gap.
+
+    Source: DICOM PS3.5, sections 7.1 to 7.3 (tags ascend, and occur once).
+    """
+    elements = sorted(header.elements(), key=lambda element: int(element.tag))
+    for element, after in pairwise(elements):
+        if isinstance(element, RawDataElement) and isinstance(after, RawDataElement):
+            undefined = element.length == UNDEFINED_LENGTH
+            end = element.value_tell + element.length + _header_bytes(after)
+            if not undefined and end != after.value_tell:
+                return True
+    return False
+
+
+def _header_bytes(element: RawDataElement) -> int:
+    return 12 if not element.is_implicit_VR and element.VR in LONG_VRS else 8
+
+
+def _pixels_hide(header: Header) -> bool:
+    raw = header.raw(PIXEL_DATA)
+    if raw is None or not raw.value:
+        return False
+    if header.transfer_syntax.is_encapsulated:
+        return any(map(_codec_hides, _fragments(raw.value)))
+    allocated = int(header["BitsAllocated"])
+    samples = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1) or 1)
+    samples *= int(header.get("NumberOfFrames", 1) or 1)
+    if "422" in str(header.get("PhotometricInterpretation", "")):
+        samples = samples * 2 // 3
+    rest = raw.value[(samples * allocated + 7) // 8 :]
+    if len(rest) > 1 or any(rest):
+        return True
+    return allocated in {8, 16, 32} and _unused_bits(raw.value, header, allocated)
+
+
+def _unused_bits(data: bytes, header: Header, allocated: int) -> bool:
+    """True where bits beside the stored ones are set, other than by the sign."""
+    stored = int(header.get("BitsStored", allocated) or allocated)
+    high = int(header.get("HighBit", stored - 1))
+    if not 0 < stored <= high + 1 <= allocated or stored == allocated:
+        return False
+    order = ">" if header.transfer_syntax == ExplicitVRBigEndian else "<"
+    pixels = np.frombuffer(data, f"{order}u{allocated // 8}", len(data) // (allocated // 8))
+    used = ((1 << stored) - 1) << (high + 1 - stored)
+    unused = ((1 << allocated) - 1) ^ used
+    if not int(np.bitwise_or.reduce(pixels)) & unused:
+        return False
+    if not int(header.get("PixelRepresentation", 0) or 0):
+        return True
+    above = unused & ~(used | (used - 1))  # a sign may go on to the top
+    rest = pixels & unused
+    return bool(((rest != 0) & (rest != above)).any())
+
+
+def _fragments(data: bytes) -> Iterator[bytes]:
+    """Fragments after the offset table, whose bytes are numbers."""
+    fragments = generate_fragments(data)
+    next(fragments, b"")
+    yield from fragments
+
+
+def _codec_hides(fragment: bytes) -> bool:
+    """Comments and application segments of JPEG and JPEG 2000, and bytes after the end of the image."""
+    if fragment[:2] == b"\xff\xd8":
+        end = fragment.rfind(b"\xff\xd9")
+        tail = fragment[end + 2 :] if end >= 0 else b""
+        return bool(tail.strip(PADDING)) or any(map(bytes_look_identifying, _segments(fragment, SOS)))
+    if fragment[:2] == b"\xff\x4f":
+        return any(map(bytes_look_identifying, _segments(fragment, CODESTREAM_END)))
+    return False
+
+
+def _segments(stream: bytes, last: int) -> Iterator[bytes]:
+    """Payloads of comment and application segments before the coded data."""
+    at = 2
+    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] != last:
+        (length,) = struct.unpack_from(">H", stream, at + 2)
+        if stream[at + 1] in APPLICATION or stream[at + 1] in {COMMENT, CODESTREAM_COMMENT}:
+            yield stream[at + 4 : at + 2 + length]
+        at += 2 + length

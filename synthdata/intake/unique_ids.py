@@ -1,0 +1,23 @@
+"""DICOM unique identifiers: well formed, and not made of a moment in time."""
+
+import re
+
+ROOT = re.compile(r"(?:0|[1-9]\d*)(?:\.(?:0|[1-9]\d*))+")
+LONGEST = 64
+DATED = re.compile(
+    r"(?:19[3-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,12})?)?"
+)
+STANDARD_ROOT = "1.2.840.10008."
+UUID_ROOT = "2.25."
+
+
+def is_uid(text: str) -> bool:
+    """True for numbers joined by dots, at most 64 characters. Source: DICOM PS3.5, section 9.1."""
+    return len(text) <= LONGEST and text.count(".") >= 2 and bool(ROOT.fullmatch(text))
+
+
+def uid_is_dated(text: str) -> bool:
+    """True where a component is a date, alone or with a time after it, as scanners make them."""
+    if text.startswith((STANDARD_ROOT, UUID_ROOT)):
+        return False
+    return any(DATED.fullmatch(part) for part in text.split("."))

@@ -1,0 +1,106 @@
+"""Every kind of planted identifier is found in every kind of image, and clean objects pass."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+
+from synthdata.intake import inspect
+from synthdata.intake.deny_list import DenyList
+from synthdata.intake.dicom_file import quiet_parsers, read_instance
+from synthdata.intake.elements import ElementJudge
+from synthdata.intake.file_names import judge_file_names
+from synthdata.intake.inventory import Inventory, files_below
+from synthdata.intake.policy import Policy
+from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.phantom import write_cohort
+from synthdata.records import to_json
+from tests.intake.planter import PLANTS, TOKENS, Plant
+
+REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", Path(__file__).parents[2] / "../shared/data"))
+CLEAN = REALDATA / "deid_phi" / "deid_method_codes_reference" / "00001.dcm"
+
+
+@pytest.fixture(scope="module")
+def carriers(tmp_path_factory) -> dict[str, Path]:
+    """One clean file of each modality of the phantom."""
+    folder = tmp_path_factory.mktemp("phantom")
+    write_cohort(folder / "volumes", patients=1, seed=3)
+    write_cohort(folder / "projections", patients=1, seed=3, channels=("XR",))
+    files: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*.dcm")):
+        files.setdefault(str(dcmread(path, stop_before_pixels=True).Modality), path)
+    return files
+
+
+def outcome_after(plant: Plant, carrier: Path, folder: Path, judge: ElementJudge) -> str:
+    """What becomes of a copy of a clean file with something planted."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    shutil.copy(carrier, folder / "0001.dcm")
+    plant(folder / "0001.dcm")
+    inventory, names = Inventory(), Pseudonyms(b"k" * 32)
+    (path,) = files_below(folder)
+    with quiet_parsers():
+        seen, data = inventory.add(path)
+        read_instance(seen, data, judge=judge, names=names, inventory=inventory, body_part="")
+    judge_file_names(inventory.files, folder, judge.policy.deny)
+    return seen.outcome
+
+
+def missed_in(carrier: Path, folder: Path) -> set[str]:
+    """Kinds of plants after which a clean file is still accepted."""
+    judge = ElementJudge()
+    assert outcome_after(lambda _: None, carrier, folder, judge) == "accepted"
+    return {
+        name for name, plant in PLANTS.items() if outcome_after(plant, carrier, folder, judge) == "accepted"
+    }
+
+
+def test_there_are_many_kinds_of_plants() -> None:
+    assert len(PLANTS) >= 60
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
+def test_every_planted_kind_is_found(carriers, tmp_path, modality) -> None:
+    assert missed_in(carriers[modality], tmp_path / "source") == set()
+
+
+@pytest.mark.realdata
+@pytest.mark.skipif(not CLEAN.is_file(), reason="SYNTHDATA_REALDATA names no folder with the real scans")
+def test_every_planted_kind_is_found_in_a_real_object(tmp_path) -> None:
+    declared = {name for name in PLANTS if name[:3] in {"DA:", "DT:", "TM:", "IS:", "DS:"}} | {
+        "UI: moment in a UID",
+        "nested three deep: date",
+    }  # its method codes retain dates, and it says that they were modified
+    missed = missed_in(CLEAN, tmp_path / "source")
+    assert missed <= declared - {"DA: birth"}
+
+
+def test_a_report_on_planted_files_repeats_nothing_of_them(carriers, tmp_path) -> None:
+    for number, plant in enumerate(PLANTS.values()):
+        (tmp_path / "source" / str(number)).mkdir(parents=True)
+        shutil.copy(carriers["MR"], tmp_path / "source" / str(number) / "0001.dcm")
+        plant(tmp_path / "source" / str(number) / "0001.dcm")
+    report = inspect(tmp_path / "source")
+    assert report.quarantined + report.refused == report.seen == len(PLANTS)
+    assert not any(token in to_json(report).decode() for token in TOKENS)
+
+
+def test_clean_cohorts_pass(tmp_path) -> None:
+    write_cohort(tmp_path / "scans", patients=8, seed=5)
+    report = inspect(tmp_path / "scans")
+    assert (report.accepted, [reason.code for reason in report.reasons]) == (report.seen, [])
+
+
+@pytest.mark.parametrize("place", ["Manufacturer", "FrameOfReferenceUID", "SeriesInstanceUID"])
+def test_an_entry_of_the_deny_list_is_found_wherever_it_stands(build, scans, place) -> None:
+    datasets = build.series("PAT-1")
+    for dataset in datasets:
+        setattr(dataset, place, "1.2.826.0.4711081.5" if "UID" in place else "Kernel of blørk 77")
+    build.write(scans, datasets)
+    policy = Policy(deny=DenyList(["47 11 081", "BLORK-77", "Blørk"]))
+    assert "deid.deny_list" in {reason.code for reason in inspect(scans, policy=policy).reasons}
+    assert "deid.deny_list" not in {reason.code for reason in inspect(scans).reasons}
