@@ -67,8 +67,13 @@ def pull(  # noqa: PLR0913, PLR0917 - options of a command
             "--to", help="Folder: new, empty, or of an earlier try.", show_default=False, readable=False
         ),
     ],
-    formats: Annotated[str | None, typer.Option(help="Comma-separated: parquet, dicom, nifti.")] = None,
-    where: Annotated[str | None, typer.Option(help="Only shards with such cases: 'age > 60'.")] = None,
+    formats: Annotated[
+        str | None, typer.Option(help="Comma-separated: parquet, dicom, nifti, fhir; or index.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Only such cases: 'age > 60 and lesion_count > 0'.")
+    ] = None,
+    sample: Annotated[str | None, typer.Option(help="1% of the cases, or a number of them.")] = None,
     root: Root = None,
     anonymous: Anonymous = False,
     as_json: Json = False,
@@ -76,7 +81,7 @@ def pull(  # noqa: PLR0913, PLR0917 - options of a command
     """Download a release, or a part of it; verifies while it downloads, and goes on after a break."""
     from synthdata.commands import pull as command
 
-    part = command.Part(formats=formats, where=where)
+    part = command.Part(formats=formats, where=where, sample=sample)
     command.pull(name, url, to, part, root=root, anonymous=anonymous, as_json=as_json)
 
 

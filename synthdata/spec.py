@@ -227,7 +227,7 @@ class Release:
 
     licence: str  # SPDX
     version: str = "1.0.0"
-    formats: tuple[Literal["parquet", "dicom", "nifti"], ...] = ("parquet", "dicom")
+    formats: tuple[Literal["parquet", "dicom", "nifti", "fhir"], ...] = ("parquet", "dicom")
     attribution: str = ""  # of the source, as its licence asks for
     source_licence: str = ""  # SPDX
 

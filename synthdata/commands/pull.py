@@ -15,6 +15,7 @@ class Part:
 
     formats: str | None = None  # comma-separated
     where: str | None = None
+    sample: str | None = None
 
 
 def pull(
@@ -27,15 +28,15 @@ def pull(
     formats = [item.strip() for item in part.formats.split(",")] if part.formats is not None else None
     with bar(sizes=True) as progress:
         pulled = pull_release(
-            name, version, url, to, root=root, formats=formats, where=part.where, anonymous=anonymous, tell=say,
-            progress=progress,
+            name, version, url, to, root=root, formats=formats, where=part.where, sample=part.sample,
+            anonymous=anonymous, tell=say, progress=progress,
         )  # fmt: skip
     if as_json:
         print_json(pulled)
         return
     words = "" if pulled.complete else ", a part of the release"
     typer.echo(
-        f"{pulled.dataset} {pulled.version} is in {pulled.folder}: {pulled.files} files, "
+        f"{pulled.dataset} {pulled.version} is in {pulled.folder}: {pulled.cases} cases, {pulled.files} files, "
         f"{size(pulled.size_bytes)}, verified ({pulled.moved} fetched now{words})."
     )
 

@@ -60,10 +60,7 @@ def shard_schema(case_set: CaseSet, *, dtype: str, shape: tuple[int, int, int, i
             pa.field("case_id", pa.string(), nullable=False),
             pa.field("patient_id", pa.string(), nullable=False),
             *columns,
-            pa.field("shape_zyx", pa.list_(pa.int32(), 3), nullable=False),
-            pa.field("spacing_mm", pa.list_(pa.float64(), 3), nullable=False),
-            pa.field("origin_mm", pa.list_(pa.float64(), 3), nullable=False),
-            pa.field("direction", pa.list_(pa.float64(), 9), nullable=False),
+            *grid_fields(),
             pa.field("provenance", pa.string(), nullable=False),
             pa.field("image", pa.large_binary(), nullable=False, metadata=image),
             pa.field("mask", pa.large_binary(), nullable=False, metadata=mask),
@@ -72,8 +69,32 @@ def shard_schema(case_set: CaseSet, *, dtype: str, shape: tuple[int, int, int, i
     )
 
 
-def write_shard(path: Path, cases: Sequence[Case], case_set: CaseSet) -> None:
-    """Write cases to one Parquet file, zstd, small row groups; the same cases give the same bytes."""
+def grid_fields() -> list[pa.Field]:
+    """Columns of the grid of a case."""
+    spacing, direction = pa.list_(pa.float64(), 3), pa.list_(pa.float64(), 9)
+    kinds = (pa.list_(pa.int32(), 3), spacing, spacing, direction)
+    return [pa.field(name, kind, nullable=False) for name, kind in zip(GRID_FIELDS, kinds, strict=True)]
+
+
+def provenance_json(case: Case) -> str:
+    """Canonical JSON of what a case remembers of its making."""
+    return json.dumps(dict(case.provenance), sort_keys=True, separators=(",", ":"))
+
+
+def write_shard(
+    path: Path, cases: Sequence[Case], case_set: CaseSet, *, page_per_array: bool = False
+) -> None:
+    """Write cases to one Parquet file, zstd, small row groups; the same cases give the same bytes.
+
+    Args:
+        path: File to write.
+        cases: What it holds, in their order.
+        case_set: Names the channels, units, labels and record columns.
+        page_per_array: Each image and mask is a data page of its own, so that it can be read out of the file alone.
+
+    Raises:
+        RecordError: Images are of different types, or a record has unknown columns.
+    """
     shapes = {case.image.shape for case in cases}
     dtypes = {case.image.dtype.name for case in cases}
     if len(dtypes) != 1:
@@ -81,9 +102,12 @@ def write_shard(path: Path, cases: Sequence[Case], case_set: CaseSet) -> None:
     shape = shapes.pop() if len(shapes) == 1 else None
     schema = shard_schema(case_set, dtype=dtypes.pop(), shape=shape)
     table = pa.Table.from_pylist([_row(case, case_set.columns) for case in cases], schema=schema)
+    smallest = min(min(case.image.nbytes, case.mask.nbytes) for case in cases)
+    pages = {"data_page_size": smallest, "write_batch_size": 1} if page_per_array else {}
     pq.write_table(
         table,
         path,
+        **pages,
         compression="zstd",
         row_group_size=ROW_GROUP_CASES,
         use_dictionary=[name for name in schema.names if name not in {"image", "mask"}],
@@ -174,7 +198,7 @@ def _row(case: Case, columns: Sequence[ColumnSpec]) -> dict[str, Any]:
         "patient_id": case.patient_id,
         **{column.name: case.record.get(column.name) for column in columns},
         **{name: getattr(case.grid, name) for name in GRID_FIELDS},
-        "provenance": json.dumps(dict(case.provenance), sort_keys=True, separators=(",", ":")),
+        "provenance": provenance_json(case),
         "image": np.ascontiguousarray(case.image, little).tobytes(),
         "mask": np.ascontiguousarray(case.mask).tobytes(),
     }

@@ -183,6 +183,7 @@ def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progr
             writer.write(shard)
             shown.extend(shard[: CASES - len(shown)])
             progress(writer.cases, synthetic.cases, "shards of the release")
+        writer.check_ids()
     if writer.cases != synthetic.cases:
         raise GateError(
             f"the shards hold {writer.cases} cases, expected {synthetic.cases}: generate the set again"

@@ -15,12 +15,24 @@ DATASHEET = "datasheet.md"
 DATASHEET_HTML = "datasheet.html"
 LICENCE = "LICENSE.txt"
 GALLERY = "gallery/index.html"
-FORMATS = ("parquet", "dicom", "nifti")
-FORMAT_ROLES = {"cases": "parquet", "dicom": "dicom", "nifti": "nifti"}  # files which a reader may leave out
+FORMATS = ("parquet", "dicom", "nifti", "fhir")
+FORMAT_ROLES = {  # files which a reader may leave out
+    "cases": "parquet",
+    "dicom": "dicom",
+    "nifti": "nifti",
+    "fhir": "fhir",
+}
+SHARDS = {  # kind of shard: folder and suffix
+    "data": ("data", "parquet"),
+    "dicom": ("dicom", "tar"),
+    "nifti": ("nifti", "tar"),
+    "fhir": ("records", "ndjson"),
+}
 MEDIA_TYPES = {
     ".html": "text/html",
     ".json": "application/json",
     ".md": "text/markdown",
+    ".ndjson": "application/fhir+ndjson",
     ".parquet": "application/vnd.apache.parquet",
     ".png": "image/png",
     ".svg": "image/svg+xml",
@@ -31,6 +43,7 @@ FOLDER_ROLES = {
     "data": "cases",
     "dicom": "dicom",
     "nifti": "nifti",
+    "records": "fhir",
     "gallery": "gallery",
     "reports": "report",
     "evidence": "evidence",
@@ -38,8 +51,15 @@ FOLDER_ROLES = {
 
 
 def shard_path(kind: str, number: int) -> str:
-    """File of one shard: kind is `data`, `dicom` or `nifti`."""
-    return f"{kind}/cases-{number:05d}.{'parquet' if kind == 'data' else 'tar'}"
+    """File of one shard: kind is a key of `SHARDS`."""
+    folder, suffix = SHARDS[kind]
+    return f"{folder}/cases-{number:05d}.{suffix}"
+
+
+def selected_path(kind: str, number: int) -> str:
+    """File which a partial pull makes of ranges of the shards; it is no part of a whole release."""
+    folder, suffix = SHARDS[kind]
+    return f"{folder}/selected-{number:05d}.{suffix}"
 
 
 def evidence_path(name: str) -> str:

@@ -1,7 +1,9 @@
 """The released shards: one pass over the cases writes all formats and the index, and holds one shard in memory."""
 
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -11,15 +13,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from synthdata.errors import GateError
+from synthdata.errors import GateError, IntegrityError
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
-from synthdata.records.parquet import ARROW_TYPES, write_shard
+from synthdata.records.parquet import write_shard
 from synthdata.records.training import ChannelScale
 from synthdata.release.dicom_out import DicomProfile, dicom_members
-from synthdata.release.layout import INDEX, RECORDS, shard_path
+from synthdata.release.fhir_out import fhir_lines
+from synthdata.release.index import ARRAYS, index_row, index_schema, records_schema
+from synthdata.release.layout import INDEX, RECORDS, SHARDS, shard_path
 from synthdata.release.nifti_out import nifti_members
-from synthdata.release.tar import write_tar
+from synthdata.release.pages import Frame, array_of, frames
+from synthdata.release.spans import Span, write_lines, write_tar
 from synthdata.storage.commit import sha256_of
 
 SHARD_BYTES = 64 << 20  # of raw voxels in one shard
@@ -35,8 +40,13 @@ class ShardWriter:
     ) -> None:
         self.folder, self.case_set, self.profile, self.formats = folder, case_set, profile, formats
         self.shards = self.cases = 0
-        self._seen: set[str] = set()
-        self._index = pq.ParquetWriter(folder / INDEX, index_schema(case_set, formats), compression="zstd")
+        self._seen = array("Q")  # hashes of the ids: 8 bytes per case
+        schema = index_schema(case_set, formats)
+        plain = [name for name in schema.names if name.endswith(("_sha256", "_offset"))]
+        self._index = pq.ParquetWriter(
+            folder / INDEX, schema, compression="zstd", compression_level=9,
+            use_dictionary=[name for name in schema.names if name not in plain],
+        )  # fmt: skip
         self._records = pq.ParquetWriter(folder / RECORDS, records_schema(case_set), compression="zstd")
 
     def __enter__(self) -> Self:
@@ -52,21 +62,60 @@ class ShardWriter:
         """Write one shard in all formats.
 
         Raises:
-            GateError: A case does not carry a synthetic id, or two have one id.
+            GateError: A case does not carry a synthetic id.
+            IntegrityError: A written array does not read back from the place that the index names.
         """
         for case in cases:
             self._check(case)
-        names = {kind: shard_path(kind, self.shards) for kind in ("data", "dicom", "nifti")}
-        write_shard(self._made(names["data"]), cases, self.case_set)
-        if "dicom" in self.formats:
-            write_tar(self._made(names["dicom"]), self._dicom(cases))
-        if "nifti" in self.formats:
-            write_tar(self._made(names["nifti"]), self._nifti(cases))
-        rows = [self._row(case, number, names) for number, case in enumerate(cases)]
+        names = {kind: shard_path(kind, self.shards) for kind in SHARDS}
+        places = self._write_files(cases, names)
+        rows = [
+            index_row(
+                case, self.case_set, row=number, names=names,
+                places={name: found[number] for name, found in places.items()},
+            )
+            for number, case in enumerate(cases)
+        ]  # fmt: skip
+        self._read_back(names["data"], cases, rows)
         self._index.write_table(pa.Table.from_pylist(rows, schema=self._index.schema))
         self._records.write_table(pa.Table.from_pylist(rows, schema=self._records.schema))
         self.shards += 1
         self.cases += len(cases)
+
+    def check_ids(self) -> None:
+        """Refuse a release with two cases of one id. Raises GateError."""
+        hashes = np.frombuffer(self._seen, np.uint64)
+        if len(np.unique(hashes)) != len(hashes):
+            raise GateError("two cases have one id: generate the set again")
+
+    def _write_files(
+        self, cases: Sequence[Case], names: dict[str, str]
+    ) -> dict[str, list[Frame] | list[Span]]:
+        path = self._made(names["data"])
+        write_shard(path, cases, self.case_set, page_per_array=True)
+        places: dict[str, list[Frame] | list[Span]] = dict(frames(path, ARRAYS))
+        labels, scales = self.case_set.labels, self.profile.scales
+        if "dicom" in self.formats:
+            members = (dicom_members(case, self.profile) for case in cases)
+            places["dicom"] = write_tar(self._made(names["dicom"]), members)
+        if "nifti" in self.formats:
+            members = (nifti_members(case, scales, labels) for case in cases)
+            places["nifti"] = write_tar(self._made(names["nifti"]), members)
+        if "fhir" in self.formats:
+            lines = (fhir_lines(case, self.case_set, self.profile) for case in cases)
+            places["fhir"] = write_lines(self._made(names["fhir"]), lines)
+        return places
+
+    def _read_back(self, name: str, cases: Sequence[Case], rows: Sequence[dict[str, Any]]) -> None:
+        """Partial pulls stand on these places, so each is tried once."""
+        with (self.folder / name).open("rb") as reader:
+            for case, row in zip(cases, rows, strict=True):
+                for array_name, size in (("image", case.image.nbytes), ("mask", case.mask.nbytes)):
+                    reader.seek(row[f"{array_name}_offset"])
+                    got = sha256_of(array_of(reader.read(row[f"{array_name}_bytes"]), size))
+                    if got != row[f"{array_name}_sha256"]:
+                        want = row[f"{array_name}_sha256"]
+                        raise IntegrityError.of(f"{array_name} {row['cases_row']} of {name}", got, want)
 
     def _made(self, name: str) -> Path:
         path = self.folder / name
@@ -79,74 +128,7 @@ class ShardWriter:
                 f"a case or patient id does not start with SYN- or is no file name (shard {self.shards}): "
                 "only generated cases are released"
             )
-        if case.case_id in self._seen:
-            raise GateError(f"two cases have the id {case.case_id}: generate the set again")
-        self._seen.add(case.case_id)
-
-    def _dicom(self, cases: Sequence[Case]) -> Iterator[tuple[str, bytes]]:
-        for case in cases:
-            yield from dicom_members(case, self.profile)
-
-    def _nifti(self, cases: Sequence[Case]) -> Iterator[tuple[str, bytes]]:
-        for case in cases:
-            yield from nifti_members(case, self.profile.scales, self.case_set.labels)
-
-    def _row(self, case: Case, number: int, names: dict[str, str]) -> dict[str, Any]:
-        counts = np.bincount(case.mask.ravel(), minlength=256)
-        little = case.image.dtype.newbyteorder("<")
-        return {
-            "case_id": case.case_id,
-            "patient_id": case.patient_id,
-            **{
-                volume_column(label): float(counts[value] * case.grid.voxel_mm3)
-                for label, value in self.case_set.labels.items()
-            },
-            **{column.name: case.record.get(column.name) for column in self.case_set.columns},
-            "image_sha256": sha256_of(np.ascontiguousarray(case.image, little).tobytes()),
-            "mask_sha256": sha256_of(np.ascontiguousarray(case.mask).tobytes()),
-            "cases_file": names["data"],
-            "cases_row": number,
-            "dicom_file": names["dicom"],
-            "nifti_file": names["nifti"],
-        }
-
-
-def volume_column(label: str) -> str:
-    """Index column with the volume of one label."""
-    return f"{label}_volume_mm3"
-
-
-def records_schema(case_set: CaseSet) -> pa.Schema:
-    """Schema of the table of clinical records: ids and the record columns, with unit and meaning of each."""
-    columns = [
-        pa.field(
-            column.name,
-            ARROW_TYPES[column.kind],
-            metadata={"unit": column.unit, "description": column.description, "role": column.role},
-        )
-        for column in case_set.columns
-    ]
-    ids = [pa.field(name, pa.string(), nullable=False) for name in ("case_id", "patient_id")]
-    return pa.schema([*ids, *columns], metadata={"synthdata.origin": "synthetic"})
-
-
-def index_schema(case_set: CaseSet, formats: Sequence[str]) -> pa.Schema:
-    """Schema of the index: the records, the volume of each label, where each case lies, and digests of its arrays."""
-    taken = {column.name for column in case_set.columns}
-    volumes = [
-        pa.field(volume_column(label), pa.float64(), metadata={"unit": "mm3"})
-        for label in case_set.labels
-        if volume_column(label) not in taken
-    ]
-    digests = [pa.field(name, pa.string(), nullable=False) for name in ("image_sha256", "mask_sha256")]
-    files = [
-        pa.field("cases_file", pa.string(), nullable=False),
-        pa.field("cases_row", pa.int32(), nullable=False),
-    ]
-    files += [pa.field(f"{kind}_file", pa.string()) for kind in ("dicom", "nifti") if kind in formats]
-    return pa.schema(
-        [*records_schema(case_set), *volumes, *digests, *files], metadata={"synthdata.origin": "synthetic"}
-    )
+        self._seen.append(int.from_bytes(blake2b(case.case_id.encode(), digest_size=8).digest(), "big"))
 
 
 def in_shards(cases: Iterable[Case]) -> Iterator[list[Case]]:

@@ -9,9 +9,9 @@ from synthdata.storage.protocol import ObjectStore
 CHUNK_BYTES = 4 << 20
 
 
-def sha256_of(data: bytes | Path) -> str:
+def sha256_of(data: bytes | memoryview | Path) -> str:
     """Hex SHA-256 of bytes or of a file, in bounded memory."""
-    if isinstance(data, bytes):
+    if isinstance(data, bytes | memoryview):
         return hashlib.sha256(data).hexdigest()
     with data.open("rb") as reader:
         return hashlib.file_digest(reader, "sha256").hexdigest()

@@ -90,7 +90,9 @@ def spec_of(**release: object) -> DatasetSpec:
         ),
         grid=GridSpec(shape_zyx=GRID.shape_zyx, spacing_mm=GRID.spacing_mm),
         sampling=Sampling(cases=6),
-        release=replace(Release(licence="CC-BY-4.0", formats=("parquet", "dicom", "nifti")), **release),  # type: ignore[arg-type]
+        release=replace(
+            Release(licence="CC-BY-4.0", formats=("parquet", "dicom", "nifti", "fhir")), **release
+        ),  # type: ignore[arg-type]
         labels=LABELS,
         label_codes={"organ": "12738006|Brain"},
         clinical=COLUMNS,

@@ -24,7 +24,8 @@ from tests.release.builders import Made, spec_of, tree
 
 RELEASE = "datasets/ellipsoids/1.0.0"
 FILES = (
-    "data/cases-00000.parquet", "dicom/cases-00000.tar", "nifti/cases-00000.tar", "index.parquet", "records.parquet",
+    "data/cases-00000.parquet", "dicom/cases-00000.tar", "nifti/cases-00000.tar", "records/cases-00000.ndjson",
+    "index.parquet", "records.parquet",
     "registry.parquet", "croissant.json", "datasheet.md", "datasheet.html", "LICENSE.txt", "gallery/index.html",
     "gallery/sheet-0.png", "reports/report.html", "evidence/verdict.json", "manifest.json",
 )  # fmt: skip

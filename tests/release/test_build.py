@@ -39,7 +39,7 @@ def test_the_manifest_names_every_file_with_its_digest(built: tuple[Path, Releas
         k: v for k, v in found.items() if k != "manifest.json"
     }
     assert {file.role for file in manifest.files} == {
-        "cases", "dicom", "nifti", "records", "document", "report", "gallery", "evidence",
+        "cases", "dicom", "nifti", "fhir", "records", "document", "report", "gallery", "evidence",
     }  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def test_formats_and_conditions_bring_a_part_that_checks(
         "ellipsoids", None, published.url, folder, formats=["dicom"], where="age >= 32 AND age < 34"
     )
     assert not pulled.complete
-    assert [path.name for path in sorted((folder / "dicom").iterdir())] == ["cases-00001.tar"]
+    assert [path.name for path in sorted((folder / "dicom").iterdir())] == ["selected-00000.tar"]
     assert not (folder / "data").exists()
     result = check(folder)
     assert result.ok

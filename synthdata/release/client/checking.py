@@ -1,6 +1,7 @@
 """Check a pulled release without its store: signatures, digests, completeness, recalls."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +13,13 @@ from tuf.api.serialization import DeserializationError
 
 from synthdata.errors import SynthDataError, TrustError
 from synthdata.progress import Progress, silent
+from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
-from synthdata.release.client.local import check_format, read_manifest, read_metadata, read_origin
+from synthdata.release.client.local import Origin, check_format, read_manifest, read_metadata, read_origin
 from synthdata.release.client.paths import STATE, check_paths, inside
 from synthdata.release.client.trusted import pinned_root, remembered_recalls, remembered_root
-from synthdata.release.layout import MANIFEST
+from synthdata.release.layout import FORMATS, INDEX, MANIFEST, evidence_path
 from synthdata.release.trust.contents import recalls_target, signed_releases
 from synthdata.release.trust.keys import fingerprint
 from synthdata.release.trust.recalls import RecallList
@@ -85,8 +87,14 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
     check_format(data)
     manifest = from_json(ReleaseManifest, data)
     check_paths(manifest.files)
-    asked = [file for file in manifest.files if not origin.files or file.path in set(origin.files)]
-    problems = [*_wrong_files(folder, asked, progress), *_foreign_files(folder, manifest)]
+    named = set(origin.files)
+    asked = [file for file in manifest.files if not named or file.path in named]
+    problems = _wrong_files(folder, asked, progress)
+    selected: dict[str, str] = {}
+    if origin.selected and not problems:
+        selected = _selected(folder, origin, manifest)
+        problems += [f"{path} {words}: pull again" for path, words in selected.items() if words]
+    problems += _foreign_files(folder, {*(file.path for file in manifest.files), *selected, MANIFEST})
     reason = recalls.reason(origin.dataset, origin.version) or remembered_recalls(origin.url).reason(
         origin.dataset, origin.version
     )
@@ -96,7 +104,7 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
         ok=not problems,
         dataset=origin.dataset,
         version=origin.version,
-        files=len(asked),
+        files=len(asked) + len(selected),
         listed=len(manifest.files),
         root_fingerprint=fingerprint(start),
         pinned=trusted is not None,
@@ -167,9 +175,22 @@ def _wrong_files(folder: Path, files: list[FileEntry], progress: Progress) -> li
     return problems
 
 
-def _foreign_files(folder: Path, manifest: ReleaseManifest) -> list[str]:
+def _selected(folder: Path, origin: Origin, manifest: ReleaseManifest) -> dict[str, str]:
+    """Path to what is wrong of the files that hold selected cases; empty words where it is right."""
+    from synthdata.release.client.choosing import chosen_rows
+    from synthdata.release.client.selection import check_selection
+
+    rows = chosen_rows(inside(folder, INDEX), origin.where, origin.sample)
+    case_set = from_json(CaseSet, inside(folder, evidence_path("synthetic")).read_bytes())
+    if case_set.channels != manifest.channels:
+        raise TrustError(
+            "evidence and manifest name other channels: the release is broken; tell its publisher"
+        )
+    return check_selection(folder, rows, case_set, origin.formats or FORMATS)
+
+
+def _foreign_files(folder: Path, listed: AbstractSet[str]) -> list[str]:
     """Files which nobody signed."""
-    listed = {file.path for file in manifest.files} | {MANIFEST}
     found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
     return [
         f"{name} is not a part of the release: nobody signed it; remove it"

@@ -25,6 +25,8 @@ class Origin(Record):
     formats: tuple[str, ...]  # empty: all
     where: str  # empty: all cases
     files: tuple[str, ...]  # paths that were asked for; empty: all of the manifest
+    sample: str = ""  # empty: all cases that meet the condition
+    selected: bool = False  # the cases lie in `selected-*` files, not in shards of the release
 
 
 def claim(folder: Path, origin: Origin) -> None:
@@ -44,7 +46,16 @@ def claim(folder: Path, origin: Origin) -> None:
             f"folder {folder.name} holds {known.dataset} {known.version}, not {origin.dataset} {origin.version}: name "
             "another folder"
         )
+    if known is not None and known.files and _part(known) != _part(origin):
+        raise StoreError(
+            f"folder {folder.name} holds another part of {origin.dataset} {origin.version} "
+            f"(where {known.where or 'all'!r}, sample {known.sample or 'all'!r}): name another folder"
+        )
     write_state(folder, ORIGIN, to_json(origin))
+
+
+def _part(origin: Origin) -> tuple[str, str]:
+    return origin.where, origin.sample
 
 
 def read_origin(folder: Path) -> Origin | None:

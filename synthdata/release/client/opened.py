@@ -56,7 +56,9 @@ class OpenedRelease:
 
     def _shards(self) -> list[Path]:
         listed = (inside(self.folder, file.path) for file in self.manifest.files if file.role == "cases")
-        paths = [path for path in listed if path.is_file()]
+        paths = [path for path in listed if path.is_file()] or sorted(
+            self.folder.glob("data/selected-*.parquet")
+        )
         if not paths:
             raise TrustError(
                 f"folder {self.folder.name} has no Parquet shards: pull them with --formats parquet"

@@ -2,22 +2,24 @@
 
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthdata.errors import ConfigError, IntegrityError, StoreError
 from synthdata.progress import Progress, silent
+from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
+from synthdata.release.client.choosing import check_sample, chosen_rows
 from synthdata.release.client.download import download
 from synthdata.release.client.listing import choose
 from synthdata.release.client.local import Origin, check_format, claim, write_metadata, write_state
 from synthdata.release.client.paths import check_paths, inside
 from synthdata.release.client.remote import Remote, read_small
 from synthdata.release.client.trusted import Tell, ignore, open_trusted
-from synthdata.release.layout import FORMAT_ROLES, FORMATS, INDEX, MANIFEST
+from synthdata.release.layout import FORMAT_ROLES, FORMATS, INDEX, MANIFEST, evidence_path
 from synthdata.release.trust.contents import SignedRelease
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
@@ -27,6 +29,8 @@ FILES = 4  # that are written at once
 CONNECTIONS = 8  # to the store at once
 MANIFEST_BYTES = 256 << 20
 SPARE_BYTES = 16 << 20  # of the disk, beyond the files
+INDEX_ALONE = "index"  # word of `formats` for no shards at all
+WITH_A_SELECTION = ("document", "evidence")  # roles which come with selected cases, beside the index
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +43,7 @@ class Pulled:
     files: int  # in the folder, of those asked for
     moved: int  # of them fetched now
     size_bytes: int
+    cases: int
     complete: bool  # the whole release, not a part
 
 
@@ -52,6 +57,7 @@ def pull(  # noqa: PLR0913 - the options of the command
     root: Path | None = None,
     formats: Sequence[str] | None = None,
     where: str | None = None,
+    sample: str | None = None,
     anonymous: bool = False,
     tell: Tell = ignore,
     progress: Progress = silent,
@@ -64,8 +70,10 @@ def pull(  # noqa: PLR0913 - the options of the command
         url: A folder, `file://`, `s3://`, `http://` or `https://`.
         to: Folder for the release: new, empty, or with an interrupted pull of the same version.
         root: Root of trust to pin; else the remembered one, or that of the store at first use.
-        formats: Of parquet, dicom and nifti; None is all. Index, records, reports and documents come always.
-        where: Condition over the index, such as `age > 60`; only shards with such cases come.
+        formats: Of parquet, dicom, nifti and fhir; None is all; `index` alone is none of them. A whole release brings
+            index, records, reports and documents always.
+        where: Condition over the index, such as `age > 60`: only such cases come, with the index and the documents.
+        sample: `1%` of the cases that meet it, or a number of them; the same ones each time.
         anonymous: Read S3 without a signature, although credentials are at hand.
         tell: Gets sentences for people.
         progress: Called with bytes done and bytes in all.
@@ -76,35 +84,45 @@ def pull(  # noqa: PLR0913 - the options of the command
         StoreError: The store or the disk fails, or the folder holds something else.
         ConfigError: The formats or the condition cannot be read.
     """
-    if unknown := sorted(set(formats or ()) - set(FORMATS)):
-        raise ConfigError(f"formats has {', '.join(unknown)}, expected some of {', '.join(FORMATS)}")
+    if unknown := sorted(set(formats or ()) - {*FORMATS, INDEX_ALONE}):
+        raise ConfigError(
+            f"formats has {', '.join(unknown)}, expected some of {', '.join(FORMATS)}, or {INDEX_ALONE}"
+        )
+    if sample:
+        check_sample(sample)
     store = open_trusted(url, root=root, anonymous=anonymous, tell=tell)
     release = choose(store, name, version)
     data, manifest = fetch_manifest(store.remote, release)
+    wanted = [file for file in manifest.files if _asked(file, formats, part=bool(where or sample))]
+    part = len(wanted) != len(manifest.files)
     origin = Origin(
         url=store.remote.url,
         dataset=release.dataset,
         version=release.version,
         formats=tuple(formats or ()),
         where=where or "",
-        files=(),
+        files=tuple(file.path for file in wanted) if part else (),
+        sample=sample or "",
+        selected=bool(where or sample),
     )
     claim(to, origin)
     write_metadata(to, store.metadata)
-    wanted = [file for file in manifest.files if _asked(file, formats)]
-    if where:
-        wanted = _narrow(store.remote, release, wanted, where, to)
-    _write_origin(to, origin, wanted, manifest)
-    moved = _download_all(store.remote, release, wanted, to, progress)
+    job = _Job(remote=store.remote, release=release, folder=to, progress=progress)
+    moved, files = job.download(wanted), len(wanted)
+    cases, size_bytes = manifest.cases, sum(file.size_bytes for file in wanted)
+    if origin.selected:
+        made, written, cases, size = job.select(origin, formats or FORMATS)
+        moved, files, size_bytes = moved + written, files + made, size_bytes + size
     write_state(to, MANIFEST, data)
     return Pulled(
         dataset=release.dataset,
         version=release.version,
         folder=to,
-        files=len(wanted),
+        files=files,
         moved=moved,
-        size_bytes=sum(file.size_bytes for file in wanted),
-        complete=len(wanted) == len(manifest.files),
+        size_bytes=size_bytes,
+        cases=cases,
+        complete=not part,
     )
 
 
@@ -126,88 +144,84 @@ def fetch_manifest(remote: Remote, release: SignedRelease) -> tuple[bytes, Relea
     return data, manifest
 
 
-def _asked(file: FileEntry, formats: Sequence[str] | None) -> bool:
+def _asked(file: FileEntry, formats: Sequence[str] | None, *, part: bool) -> bool:
+    if part:
+        return file.path == INDEX or file.role in WITH_A_SELECTION
     return formats is None or file.role not in FORMAT_ROLES or FORMAT_ROLES[file.role] in formats
 
 
-def _narrow(
-    remote: Remote, release: SignedRelease, wanted: list[FileEntry], where: str, to: Path
-) -> list[FileEntry]:
-    """Only shards with a case that meets the condition; the index comes first, to ask it."""
-    import pyarrow.dataset as ds
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """One pull at work."""
 
-    from synthdata.release.client.where import case_filter
+    remote: Remote
+    release: SignedRelease
+    folder: Path
+    progress: Progress
 
-    index = next((file for file in wanted if file.path == INDEX), None)
-    if index is None:
-        raise IntegrityError("the release has no index: it cannot be pulled in part; leave the condition out")
-    with ThreadPoolExecutor(1) as requests:
-        key = keys.release(release.dataset, release.version, INDEX)
-        download(remote, key, index, to, requests, lambda _: None)
-    table = ds.dataset(inside(to, INDEX), format="parquet")
-    columns = [
-        column for column in ("cases_file", "dicom_file", "nifti_file") if column in table.schema.names
-    ]
-    rows = table.to_table(columns=columns, filter=case_filter(where, table.schema))
-    if not rows.num_rows:
-        raise ConfigError(f"no case meets {where!r}: widen the condition")
-    kept = {path for column in columns for path in rows[column].unique().to_pylist()}
-    return [file for file in wanted if file.role not in FORMAT_ROLES or file.path in kept]
+    def download(self, files: list[FileEntry]) -> int:
+        """Bring whole files, several at once. Returns how many were moved."""
+        _check_space(self.folder, files)
+        count = _Counter(sum(file.size_bytes for file in files), self.progress)
+
+        def one(file: FileEntry) -> bool:
+            key = keys.release(self.release.dataset, self.release.version, file.path)
+            return download(self.remote, key, file, self.folder, requests, count.advance)
+
+        with (
+            ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="request") as requests,
+            ThreadPoolExecutor(FILES, thread_name_prefix="pull") as writers,
+        ):
+            futures = [writers.submit(one, file) for file in files]
+            try:
+                return sum(future.result() for future in futures)
+            except BaseException:
+                count.stop.set()
+                writers.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def select(self, origin: Origin, formats: Iterable[str]) -> tuple[int, int, int, int]:
+        """Bring selected cases. Returns selected files, those written now, cases, and bytes."""
+        from synthdata.release.client.selection import fetch_selection, selected_bytes
+
+        rows = chosen_rows(inside(self.folder, INDEX), origin.where, origin.sample)
+        case_set = from_json(CaseSet, inside(self.folder, evidence_path("synthetic")).read_bytes())
+        wanted = tuple(formats)
+        size = selected_bytes(rows, wanted)
+        _check_room(self.folder, size)
+        count = _Counter(size, self.progress)
+        prefix = keys.release(self.release.dataset, self.release.version, "")
+        made, written = fetch_selection(
+            self.remote, prefix, rows, case_set, wanted, self.folder, count.advance
+        )
+        return made, written, rows.num_rows, size
 
 
-def _write_origin(to: Path, origin: Origin, wanted: list[FileEntry], manifest: ReleaseManifest) -> None:
-    """Remember which files were asked for, so that a check knows that the others are not missing."""
-    paths = tuple(file.path for file in wanted) if len(wanted) != len(manifest.files) else ()
-    claim(
-        to,
-        Origin(
-            url=origin.url,
-            dataset=origin.dataset,
-            version=origin.version,
-            formats=origin.formats,
-            where=origin.where,
-            files=paths,
-        ),
-    )
+class _Counter:
+    """Bytes done, counted from several threads."""
 
+    def __init__(self, total: int, progress: Progress) -> None:
+        self.stop = threading.Event()
+        self._total, self._progress, self._done, self._lock = total, progress, 0, threading.Lock()
 
-def _download_all(
-    remote: Remote, release: SignedRelease, files: list[FileEntry], to: Path, progress: Progress
-) -> int:
-    total, done, lock, stop = sum(file.size_bytes for file in files), 0, threading.Lock(), threading.Event()
-    _check_space(to, files, total)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        if stop.is_set():
+    def advance(self, count: int) -> None:
+        """Count; raises StoreError where another thread has failed."""
+        if self.stop.is_set():
             raise StoreError("the pull was stopped: pull again, it goes on where it was")
-        with lock:
-            done += count
-            progress(done, total, "bytes")
-
-    def one(file: FileEntry) -> bool:
-        key = keys.release(release.dataset, release.version, file.path)
-        return download(remote, key, file, to, requests, advance)
-
-    with (
-        ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="request") as requests,
-        ThreadPoolExecutor(FILES, thread_name_prefix="pull") as writers,
-    ):
-        futures = [writers.submit(one, file) for file in files]
-        try:
-            return sum(future.result() for future in futures)
-        except BaseException:
-            stop.set()
-            writers.shutdown(wait=True, cancel_futures=True)
-            raise
+        with self._lock:
+            self._done += count
+            self._progress(self._done, self._total, "bytes")
 
 
-def _check_space(to: Path, files: list[FileEntry], total: int) -> None:
+def _check_space(to: Path, files: list[FileEntry]) -> None:
     present = sum(path.stat().st_size for file in files if (path := inside(to, file.path)).is_file())
+    _check_room(to, sum(file.size_bytes for file in files) - present)
+
+
+def _check_room(to: Path, size_bytes: int) -> None:
     free = shutil.disk_usage(to).free
-    if total - present + SPARE_BYTES > free:
+    if size_bytes + SPARE_BYTES > free:
         raise StoreError(
-            f"the disk has {free / 1e6:.0f} MB left, the release needs {(total - present) / 1e6:.0f} MB "
-            f"more: free some "
-            "space, or pull a part with --formats or --where"
+            f"the disk has {free / 1e6:.0f} MB left, the release needs {size_bytes / 1e6:.0f} MB more: free some "
+            "space, or pull a part with --formats, --where or --sample"
         )

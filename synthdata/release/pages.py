@@ -1,0 +1,143 @@
+"""Where the arrays of single cases lie inside a Parquet file, so that one of them can be fetched without the rest.
+
+A released shard has one data page per array. A page is a header (Thrift, compact protocol) and, for the columns that
+may not be null, one zstd frame of the PLAIN encoding: a length of four bytes, little-endian, then the array. So a
+reader who knows the place of the frame needs nothing else of the file.
+
+Source: Apache Parquet format 2.10, "Data Pages" and parquet.thrift; Thrift compact protocol.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthdata.errors import RecordError
+
+HEADER_BYTES = 256  # of a page without statistics; some 30 are used
+LENGTH_BYTES = 4
+BINARY, STRUCT = 8, 12  # types of the compact protocol
+COMPRESSED_SIZE = 3  # field of PageHeader
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Place of one compressed array in its file."""
+
+    offset: int
+    size_bytes: int
+
+
+def frames(path: Path, columns: Sequence[str]) -> Mapping[str, list[Frame]]:
+    """Find the frames of some binary columns, one per row, in the order of the rows.
+
+    Args:
+        path: Parquet file with one page per value in these columns.
+        columns: Their names.
+
+    Raises:
+        RecordError: A column has more or fewer pages than rows, or is not compressed with zstd.
+    """
+    found: dict[str, list[Frame]] = {name: [] for name in columns}
+    with pq.ParquetFile(path) as file, path.open("rb") as reader:
+        meta = file.metadata
+        for group in range(meta.num_row_groups):
+            for number in range(meta.num_columns):
+                chunk = meta.row_group(group).column(number)
+                if chunk.path_in_schema in found:
+                    pages = list(_pages(reader, chunk))
+                    if len(pages) != chunk.num_values or chunk.compression != "ZSTD":
+                        raise RecordError(
+                            f"column {chunk.path_in_schema} has {len(pages)} pages for {chunk.num_values} arrays, "
+                            "expected one each in zstd: write the shard with one page per array"
+                        )
+                    found[chunk.path_in_schema] += pages
+    return found
+
+
+def array_of(frame: bytes, size_bytes: int) -> bytes:
+    """The raw bytes of an array from its frame.
+
+    Args:
+        frame: One zstd frame.
+        size_bytes: Of the array; a frame which holds more is not unpacked further.
+
+    Raises:
+        RecordError: The frame is not one array of that size.
+    """
+    try:
+        raw: bytes = pa.Codec("zstd").decompress(frame, LENGTH_BYTES + size_bytes, asbytes=True)
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            "a page is no zstd frame of the size that the index names: fetch it again"
+        ) from error
+    if len(raw) != LENGTH_BYTES + size_bytes or int.from_bytes(raw[:LENGTH_BYTES], "little") != size_bytes:
+        raise RecordError("a page does not hold one array of the size that the index names: fetch it again")
+    return raw[LENGTH_BYTES:]
+
+
+def _pages(reader: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Frame]:
+    at, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
+    while at < end:
+        reader.seek(at)
+        header = _Header(reader.read(HEADER_BYTES))
+        size = header.compressed_size()
+        yield Frame(offset=at + header.at, size_bytes=size)
+        at += header.at + size
+
+
+class _Header:
+    """The few rules of the compact protocol that a page header needs."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self.at = data, 0
+
+    def compressed_size(self) -> int:
+        """Read the header to its end."""
+        fields = self._struct()
+        return fields[COMPRESSED_SIZE]
+
+    def _struct(self) -> dict[int, int]:
+        field, numbers = 0, dict[int, int]()
+        while (head := self._byte()) != 0:
+            step, kind = head >> 4, head & 15
+            field = field + step if step else self._signed()
+            numbers[field] = self._value(kind)
+        return numbers
+
+    def _value(self, kind: int) -> int:
+        if kind in {1, 2}:  # a truth value lies in the type
+            return 2 - kind
+        if kind == 3:  # a byte
+            return self._byte()
+        if kind in {4, 5, 6}:
+            return self._signed()
+        if kind == BINARY:
+            self.at += self._unsigned()
+            return 0
+        if kind == STRUCT:
+            self._struct()
+            return 0
+        raise RecordError(f"a page header has a field of type {kind}, which no page has: the file is broken")
+
+    def _byte(self) -> int:
+        if self.at >= len(self._data):
+            raise RecordError("a page header is cut or too long: the file is broken")
+        self.at += 1
+        return self._data[self.at - 1]
+
+    def _unsigned(self) -> int:
+        number = shift = 0
+        while True:
+            byte = self._byte()
+            number |= (byte & 127) << shift
+            shift += 7
+            if not byte & 128:
+                return number
+
+    def _signed(self) -> int:
+        number = self._unsigned()
+        return (number >> 1) ^ -(number & 1)
