@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.describing import describe_intake
 from assets.folders import Folders
-from assets.inventory import source_folder, take_inventory, write_phantom
+from assets.inventory import fetch_scans, source_folder, take_inventory, write_phantom
 from assets.references import ScanInventory
 from assets.secret_keys import secret_key
 from assets.stage import Stage, working
@@ -30,7 +30,8 @@ def scans(spec: DatasetSpec) -> dg.AssetsDefinition:
     """The folder of scans, written by the phantom or observed."""
     stage = scans_stage(spec)
     text = (
-        f"Scans of *{spec.title}*: the built-in phantom writes them, or the folder of the spec is looked at."
+        f"Scans of *{spec.title}*: the built-in phantom writes them, the folder of the spec is looked at, or what is "
+        "new on the server is fetched."
     )
 
     @dg.asset(**stage.options(text))
@@ -43,9 +44,14 @@ def scans(spec: DatasetSpec) -> dg.AssetsDefinition:
         with working(context, watcher, stage.key) as progress:
             if spec.source.kind == "phantom":
                 inventory = write_phantom(spec, folder, stage.stage_key(), progress=progress)
+            elif spec.source.is_remote:
+                inventory = fetch_scans(spec, folders.sources, progress=progress)
             else:
                 inventory = take_inventory(spec, folder)
-        return stage.result(inventory, {"files": inventory.files, "size_bytes": inventory.size_bytes})
+        counts = {"files": inventory.files, "size_bytes": inventory.size_bytes}
+        if spec.source.is_remote:
+            counts["not_fetched_whole"] = inventory.incomplete
+        return stage.result(inventory, counts)
 
     return source_scans
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from assets.references import ScanInventory
@@ -11,8 +12,37 @@ from synthdata.spec import DatasetSpec
 
 
 def source_folder(spec: DatasetSpec, sources: Path) -> Path:
-    """Folder of the scans of a spec; that of the phantom lies below `sources`."""
+    """Folder of the scans of a spec; that of the phantom, and of scans which are fetched, lies below `sources`."""
+    if spec.source.is_remote:
+        return sources / spec.name / "scans"
     return sources / spec.name if spec.source.kind == "phantom" else spec.source.folder()
+
+
+def look_at_source(spec: DatasetSpec, sources: Path) -> str:
+    """Digest of what the source holds, without reading or fetching a scan.
+
+    Raises:
+        SourceError: The source does not answer, or is empty.
+    """
+    if not spec.source.is_remote:
+        return take_inventory(spec, source_folder(spec, sources)).digest
+    from synthdata.intake.remote import look
+
+    return look(spec.source.address())
+
+
+def fetch_scans(spec: DatasetSpec, sources: Path, *, progress: Progress = silent) -> ScanInventory:
+    """Bring the local copy of a remote source up to date, and count what is whole.
+
+    Raises:
+        SourceError: The server refused us, does not answer, or holds nothing.
+        StoreError: The copy cannot be written.
+    """
+    from synthdata.intake.remote import fetch
+
+    fetched = fetch(spec.source.address(), sources / spec.name, progress=progress)
+    inventory = take_inventory(spec, source_folder(spec, sources))
+    return replace(inventory, incomplete=len(fetched.failed))
 
 
 def take_inventory(spec: DatasetSpec, folder: Path) -> ScanInventory:

@@ -14,7 +14,8 @@ class ScanInventory(Record):
     files: int
     size_bytes: int
     digest: str  # of sorted names and stamps: cheap, so that a sensor can ask every minute
-    origin: str  # phantom or folder
+    origin: str  # phantom, folder, dicomweb or s3
+    incomplete: int = 0  # studies or objects which could not be fetched whole, and are left for the next time
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,7 +29,7 @@ def build_definitions(specs: list[DatasetSpec], *, watcher: Watcher | None = Non
         ],
         schedules=[*(schedules.weekly_refresh(spec) for spec in specs), schedules.daily_timestamp],
         sensors=[
-            *(sensors.new_scans(spec) for spec in specs if spec.source.kind == "folder"),
+            *(sensors.new_scans(spec) for spec in specs if spec.source.kind != "phantom"),
             sensors.failed_runs,
             sensors.failed_checks(DagsterRunStatus.SUCCESS),
             sensors.failed_checks(DagsterRunStatus.FAILURE),

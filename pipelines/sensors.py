@@ -7,10 +7,10 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterInstance, DagsterRunStatus
 
 from assets.folders import Folders
-from assets.inventory import source_folder, take_inventory
+from assets.inventory import look_at_source
 from pipelines.alerts import alert
 from pipelines.naming import job_name
-from synthdata.errors import SourceError
+from synthdata.errors import SourceError, StoreError
 from synthdata.spec import DatasetSpec
 
 STOPPED = dg.DefaultSensorStatus.STOPPED
@@ -36,8 +36,8 @@ def new_scans(spec: DatasetSpec) -> dg.SensorDefinition:
     ) -> dg.SensorResult | dg.SkipReason:
         cursor = json.loads(context.cursor or "{}")
         try:
-            now = take_inventory(spec, source_folder(spec, folders.sources)).digest
-        except SourceError as error:
+            now = look_at_source(spec, folders.sources)
+        except (SourceError, StoreError) as error:
             return dg.SkipReason(str(error))
         if now == cursor.get("taken"):
             return dg.SkipReason("nothing new")

@@ -19,6 +19,11 @@ VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 
 def expanded(text: str, key: str) -> Path:
     """A path of the spec with its variables and `~` expanded. Raises ConfigError for an unset variable."""
+    return Path(with_variables(text, key)).expanduser()
+
+
+def with_variables(text: str, key: str) -> str:
+    """A text of the spec with its variables expanded. Raises ConfigError for an unset variable."""
 
     def value(match: re.Match[str]) -> str:
         name = match[1]
@@ -27,7 +32,7 @@ def expanded(text: str, key: str) -> Path:
             raise ConfigError(f"{key} needs the variable {name}, which is not set: export it")
         return found
 
-    return Path(VARIABLE.sub(value, text)).expanduser()
+    return VARIABLE.sub(value, text)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,9 +47,9 @@ class PhantomSource:
 class Source:
     """Where the scans come from."""
 
-    kind: Literal["phantom", "folder"]
+    kind: Literal["phantom", "folder", "dicomweb", "s3"]
     format: Literal["dicom", "nifti", "npz"] = "dicom"
-    uri: str = ""  # of kind folder; `${VARIABLE}` is expanded when it is read, not at load
+    uri: str = ""  # folder, https:// or s3://; `${VARIABLE}` is expanded when it is read, not at load
     patients: str = ""  # CSV with columns file, subject; relative to uri (nifti)
     clinical: str = ""  # CSV with a row per patient or case; relative to uri
     images: str = "images"  # subfolder (nifti)
@@ -55,12 +60,25 @@ class Source:
     phantom: PhantomSource = field(default_factory=PhantomSource)
 
     def __post_init__(self) -> None:
-        if self.kind == "folder" and not self.uri:
-            raise ConfigError("source.uri is empty: name the folder of the scans")
+        if self.kind != "phantom" and not self.uri:
+            raise ConfigError(
+                "source.uri is empty: name the folder, the DICOMweb server or the S3 prefix of the scans"
+            )
+        if self.kind == "dicomweb" and self.format != "dicom":
+            raise ConfigError(f"source.format is {self.format} of kind dicomweb, expected dicom")
+
+    @property
+    def is_remote(self) -> bool:
+        """True where scans are fetched to this machine first."""
+        return self.kind in {"dicomweb", "s3"}
 
     def folder(self) -> Path:
         """Folder of the scans, with variables expanded. Raises ConfigError for an unset variable."""
-        return expanded(self.uri, "source.uri")
+        return Path(self.address()).expanduser()
+
+    def address(self) -> str:
+        """The uri with variables expanded. Raises ConfigError for an unset variable."""
+        return with_variables(self.uri, "source.uri")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

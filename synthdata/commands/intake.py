@@ -1,22 +1,31 @@
-"""`synthdata intake PATH`: what of a folder of scans would be refused or held back, and why."""
+"""`synthdata intake PATH`: what of a folder or a server of scans would be refused or held back, and why."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synthdata.errors import ConfigError
+from synthdata.storage.disk import on_disk
 
 if TYPE_CHECKING:
+    from synthdata.progress import Progress
     from synthdata.records.intake import IntakeReport
 
 HELD_BACK = 1  # exit code
 
 
 def intake(
-    path: Annotated[
-        Path,
-        typer.Argument(help="Folder of scans, or one file; only read.", show_default=False, readable=False),
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="Folder of scans, one file, https://... of a DICOMweb server, or s3://bucket/prefix; only read.",
+            show_default=False,
+        ),
     ],
     report: Annotated[
         Path | None, typer.Option(help="Write the report as JSON to this file.", readable=False)
@@ -24,6 +33,13 @@ def intake(
     deny_list: Annotated[
         Path | None,
         typer.Option(help="Names and numbers which must not occur, one a line (UTF-8).", readable=False),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Private folder which keeps fetched scans; the next run takes only what is new.",
+            readable=False,
+        ),
     ] = None,
 ) -> None:
     """Check scans for integrity and de-identification; nothing is stored, no value is shown."""
@@ -42,8 +58,11 @@ def intake(
             bar.update(task, completed=done, total=total, description=message)
 
         policy = Policy(deny=load_deny_list(deny_list)) if deny_list is not None else STRICT
-        found = inspect(path, policy=policy, progress=tell)
+        with _local(source, keep, tell) as (folder, lacking):
+            found = inspect(folder, policy=policy, progress=tell)
     _show(found)
+    if lacking:
+        typer.echo(f"{lacking} studies or objects could not be fetched whole and were not judged.", err=True)
     if report is not None:
         try:
             report.write_bytes(to_json(found))
@@ -52,8 +71,22 @@ def intake(
             raise ConfigError(
                 f"the report cannot be written ({what}): check the folder and its rights"
             ) from None
-    if found.accepted < found.seen:
+    if found.accepted < found.seen or lacking:
         raise typer.Exit(HELD_BACK)
+
+
+@contextmanager
+def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tuple[Path, int]]:
+    """Folder of the scans, fetched where they lie on a server, and how much of them is lacking."""
+    from synthdata.intake.remote import fetch, is_remote
+
+    if not is_remote(source):
+        yield Path(source.removeprefix("file://")), 0
+        return
+    with on_disk("the temporary folder (TMPDIR)"), tempfile.TemporaryDirectory(prefix="synthdata-") as name:
+        root = keep or Path(name)
+        done = fetch(source, root, progress=progress)
+        yield root / "scans", len(done.failed)
 
 
 def _show(report: "IntakeReport") -> None:

@@ -10,7 +10,7 @@ from synthdata.records import IntakeReport, from_json
 
 def test_clean_scans_exit_zero_and_the_report_can_be_read(build, scans, tmp_path, capsys) -> None:
     build.write(scans, build.series("PAT-1"))
-    intake(scans, tmp_path / "report.json")
+    intake(str(scans), tmp_path / "report.json")
     assert from_json(IntakeReport, (tmp_path / "report.json").read_bytes()).accepted == 5
     assert "quarantined" in capsys.readouterr().out
 
@@ -20,7 +20,7 @@ def test_held_scans_exit_one_and_name_the_reason_and_nobody(build, scans, capsys
     datasets[0].PatientName = "Zacharias^Anna"
     build.write(scans, datasets)
     with pytest.raises(typer.Exit) as caught:
-        intake(scans)
+        intake(str(scans))
     out = capsys.readouterr().out
     assert caught.value.exit_code == 1
     assert "deid.person_name" in out
@@ -31,4 +31,4 @@ def test_held_scans_exit_one_and_name_the_reason_and_nobody(build, scans, capsys
 def test_a_report_which_cannot_be_written_is_a_sentence(build, scans, tmp_path) -> None:
     build.write(scans, build.series("PAT-1"))
     with pytest.raises(ConfigError, match="cannot be written"):
-        intake(scans, tmp_path / "no" / "report.json")
+        intake(str(scans), tmp_path / "no" / "report.json")

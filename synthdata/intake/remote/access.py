@@ -1,0 +1,69 @@
+"""The two calls of a remote source: what is there, and fetch what is new; the address tells which kind it is."""
+
+import hashlib
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from synthdata.errors import ConfigError, SourceError
+from synthdata.intake.remote.dicomweb import DicomWeb
+from synthdata.intake.remote.fetching import Fetched, fetch_studies
+from synthdata.intake.remote.landing import Landing
+from synthdata.intake.remote.web_client import Patience
+from synthdata.progress import Progress, silent
+
+WEB = frozenset({"http", "https"})
+EMPTY = "the server holds no scan that the address asks for, expected some: check the address, or wait for the transfer"
+
+
+def is_remote(address: str) -> bool:
+    """True for an address which names a server, or pretends to."""
+    return "://" in address and not address.startswith("file://")
+
+
+def look(address: str) -> str:
+    """Digest of what a server holds; another one when something was added or removed.
+
+    Args:
+        address: `https://host/dicom-web` or `s3://bucket/prefix`.
+
+    Raises:
+        ConfigError: The address is none.
+        SourceError: The server refused us, does not answer, or holds nothing.
+    """
+    _require_known(address)
+    rows = sorted((row.name, row.mark) for row in DicomWeb(address, Patience.from_environment()).studies())
+    if not rows:
+        raise SourceError(EMPTY)
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def fetch(address: str, root: Path, *, progress: Progress = silent) -> Fetched:
+    """Bring a private folder up to what a server holds; the scans lie in its `scans` afterwards.
+
+    Args:
+        address: As for `look`.
+        root: The folder; a later fetch into it takes only what is new.
+        progress: Told how many studies are done.
+
+    Raises:
+        ConfigError: The address is none.
+        SourceError: The server refused us, does not answer, or holds nothing.
+        StoreError: The folder cannot be written.
+    """
+    _require_known(address)
+    web = DicomWeb(address, Patience.from_environment())
+    landing = Landing(root, address)
+    with landing.alone():
+        done = fetch_studies(web, landing, progress)
+    if landing.is_empty():
+        raise done.failed[0] if done.failed else SourceError(EMPTY)
+    return done
+
+
+def _require_known(address: str) -> None:
+    scheme = urlsplit(address).scheme
+    if scheme not in WEB:
+        raise ConfigError(
+            f"the address of the scans begins with {scheme!r}, expected https:// (DICOMweb) or s3://: mend it"
+        )

@@ -1,0 +1,144 @@
+"""Studies of a DICOMweb server: searched by QIDO-RS, retrieved by WADO-RS, only what is not here yet.
+
+Source: DICOM PS3.18, 10.6 (search) and 10.4 (retrieve).
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from synthdata.errors import SourceError
+from synthdata.intake.remote.multipart import Multipart, boundary_of
+from synthdata.intake.remote.web_client import Patience, WebClient
+
+T = TypeVar("T")
+
+PAGE = 200  # rows of one search: no server refuses that, and none has to hold much
+STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
+SERIES_COUNT, INSTANCE_COUNT = "00201206", "00201208"
+UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
+DICOM = (
+    'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, without conversion
+)
+Row = dict[str, Any]
+Files = Generator[Iterator[bytes], None, None]  # each in chunks; to be closed
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A study as a search shows it."""
+
+    uid: str
+    mark: str  # numbers of series and of instances; empty where the server does not tell
+
+    @property
+    def name(self) -> str:
+        """Of its folder on this machine, and in what is remembered."""
+        return short(self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """An instance as a search shows it."""
+
+    study: str
+    series: str
+    uid: str
+
+    @property
+    def file(self) -> str:
+        """Of its copy on this machine."""
+        return f"{short(self.uid)}.dcm"
+
+
+class DicomWeb:
+    """The two services of one server."""
+
+    def __init__(self, address: str, patience: Patience) -> None:
+        """Raises ConfigError for an address which cannot be one."""
+        self._client = WebClient(address, patience)
+
+    def patiently(self, work: Callable[[], T]) -> T:
+        """Do something again where that may help."""
+        return self._client.patiently(work)
+
+    def studies(self) -> list[StudyRow]:
+        """All studies, by pages; one that moved between two pages is there once."""
+        fields = [("includefield", SERIES_COUNT), ("includefield", INSTANCE_COUNT)]
+        rows = self._pages(["studies"], [*self._client.filters, *fields], STUDY)
+        return [StudyRow(_uid(row, STUDY), _mark(row)) for row in rows]
+
+    def has_study(self, uid: str) -> bool:
+        """True where the server still shows a study: a page may have passed over it while others came or went."""
+        query = [*self._client.filters, ("StudyInstanceUID", uid), ("limit", "1")]
+        return any(_uid(row, STUDY) == uid for row in self._client.rows(["studies"], query))
+
+    def instances(self, study: str) -> list[InstanceRow]:
+        """All instances of a study, by pages."""
+        rows = self._pages(["studies", study, "instances"], [("includefield", SERIES)], INSTANCE)
+        return [InstanceRow(study, _uid(row, SERIES), _uid(row, INSTANCE)) for row in rows]
+
+    def series_files(self, study: str, series: str) -> Files:
+        """Files of a series, each as chunks, in one answer. Raises the errors of the client."""
+        return self._files(["studies", study, "series", series])
+
+    def instance_file(self, row: InstanceRow) -> Files:
+        """The file of one instance as chunks."""
+        return self._files(["studies", row.study, "series", row.series, "instances", row.uid])
+
+    def _files(self, path: Sequence[str]) -> Files:
+        with self._client.answer(path, DICOM) as (content_type, chunks):
+            if content_type.partition(";")[0].strip().lower() == "application/dicom":
+                yield chunks
+                return
+            boundary = boundary_of(content_type)
+            if not boundary:
+                raise SourceError(
+                    "the DICOMweb server answered with something else than DICOM (a login page?), expected "
+                    "multipart/related: check the address, and that the server has WADO-RS"
+                )
+            yield from Multipart(chunks, boundary).parts()
+
+    def _pages(self, path: Sequence[str], query: Sequence[tuple[str, str]], key: str) -> Iterator[Row]:
+        """Rows until a page brings nothing new; a server that knows no offset gives the same page again."""
+        seen: set[str] = set()
+        offset = 0
+        while True:
+            page = [("limit", str(PAGE)), ("offset", str(offset))]
+            rows = self._client.rows(path, [*query, *page])
+            new = {_uid(row, key): row for row in rows}
+            for uid in new.keys() - seen:
+                yield new[uid]
+            if not new.keys() - seen:
+                return
+            seen |= new.keys()
+            offset += len(rows)
+
+
+def short(uid: str) -> str:
+    """Name for a UID which tells nobody what it is."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _values(row: Row, key: str) -> list[Any]:
+    found = row.get(key)
+    values = found.get("Value") if isinstance(found, dict) else None
+    return values if isinstance(values, list) else []
+
+
+def _uid(row: Row, key: str) -> str:
+    values = _values(row, key)
+    uid = str(values[0]).strip() if values else ""
+    if not UID.fullmatch(uid) or set(uid) == {"."}:
+        raise SourceError(
+            "the DICOMweb server answered a search without a UID where one must be, expected DICOM JSON: check the "
+            "address"
+        )
+    return uid
+
+
+def _mark(row: Row) -> str:
+    counts = [values[0] if (values := _values(row, key)) else None for key in (SERIES_COUNT, INSTANCE_COUNT)]
+    return "" if None in counts else ":".join(str(int(count)) for count in counts if count is not None)

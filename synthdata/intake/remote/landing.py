@@ -1,0 +1,86 @@
+"""Where scans from a server lie on this machine: whole ones, those on their way, and what is known of the server."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from synthdata.errors import SourceError, StoreError
+from synthdata.intake.memory import Memory
+from synthdata.storage.disk import disk_sentence
+from synthdata.storage.folder import FolderStore
+
+PART = ".part"  # suffix of a file which is not whole yet
+
+
+class Landing:
+    """A private folder: `scans` is for intake, `incoming` for what is not whole yet, `cursor` for what was fetched."""
+
+    def __init__(self, root: Path, address: str) -> None:
+        """Open it, making what is not there.
+
+        Args:
+            root: The folder; another address than that of an earlier run is refused.
+            address: Of the server, without credentials.
+
+        Raises:
+            StoreError: The folder cannot be written.
+            SourceError: It holds the scans of another address.
+        """
+        self.root, self.scans, self.incoming = root, root / "scans", root / "incoming"
+        with on_landing():
+            for folder in (self.root, self.scans, self.incoming):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            said = root / "address"
+            if said.exists() and said.read_text(encoding="utf-8") != address:
+                raise SourceError(
+                    "the folder for the scans holds those of another address, expected one address per folder: empty "
+                    "it, or name another one"
+                )
+            said.write_text(address, encoding="utf-8")
+        self.memory = Memory(FolderStore(root / "cursor"), "fetched/")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep a second fetch into the same folder away."""
+        with on_landing(), (self.root / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SourceError(
+                    "another run fetches scans into the same folder, expected one at a time: wait for it"
+                ) from None
+            yield
+
+    def is_empty(self) -> bool:
+        """True where no whole scan is there."""
+        return not any(path.is_file() for path in self.scans.rglob("*"))
+
+    def promote(self, name: str) -> None:
+        """Move a folder of `incoming`, which is whole now, to `scans`."""
+        here, there = self.incoming / name, self.scans / name
+        with on_landing():
+            there.mkdir(parents=True, exist_ok=True)
+            if here.is_dir():
+                for path in sorted(here.iterdir()):
+                    if path.suffix != PART:
+                        path.replace(there / path.name)
+                shutil.rmtree(here)
+
+    def remove(self, name: str) -> None:
+        """Forget a folder of scans."""
+        with on_landing():
+            shutil.rmtree(self.scans / name, ignore_errors=True)
+            shutil.rmtree(self.incoming / name, ignore_errors=True)
+
+
+@contextmanager
+def on_landing() -> Iterator[None]:
+    """Turn an error of the operating system into a sentence."""
+    try:
+        yield
+    except (SourceError, StoreError):
+        raise
+    except OSError as error:
+        raise StoreError(disk_sentence("the folder for fetched scans", error)) from None
