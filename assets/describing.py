@@ -109,7 +109,17 @@ def describe_fidelity(report: FidelityReport) -> Metadata:
         }
         for triple in report.triples
     ]
-    return {**_estimates("score", report.scores), "triples": table(rows), "notes": _lines(report.notes)}
+    faults: list[Row] = [
+        {"fault": test.name, "outcome": test.outcome, "value": str(test.value), "meaning": test.explanation}
+        for test in report.faults
+    ]
+    return {
+        **_estimates("score", report.scores),
+        **_estimates("fault", {test.name: test.value for test in report.faults}),
+        "faults": table(faults),
+        "triples": table(rows),
+        "notes": _lines(report.notes),
+    }
 
 
 def describe_utility(report: UtilityReport) -> Metadata:

@@ -18,6 +18,7 @@ from synthdata.records import (
 )
 from synthdata.records.reports import FEATURE_FAMILIES, Outcome
 from synthdata.spec import DatasetSpec, Gates
+from synthdata.validation.faults import fault_names
 
 Report = FidelityReport | UtilityReport | PrivacyReport | ExpectationsReport
 Finding = tuple[Outcome, tuple[str, ...]]  # of one gate, with its reasons
@@ -39,7 +40,7 @@ def decide(
         spec: Names the thresholds.
         training_set: What the generator was trained on.
         synthetic: What shall be released.
-        fidelity: Scores per feature family; each must be at most `gates.fidelity_score`.
+        fidelity: Scores per feature family; each must be at most `gates.fidelity_score`, and no named fault be found.
         utility: TSTR over TRTR; must be at least `gates.utility_ratio`.
         privacy: Must be PASS by itself.
         expectations: All suites must have passed, and there must be some.
@@ -65,7 +66,7 @@ def decide(
         if not isinstance(report, ExpectationsReport):
             _require(f"{name} report", "training set", report.training_set, trained)
     findings = {
-        "fidelity": _fidelity(fidelity, spec.gates),
+        "fidelity": _fidelity(fidelity, spec.gates, fault_names(training_set)),
         "utility": _utility(utility, spec.gates),
         "privacy": _privacy(privacy, spec.gates),
         "expectations": _expectations(expectations),
@@ -104,13 +105,17 @@ def _require(report: str, what: str, got: str, want: str) -> None:
         )
 
 
-def _fidelity(report: FidelityReport, gates: Gates) -> Finding:
-    """Every feature family as near to real as asked; one without a score cannot be judged by the others."""
+def _fidelity(report: FidelityReport, gates: Gates, wanted: tuple[str, ...]) -> Finding:
+    """Every family as near to real as asked, and no named fault; what is missing cannot be judged by the rest."""
     if not report.scores:
         return "INCONCLUSIVE", ("no feature family was scored, expected one or more: measure fidelity again",)
     missing = [family for family in FEATURE_FAMILIES if family not in report.scores]
     outcomes: list[Outcome] = ["INCONCLUSIVE"] * len(missing)
     reasons = [_unscored(family, report.notes) for family in missing]
+    for name, (outcome, reason) in _faults(report, wanted).items():
+        outcomes.append(outcome)
+        if outcome != "PASS":
+            reasons.append(f"{name} is {outcome}: {reason}")
     for family, score in sorted(report.scores.items()):
         fine = score.value <= gates.fidelity_score
         outcomes.append("PASS" if fine else "FAIL")
@@ -123,6 +128,15 @@ def _fidelity(report: FidelityReport, gates: Gates) -> Finding:
             f"{family} score is {score}, at most {gates.fidelity_score} was asked (0 real, 1 degraded){advice}"
         )
     return overall(tuple(outcomes)), tuple(reasons)
+
+
+def _faults(report: FidelityReport, wanted: tuple[str, ...]) -> dict[str, tuple[Outcome, str]]:
+    """Outcome and explanation of each named fault; one that was not looked for is INCONCLUSIVE."""
+    found: dict[str, tuple[Outcome, str]] = {
+        test.name: (test.outcome, test.explanation) for test in report.faults
+    }
+    lacking: tuple[Outcome, str] = ("INCONCLUSIVE", "it was not tested: measure fidelity again")
+    return {name: lacking for name in wanted if name not in found} | found
 
 
 def _unscored(family: str, notes: tuple[str, ...]) -> str:

@@ -11,6 +11,7 @@ from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.records.reports import (
     CanaryRecall,
     ExpectationsReport,
+    FaultTest,
     FidelityReport,
     PrivacyReport,
     PrivacyTest,
@@ -29,6 +30,7 @@ __all__ = [
     "ColumnSpec",
     "Estimate",
     "ExpectationsReport",
+    "FaultTest",
     "FidelityReport",
     "FileEntry",
     "Grid",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from synthdata.records.codec import Record
 from synthdata.records.estimate import Estimate
@@ -23,12 +23,26 @@ class Triple(Record):
     floor: Estimate
     ceiling: Estimate
     score: Estimate  # (generated - floor) / (ceiling - floor); 0 is as good as real, 1 as bad as degraded
+    gating: bool = True  # whether the family's median score counts it; docs/adr/0013-named-faults.md
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FaultTest(Record):
+    """One named fault of a generator: is it there?"""
+
+    name: str  # sharpness, intensity_offset, diversity, modes, mask_agreement or record_coupling
+    outcome: Outcome
+    value: Estimate  # the size of the fault; above the threshold it is one
+    threshold: float
+    explanation: str
+    follows: str | None = None  # the fault which makes this test meaningless
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FidelityReport(Record):
     """Fidelity and diversity of one synthetic CaseSet against held-out real patients."""
 
+    VERSION: ClassVar[int] = 2
     dataset: str
     synthetic: str  # digest of the synthetic CaseSet
     training_set: str  # digest
@@ -36,6 +50,7 @@ class FidelityReport(Record):
     scores: Mapping[str, Estimate]  # median score per family
     figures: Mapping[str, str]  # name to key of a PNG or an HTML file in the private store
     encoder: str  # SHA-256 of the feature encoder's weights
+    faults: tuple[FaultTest, ...] = ()  # a verdict needs all that the dataset allows
     notes: tuple[str, ...] = ()
 
 

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from synthdata.progress import Progress, silent
-from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import digest_of
 from synthdata.records.estimate import Estimate
@@ -17,7 +16,9 @@ from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.embedding import Embedding
-from synthdata.validation.features import Change, Family, Features, check_same_width, features_of
+from synthdata.validation.fault_evidence import gather
+from synthdata.validation.faults import find_faults
+from synthdata.validation.features import Features
 from synthdata.validation.features.stored_encoder import load_encoder
 from synthdata.validation.measures import (
     Quantity,
@@ -45,10 +46,11 @@ from synthdata.validation.resampling import (
     measure_triple,
     plan_resamples,
 )
+from synthdata.validation.roles import BLUR_VOXELS, blurred, role_tables
 
-BLUR_VOXELS = 2.0
+__all__ = ["blurred", "measure_fidelity"]
+
 NEIGHBOURS = 5
-MOST_CASES = 2000  # per group, evenly spread: memory of the distance matrices is bounded
 METHOD = (
     "A score is (generated - floor) / (ceiling - floor) at equal numbers of cases: floor is training against "
     f"test, ceiling is degraded training cases against test: blurred by {BLUR_VOXELS:g} voxels (features), "
@@ -77,17 +79,6 @@ class _Found:
             self.scored.append(outcome)
 
 
-def blurred(case: Case) -> Case:
-    """The case with its image blurred by a Gaussian of 2 voxels; the mask stays."""
-    from scipy import ndimage
-
-    sigma = [0.0 if size == 1 else BLUR_VOXELS for size in case.grid.shape_zyx]
-    smooth = [
-        ndimage.gaussian_filter(channel.astype(np.float32), sigma, mode="nearest") for channel in case.image
-    ]
-    return replace(case, image=np.rint(np.stack(smooth)).astype(np.int16))
-
-
 def measure_fidelity(
     spec: DatasetSpec,
     training_set: TrainingSet,
@@ -113,7 +104,8 @@ def measure_fidelity(
     """
     found = _Found(scored=[], notes=[METHOD, FEATURES_NOTE])
     tables = {
-        family: _tables(training_set, synthetic, private, family, progress) for family in FEATURE_FAMILIES
+        family: role_tables(training_set, synthetic, private, family, progress=progress)
+        for family in FEATURE_FAMILIES
     }
     plan = plan_resamples(
         {role: table.patient_ids for role, table in tables["radiomics"].items()}, seed=spec.sampling.seed
@@ -127,6 +119,7 @@ def measure_fidelity(
         _quantity_triple(quantity, plan, found)
     progress(3, 4, "records")
     _record_triples(plain, training_set, synthetic, private, plan, found)
+    evidence = gather(spec, training_set, synthetic, private, progress=progress)
     progress(4, 4, "fidelity measured")
     return FidelityReport(
         dataset=training_set.dataset,
@@ -136,29 +129,9 @@ def measure_fidelity(
         scores=_scores(found, plan),
         figures={},
         encoder=load_encoder(training_set, private).sha256,
+        faults=find_faults(evidence, plan),
         notes=tuple(found.notes),
     )
-
-
-def _tables(
-    training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore, family: Family, progress: Progress
-) -> dict[str, Features]:
-    """Features by role."""
-    blur = Change(name=f"blur-{BLUR_VOXELS:g}", apply=blurred)
-    wanted = {
-        "generated": (synthetic, None),
-        "train": (training_set.train, None),
-        "degraded": (training_set.train, blur),
-        "test": (training_set.test, None),
-    }
-    tables = {}
-    for role, (case_set, change) in wanted.items():
-        table = features_of(case_set, training_set, private, family, change=change, progress=progress)
-        every = -(-len(table.case_ids) // MOST_CASES)
-        tables[role] = table.take(range(0, len(table.case_ids), every)) if every > 1 else table
-    for table in tables.values():
-        check_same_width(table, tables["test"])
-    return tables
 
 
 def _feature_triples(family: str, tables: Mapping[str, Features], plan: Plan, found: _Found) -> None:

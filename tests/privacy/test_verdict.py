@@ -11,6 +11,7 @@ from synthdata.records import (
     CaseSet,
     Estimate,
     ExpectationsReport,
+    FaultTest,
     FidelityReport,
     PrivacyReport,
     PrivacyTest,
@@ -20,6 +21,7 @@ from synthdata.records import (
 )
 from synthdata.storage import keys
 from synthdata.storage.folder import FolderStore
+from synthdata.validation.faults import fault_names
 
 
 def estimate(value: float) -> Estimate:
@@ -43,9 +45,14 @@ def reports(cohort):
         power=0.9,
         explanation="fine",
     )
+    faults = tuple(
+        FaultTest(name=name, outcome="PASS", value=estimate(0.1), threshold=0.5, explanation="not there")
+        for name in fault_names(cohort.training_set)
+    )
     return synthetic, {
         "fidelity": FidelityReport(
-            **both, triples=(), scores={"radiomics": estimate(0.2), "encoder": estimate(0.3)}, figures={}, encoder="e"
+            **both, triples=(), scores={"radiomics": estimate(0.2), "encoder": estimate(0.3)}, figures={}, encoder="e",
+            faults=faults,
         ),
         "utility": UtilityReport(
             **both, task="segmentation", metric="dice", trtr=estimate(0.8), tstr=estimate(0.75), ratio=estimate(0.93),
@@ -93,6 +100,27 @@ def test_a_feature_family_without_a_score_is_inconclusive_whatever_the_others_sa
 def test_a_failed_family_outweighs_a_missing_one(cohort, reports) -> None:
     fidelity = replace(reports[1]["fidelity"], scores={"radiomics": estimate(0.9)})
     assert judge(cohort, reports, fidelity=fidelity).gates["fidelity"] == "FAIL"
+
+
+@pytest.mark.parametrize("outcome", ["FAIL", "INCONCLUSIVE"])
+def test_a_named_fault_blocks_whatever_the_families_say_and_is_named(cohort, reports, outcome: str) -> None:
+    whole = reports[1]["fidelity"]
+    faults = tuple(
+        replace(test, outcome=outcome, explanation="masks lie elsewhere")
+        if test.name == "mask_agreement"
+        else test
+        for test in whole.faults
+    )
+    verdict = judge(cohort, reports, fidelity=replace(whole, faults=faults))
+    assert verdict.gates["fidelity"] == verdict.outcome == outcome
+    assert any(f"mask_agreement is {outcome}: masks lie elsewhere" in reason for reason in verdict.reasons)
+
+
+def test_a_fault_that_nobody_looked_for_is_inconclusive(cohort, reports) -> None:
+    whole = reports[1]["fidelity"]
+    verdict = judge(cohort, reports, fidelity=replace(whole, faults=whole.faults[1:]))
+    assert verdict.outcome == "INCONCLUSIVE"
+    assert any("sharpness is INCONCLUSIVE" in reason for reason in verdict.reasons)
 
 
 def test_utility_below_the_ratio_fails(cohort, reports) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -19,11 +19,11 @@ from synthdata.records.parquet import read_cases
 from synthdata.records.training import TrainingSet
 from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
-from synthdata.validation.features import radiomics
+from synthdata.validation.features import agreement, radiomics, structure
 from synthdata.validation.features.stored_encoder import EncoderFile, load_encoder
 from synthdata.validation.features.table import Features
 
-Family = Literal["radiomics", "encoder"]
+Family = Literal["radiomics", "encoder", "structure", "agreement"]
 Measure = Callable[[Iterable[Case], TrainingSet], Features]
 BATCH = 8
 
@@ -51,7 +51,7 @@ def features_of(
         case_set: Real or synthetic cases in the encoding of the training set.
         training_set: Names channels, scales and labels; its `train` part trains the encoder.
         private: Where shards, encoder and features are kept.
-        family: `radiomics` or `encoder`.
+        family: `radiomics`, `encoder`, `structure` or `agreement`.
         change: Done to each case before it is measured.
         progress: Told after each case.
 
@@ -62,15 +62,16 @@ def features_of(
         ConfigError: The family is unknown, or the CaseSet has other channels or labels than the training set.
     """
     check_encoding(case_set, training_set)
-    if family not in {"radiomics", "encoder"}:
-        raise ConfigError(f"feature family is {family!r}, expected radiomics or encoder")
+    if family not in get_args(Family):
+        raise ConfigError(f"feature family is {family!r}, expected one of {get_args(Family)}")
+    measure: Measure
     if family == "encoder":
         encoder = load_encoder(training_set, private)
         extractor = encoder.sha256
-        measure: Measure = partial(encoder_features, encoder)
+        measure = partial(encoder_features, encoder)
     else:
-        extractor = _radiomics_id(training_set)
-        measure = radiomics_features
+        version, measure = MEASURES[family]
+        extractor = _extractor_id(family, version, training_set)
     what = f"{digest_of(case_set)}/{extractor}/{change.name if change else ''}"
     key = keys.features(case_set.dataset, family, hashlib.sha256(what.encode()).hexdigest())
     if private.size(key) is not None:
@@ -83,10 +84,32 @@ def features_of(
 
 def radiomics_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
     """Radiomics of a stream of cases."""
+    scales, labels = training_set.scales, training_set.labels
+    return _collected((case, radiomics.radiomics(case, scales, labels)) for case in cases)
+
+
+def structure_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
+    """Plain measurements of a stream of images."""
+    return _collected((case, structure.structure(case, training_set.scales)) for case in cases)
+
+
+def agreement_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
+    """How well own and other masks lie on a stream of images."""
+    return _collected(agreement.agreements(cases, training_set.scales, training_set.labels))
+
+
+MEASURES: dict[str, tuple[str, Measure]] = {  # those without weights, each with the version of its definition
+    "radiomics": (radiomics.VERSION, radiomics_features),
+    "structure": (structure.VERSION, structure_features),
+    "agreement": (agreement.VERSION, agreement_features),
+}
+
+
+def _collected(measured: Iterable[tuple[Case, dict[str, float]]]) -> Features:
+    """One row of named numbers per case."""
     rows, names = [], tuple[str, ...]()
     case_ids, patient_ids = list[str](), list[str]()
-    for case in cases:
-        found = radiomics.radiomics(case, training_set.scales, training_set.labels)
+    for case, found in measured:
         names = tuple(found)
         rows.append(list(found.values()))
         case_ids.append(case.case_id)
@@ -123,10 +146,10 @@ def check_encoding(case_set: CaseSet, training_set: TrainingSet) -> None:
         )
 
 
-def _radiomics_id(training_set: TrainingSet) -> str:
-    """Names all that radiomics depend on beside the cases."""
+def _extractor_id(family: str, version: str, training_set: TrainingSet) -> str:
+    """Names all that features without weights depend on beside the cases."""
     scales = [(scale.channel, scale.low, scale.high) for scale in training_set.scales]
-    return json.dumps(["radiomics", radiomics.VERSION, scales, sorted(training_set.labels.items())])
+    return json.dumps([family, version, scales, sorted(training_set.labels.items())])
 
 
 def _told(cases: Iterator[Case], total: int, message: str, progress: Progress) -> Iterator[Case]:

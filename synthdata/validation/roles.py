@@ -1,0 +1,66 @@
+"""Features of generated, training, degraded and test cases, side by side."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from synthdata.progress import Progress
+from synthdata.records.case import Case
+from synthdata.records.case_set import CaseSet
+from synthdata.records.training import TrainingSet
+from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.features import Change, Family, Features, check_same_width, features_of
+
+BLUR_VOXELS = 2.0
+MOST_CASES = 2000  # per group, evenly spread: memory of the distance matrices is bounded
+DEGRADED = "degraded"
+
+
+def blurred(case: Case) -> Case:
+    """The case with its image blurred by a Gaussian of 2 voxels; the mask stays."""
+    from scipy import ndimage
+
+    sigma = [0.0 if size == 1 else BLUR_VOXELS for size in case.grid.shape_zyx]
+    smooth = [
+        ndimage.gaussian_filter(channel.astype(np.float32), sigma, mode="nearest") for channel in case.image
+    ]
+    return replace(case, image=np.rint(np.stack(smooth)).astype(np.int16))
+
+
+def role_tables(
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    family: Family,
+    *,
+    degraded: bool = True,
+    progress: Progress,
+) -> dict[str, Features]:
+    """Features by role, at most `MOST_CASES` of each; rows are the same cases in every family.
+
+    Args:
+        training_set: Its train and test parts are two of the roles.
+        synthetic: Generated cases.
+        private: Where cases and features are kept.
+        family: Of features.
+        degraded: Whether blurred training cases are a role, too.
+        progress: Told after each case.
+
+    Raises:
+        ShapeError: Two roles have features of different extractors.
+    """
+    blur = Change(name=f"blur-{BLUR_VOXELS:g}", apply=blurred)
+    wanted = {
+        "generated": (synthetic, None),
+        "train": (training_set.train, None),
+        "test": (training_set.test, None),
+        **({DEGRADED: (training_set.train, blur)} if degraded else {}),
+    }
+    tables = {}
+    for role, (case_set, change) in wanted.items():
+        table = features_of(case_set, training_set, private, family, change=change, progress=progress)
+        every = -(-len(table.case_ids) // MOST_CASES)
+        tables[role] = table.take(range(0, len(table.case_ids), every)) if every > 1 else table
+    for table in tables.values():
+        check_same_width(table, tables["test"])
+    return tables

@@ -1,0 +1,199 @@
+"""Generators with one known fault each, from held-out phantom patients: the gate that names it fails, and no other."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from synthdata.phantom import draw_patient, render, volume_grid
+from synthdata.records import Case, CaseSet, ChannelScale, ColumnSpec, FaultTest, TrainingSet
+from synthdata.records.parquet import commit_shards
+from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
+from synthdata.storage.folder import FolderStore
+from synthdata.validation.case_mix import kinds_of, weights_of
+from synthdata.validation.coupling import association
+from synthdata.validation.fault_evidence import gather
+from synthdata.validation.faults import fault_names, find_faults
+from synthdata.validation.resampling import plan_resamples
+
+GRID = volume_grid((24, 40, 32), (6.0, 5.5, 5.5))
+HU = ChannelScale(channel="CT", modality="CT", method="window", unit="[hnsf'U]", low=0, high=80)
+LABELS = {"ventricles": 1, "infarct": 2, "haemorrhage": 3}
+COLUMNS = (
+    ColumnSpec(name="age", kind="integer", unit="a"),
+    ColumnSpec(name="sex", kind="category", values=("F", "M")),
+    ColumnSpec(name="diagnosis", kind="category", values=("healthy", "infarct", "haemorrhage")),
+    ColumnSpec(name="ventricle_volume_ml", kind="number", unit="mL", role="outcome"),
+)
+GROUPS = {"train": range(60), "test": range(60, 100), "held out": range(100, 210)}
+Patients = dict[str, list[Case]]
+World = tuple[FolderStore, TrainingSet, DatasetSpec, list[Case]]
+
+
+def phantom_case(number: int) -> Case:
+    """A digital head in CT, encoded in the window of brain."""
+    made = render(draw_patient(5, number), ("CT",), GRID)
+    return Case(
+        case_id=f"case-{number}",
+        patient_id=f"patient-{number}",
+        image=np.clip(made.images["CT"], HU.low, HU.high).astype(np.int16)[None],
+        mask=made.mask,
+        grid=GRID,
+        record={column.name: made.record[column.name] for column in COLUMNS},
+    )
+
+
+def committed(store: FolderStore, cases: Sequence[Case], origin: str = "real") -> CaseSet:
+    named = cases
+    if origin == "synthetic":
+        named = [replace(case, case_id=f"SYN-{i}", patient_id=f"SYN-{i}") for i, case in enumerate(cases)]
+    base = CaseSet(
+        dataset="heads",
+        origin=origin,
+        channels=("CT",),
+        modalities=("CT",),
+        units=(HU.unit,),
+        labels=LABELS,
+        columns=COLUMNS,
+        shards=(),
+    )
+    return replace(base, shards=commit_shards(store, base, "prepared", named))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    store = FolderStore(Path(tmp_path_factory.mktemp("heads")))
+    cases = {group: [phantom_case(number) for number in numbers] for group, numbers in GROUPS.items()}
+    sets = {group: committed(store, some) for group, some in cases.items()}
+    training_set = TrainingSet(
+        dataset="heads",
+        grid=GRID,
+        scales=(HU,),
+        labels=LABELS,
+        columns=COLUMNS,
+        train=sets["train"],
+        control=sets["held out"],
+        test=sets["test"],
+        patients={"train": 60, "control": 110, "test": 40},
+        dropped={},
+    )
+    spec = DatasetSpec(
+        name="heads",
+        title="Heads",
+        source=Source(kind="phantom"),
+        channels=(Channel(name="CT", modality="CT", unit=HU.unit, window=(HU.low, HU.high)),),
+        grid=GridSpec(shape_zyx=GRID.shape_zyx, spacing_mm=GRID.spacing_mm),
+        sampling=Sampling(cases=110),
+        release=Release(licence="CC0-1.0"),
+        labels=LABELS,
+        clinical=COLUMNS,
+    )
+    return store, training_set, spec, cases["held out"]
+
+
+def faults_of(world: World, cases: Sequence[Case]) -> dict[str, FaultTest]:
+    store, training_set, spec, _ = world
+    evidence = gather(spec, training_set, committed(store, cases, "synthetic"), store)
+    plan = plan_resamples({role: table.patient_ids for role, table in evidence.structure.items()})
+    return {test.name: test for test in find_faults(evidence, plan)}
+
+
+def with_image(case: Case, image: np.ndarray) -> Case:
+    """Within the window, as a generator writes."""
+    return replace(case, image=np.rint(np.clip(image, HU.low, HU.high)).astype(np.int16))
+
+
+def clean(cases: list[Case]) -> list[Case]:
+    return cases
+
+
+def collapsed(cases: list[Case]) -> list[Case]:
+    rng = np.random.default_rng(1)
+    noise = [rng.normal(0, 0.5, cases[0].image.shape) for _ in cases]
+    return [with_image(cases[i % 3], cases[i % 3].image + some) for i, some in enumerate(noise)]
+
+
+def mode_dropped(cases: list[Case]) -> list[Case]:
+    return [case for case in cases if case.record["diagnosis"] != "haemorrhage"]
+
+
+def blurred(cases: list[Case]) -> list[Case]:
+    return [
+        with_image(case, ndimage.gaussian_filter(case.image.astype(float), (0, 1.2, 1.2, 1.2)))
+        for case in cases
+    ]
+
+
+def shifted(cases: list[Case]) -> list[Case]:
+    return [with_image(case, case.image + 40.0) for case in cases]
+
+
+def masks_shuffled(cases: list[Case]) -> list[Case]:
+    order = np.random.default_rng(2).permutation(len(cases))
+    return [replace(case, mask=cases[other].mask) for case, other in zip(cases, order, strict=True)]
+
+
+def records_shuffled(cases: list[Case]) -> list[Case]:
+    order = np.random.default_rng(3).permutation(len(cases))
+    return [replace(case, record=cases[other].record) for case, other in zip(cases, order, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (clean, None),
+        (collapsed, "diversity"),
+        (mode_dropped, "modes"),
+        (blurred, "sharpness"),
+        (shifted, "intensity_offset"),
+        (masks_shuffled, "mask_agreement"),
+        (records_shuffled, "record_coupling"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_gate_that_names_the_fault_fails_and_no_other(
+    world: World, spoil: Callable[[list[Case]], list[Case]], fault: str | None
+) -> None:
+    found = faults_of(world, spoil(world[3]))
+    assert tuple(found) == fault_names(world[1])
+    told = {name: test.explanation for name, test in found.items()}
+    assert [name for name, test in found.items() if test.outcome == "FAIL"] == ([fault] if fault else []), (
+        told
+    )
+    undecided = {name: test.follows for name, test in found.items() if test.outcome == "INCONCLUSIVE"}
+    assert set(undecided.values()) <= {fault}, told
+
+
+def test_a_small_offset_within_the_tolerance_of_a_scanner_passes(world: World) -> None:
+    found = faults_of(world, [with_image(case, case.image + 3.0) for case in world[3]])
+    assert found["intensity_offset"].outcome == "PASS"
+    assert found["intensity_offset"].value.value == pytest.approx(3, abs=1)
+
+
+def test_few_generated_cases_cannot_show_that_no_kind_is_missing(world: World) -> None:
+    found = faults_of(world, world[3][:14])
+    assert found["modes"].outcome == "INCONCLUSIVE"
+    assert "draw more" in found["modes"].explanation
+
+
+def test_a_mix_that_the_plan_asked_for_is_no_dropped_mode() -> None:
+    records = [{"class": "a"}] * 30 + [{"class": "b"}] * 30
+    weights = weights_of(records, {"class": {"a": 90, "b": 10}})
+    real, made = np.arange(60) >= 30, np.arange(100) >= 96
+    as_asked, as_real = (kinds_of({"b": (real, made)}, w)[0] for w in (weights, np.ones(60)))
+    assert as_asked.real == pytest.approx(0.1)
+    assert as_asked.p_value > 0.5 > 1e-4 > as_real.p_value
+
+
+def test_associations_of_all_kinds_have_their_closed_forms() -> None:
+    rng = np.random.default_rng(4)
+    number, group = rng.normal(size=200), np.array(["a", "b"] * 100, object)
+    assert association(number, -np.exp(number)) == pytest.approx(1)
+    assert association(group, group) == pytest.approx(1)
+    assert association(group, np.where(group == "a", 0.0, 1.0)) == pytest.approx(1)
+    assert association(group, number) < 0.2
+    assert association(number, np.full(200, 3.0)) == 0
+    assert np.isnan(association(number[:5], number[:5]))
