@@ -67,6 +67,9 @@ def whole_graph(spec: DatasetSpec) -> dg.AssetSelection:
     return dg.AssetSelection.key_prefixes([spec.name])
 
 
+WARN_DAYS = 21  # a timestamp holds 30 days; less is left where root, targets or snapshot near their end
+
+
 @dg.op(description="Signs the timestamp of the release store again, so that clients go on to believe it.")
 def sign_timestamp_again(
     context: dg.OpExecutionContext,
@@ -77,7 +80,9 @@ def sign_timestamp_again(
     from synthdata.release.trust import resign_timestamp
 
     expires = resign_timestamp(releases, keys_folder.signer())
-    context.log.info("the signatures of the release store hold until %s", f"{expires:%Y-%m-%d}")
+    left = (expires - datetime.now(UTC)).days
+    tell = context.log.warning if left < WARN_DAYS else context.log.info
+    tell("the signatures of the release store hold until %s, %d days", f"{expires:%Y-%m-%d}", left)
 
 
 class RetentionConfig(dg.Config):

@@ -120,19 +120,68 @@ def keys_init(
     production: Annotated[
         bool, typer.Option("--production", help="Real keys; without it, development keys that say so.")
     ] = False,
+    root_keys: Annotated[int, typer.Option(help="Keys of the root, for as many people.")] = 1,
+    threshold: Annotated[int, typer.Option(help="Root keys that must sign a new root.")] = 1,
+    signer: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ROLE=ADDRESS", help="A key that is no file: timestamp=envvar:NAME, targets=awskms:ID."
+        ),
+    ] = None,
 ) -> None:
     """Make the keys of a release store, and the root of trust that users pin."""
     from synthdata.commands import keys as command
 
-    command.init(folder, development=not production)
+    command.init(
+        folder, development=not production, root_keys=root_keys, threshold=threshold, signers=signer or []
+    )
+
+
+@keys_app.command("rotate")
+def keys_rotate(
+    folder: KeyFolder,
+    role: Annotated[
+        str | None,
+        typer.Argument(
+            help="root, targets, snapshot or timestamp; none renews the root.", show_default=False
+        ),
+    ] = None,
+    signer: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of the new key, where it is no file.")
+    ] = None,
+) -> None:
+    """Give a role a new key, by a new root; or renew the root before it expires."""
+    from synthdata.commands import keys as command
+
+    command.rotate(folder, role, signer)
+
+
+@keys_app.command("sign")
+def keys_sign(
+    folder: KeyFolder,
+    key: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Root key: file:PATH, hsm:NUMBER; else all in the folder."),
+    ] = None,
+) -> None:
+    """Sign the draft of a new root with a further root key."""
+    from synthdata.commands import keys as command
+
+    command.sign(folder, key)
 
 
 @keys_app.command("status")
-def keys_status(folder: KeyFolder) -> None:
-    """Show which keys are at hand, and when the root expires."""
+def keys_status(
+    folder: KeyFolder,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URL", help="Look at the store's signatures, too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which keys are at hand and what ends when; exit 1 when something ends soon."""
     from synthdata.commands import keys as command
 
-    command.status(folder)
+    command.status(folder, store, as_json=as_json)
 
 
 @keys_app.command("timestamp")
@@ -153,11 +202,15 @@ def release_recall(
         Path, typer.Option("--keys", help="Folder of the keys.", show_default=False, readable=False)
     ],
     reason: Annotated[str, typer.Option("--reason", help="A sentence for users.", show_default=False)],
+    delete_files: Annotated[
+        bool,
+        typer.Option("--delete-files", help="Delete its files; the signed manifest stays as a tombstone."),
+    ] = False,
 ) -> None:
     """Withdraw a version; every later pull and check says so."""
     from synthdata.commands import recall as command
 
-    command.recall(name, store, keys, reason)
+    command.recall(name, store, keys, reason, delete_files=delete_files)
 
 
 @release_app.command("links")

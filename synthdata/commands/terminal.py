@@ -69,8 +69,13 @@ def say(message: str) -> None:
 
 
 def print_json(value: Any) -> None:
-    """A dataclass as JSON on stdout."""
-    typer.echo(json.dumps(dataclasses.asdict(value), indent=1, sort_keys=True, default=str))
+    """A dataclass, or several, as JSON on stdout."""
+    plain = (
+        [dataclasses.asdict(item) for item in value]
+        if isinstance(value, tuple)
+        else dataclasses.asdict(value)
+    )
+    typer.echo(json.dumps(plain, indent=1, sort_keys=True, default=str))
 
 
 def print_table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:

@@ -27,6 +27,8 @@ def verify(
     from synthdata.provenance.verify import verify_file
 
     hashes = open_registry(registry) if registry is not None else None
+    if registry is not None:
+        _tell_recall(registry)
     secret = _read_key(key) if key is not None else None
     answers: list[VerifyResult] = []
     faults: list[str] = []
@@ -38,6 +40,13 @@ def verify(
     (_print_json if json else _print_table)(answers)
     if faults:  # only now, so that one damaged file does not keep the others from being answered
         raise UnreadableFileError("\n".join(faults))
+
+
+def _tell_recall(registry: Path) -> None:
+    from synthdata.release.client.recalled import recall_sentence
+
+    if sentence := recall_sentence(registry):
+        typer.echo(f"Note: {sentence}.", err=True)
 
 
 def _read_key(path: Path) -> bytes:

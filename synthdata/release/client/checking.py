@@ -18,7 +18,8 @@ from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.release.client.local import Origin, check_format, read_manifest, read_metadata, read_origin
 from synthdata.release.client.paths import STATE, check_paths, inside
-from synthdata.release.client.trusted import pinned_root, remembered_recalls, remembered_root
+from synthdata.release.client.recalled import recall_reason
+from synthdata.release.client.trusted import pinned_root, remembered_root
 from synthdata.release.layout import FORMATS, INDEX, MANIFEST, evidence_path
 from synthdata.release.trust.contents import recalls_target, signed_releases
 from synthdata.release.trust.keys import fingerprint
@@ -95,9 +96,7 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
         selected = _selected(folder, origin, manifest)
         problems += [f"{path} {words}: pull again" for path, words in selected.items() if words]
     problems += _foreign_files(folder, {*(file.path for file in manifest.files), *selected, MANIFEST})
-    reason = recalls.reason(origin.dataset, origin.version) or remembered_recalls(origin.url).reason(
-        origin.dataset, origin.version
-    )
+    reason = recall_reason(origin, recalls)
     if reason:
         problems.append(f"{origin.dataset} {origin.version} was recalled: {reason}. Use another version")
     return CheckResult(

@@ -6,8 +6,8 @@ to the newest snapshot. Whoever finds a snapshot without a timestamp (its writer
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from tuf.api.exceptions import RepositoryError
@@ -18,7 +18,7 @@ from synthdata.errors import MissingObjectError, TrustError
 from synthdata.records.codec import from_json, to_json
 from synthdata.release.trust.contents import Contents, recalls_target, signed_releases
 from synthdata.release.trust.keys import ReleaseSigner
-from synthdata.release.trust.recalls import Recall, RecallList
+from synthdata.release.trust.recalls import RecallList
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, read_verified
 from synthdata.storage.protocol import ObjectStore
@@ -75,57 +75,19 @@ def settle(releases: ObjectStore, signer: ReleaseSigner) -> State:
     root = _root(releases, signer)
     while True:
         timestamp = _read(releases, root, Timestamp, keys.trust_metadata(TIMESTAMP))
-        number = 0 if timestamp is None else timestamp.snapshot_meta.version
-        newest = number
-        while releases.size(keys.trust_metadata(f"{newest + 1}.snapshot.json")) is not None:
-            newest += 1
-        if newest == number:
+        newest = _newest_snapshot(releases, timestamp)
+        if newest == (0 if timestamp is None else timestamp.snapshot_meta.version):
             return _state(releases, root, timestamp)
         _load(releases, root, newest)  # only what is whole may be pointed to
         _sign_timestamp(releases, signer, timestamp, newest)
 
 
-def recall(
-    releases: ObjectStore,
-    signer: ReleaseSigner,
-    name: str,
-    version: str,
-    reason: str,
-    *,
-    on: date | None = None,
-) -> RecallList:
-    """Withdraw one version; every later pull and check says so, the files stay.
-
-    Args:
-        releases: Release store.
-        signer: With the keys of targets, snapshot and timestamp.
-        name: Dataset.
-        version: Version of it.
-        reason: A sentence for those who hold a copy.
-        on: Date of the recall; today where it is not given.
-
-    Raises:
-        TrustError: There is no such version, the reason is empty, or the store is signed by other keys.
-    """
-    if not reason.strip():
-        raise TrustError("a recall has no reason: write a sentence for those who hold a copy")
-    entry = Recall(
-        dataset=name,
-        version=version,
-        reason=reason.strip(),
-        date=(on or datetime.now(UTC).date()).isoformat(),
-    )
-
-    def change(contents: Contents) -> Contents:
-        if (name, version) not in contents.releases:
-            raise TrustError(f"the store has no release {name} {version}: see `synthdata releases`")
-        return Contents(releases=contents.releases, recalls=contents.recalls.adding(entry))
-
-    contents = transact(releases, signer, change)
-    from synthdata.release.portal import write_portal
-
-    write_portal(releases, contents)
-    return contents.recalls
+def _newest_snapshot(releases: ObjectStore, timestamp: Timestamp | None) -> int:
+    """Number of the newest snapshot; a timestamp may not point to it yet."""
+    newest = 0 if timestamp is None else timestamp.snapshot_meta.version
+    while releases.size(keys.trust_metadata(f"{newest + 1}.snapshot.json")) is not None:
+        newest += 1
+    return newest
 
 
 def resign_timestamp(releases: ObjectStore, signer: ReleaseSigner) -> datetime:
@@ -148,6 +110,20 @@ def resign_timestamp(releases: ObjectStore, signer: ReleaseSigner) -> datetime:
     ends = [timestamp.expires, _root(releases, signer).expires]
     ends += [part.expires for part in (state.snapshot, state.targets) if part is not None]
     return min(ends)
+
+
+def signed_ends(releases: ObjectStore, signer: ReleaseSigner) -> dict[str, datetime]:
+    """When the metadata of each online role of a store end; none of an empty store. Nothing is written.
+
+    Raises:
+        TrustError: The store is signed by other keys.
+    """
+    root = Metadata[Root].from_bytes(signer.root).signed
+    timestamp = _read(releases, root, Timestamp, keys.trust_metadata(TIMESTAMP))
+    if timestamp is None:
+        return {}
+    snapshot, targets = _load(releases, root, timestamp.snapshot_meta.version)
+    return {"targets": targets.expires, "snapshot": snapshot.expires, "timestamp": timestamp.expires}
 
 
 def _life_left(signed: Targets | Snapshot, signer: ReleaseSigner) -> float:
@@ -193,18 +169,59 @@ def _sign_timestamp(
 def _signed(payload: Targets | Snapshot | Timestamp, signer: ReleaseSigner, role: str) -> bytes:
     metadata: Metadata[Any] = Metadata(payload)
     metadata.sign(signer.of(role))
+    for other in signer.also.get(role, ()):
+        metadata.sign(other, append=True)
     return metadata.to_bytes()
 
 
 def _root(releases: ObjectStore, signer: ReleaseSigner) -> Root:
-    """The signer's root, which the store must have too."""
+    """The signer's root, which the store has afterwards too."""
     root = Metadata[Root].from_bytes(signer.root).signed
-    key = keys.trust_metadata(f"{root.version}.root.json")
-    if not releases.create(key, signer.root) and releases.read(key) != signer.root:
+    chain = {**signer.old_roots, root.version: signer.root}
+    held = {version: data for version in chain if (data := _held_root(releases, version)) is not None}
+    if any(chain[version] != data for version, data in held.items()):
         raise TrustError(
             "the store is signed by other keys: name the folder of its keys, or publish to another store"
         )
+    if _held_root(releases, root.version + 1) is not None:
+        raise TrustError(
+            f"the store has root {root.version + 1}, the key folder has {root.version}: bring the newest root.json"
+        )
+    if root.version not in held:
+        if held:
+            _sign_for_both(releases, signer, Metadata[Root].from_bytes(held[max(held)]).signed)
+        elif _held_root(releases, 1) is not None or 1 not in chain:
+            raise TrustError("the key folder lacks older roots of the store: bring its <n>.root.json files")
+        for version in sorted(set(chain) - set(held)):
+            releases.create(keys.trust_metadata(f"{version}.root.json"), chain[version])
     return root
+
+
+def _held_root(releases: ObjectStore, version: int) -> bytes | None:
+    try:
+        return releases.read(keys.trust_metadata(f"{version}.root.json"))
+    except MissingObjectError:
+        return None
+
+
+def _sign_for_both(releases: ObjectStore, signer: ReleaseSigner, old: Root) -> None:
+    """Sign what the store holds so that readers accept it under its old root and under the signer's.
+
+    Where an old key is not at hand, readers refuse the metadata for the moment until the new root is there.
+    """
+    both = replace(signer, also=signer.retired)
+    for _ in range(ATTEMPTS):
+        timestamp = _read(releases, old, Timestamp, keys.trust_metadata(TIMESTAMP))
+        newest = _newest_snapshot(releases, timestamp)
+        if timestamp is None and not newest:
+            return
+        snapshot, targets = _load(releases, old, newest)
+        contents = _contents(releases, targets)
+        state = State(contents=contents, snapshot=snapshot, targets=targets, timestamp=timestamp)
+        if _commit(releases, both, state, contents):
+            _sign_timestamp(releases, both, timestamp, newest + 1)
+            return
+    raise TrustError(f"{ATTEMPTS} other publishers came in between: run it again when they have finished")
 
 
 def _read(releases: ObjectStore, root: Root, kind: type[S], key: str) -> S | None:
@@ -249,7 +266,11 @@ def _state(releases: ObjectStore, root: Root, timestamp: Timestamp | None) -> St
     if timestamp is None:
         return State(contents=Contents(), snapshot=None, targets=None, timestamp=None)
     snapshot, targets = _load(releases, root, timestamp.snapshot_meta.version)
+    contents = _contents(releases, targets)
+    return State(contents=contents, snapshot=snapshot, targets=targets, timestamp=timestamp)
+
+
+def _contents(releases: ObjectStore, targets: Targets) -> Contents:
     key, digest, _ = recalls_target(targets)
     recalls = from_json(RecallList, read_verified(releases, key, digest))
-    contents = Contents(releases=signed_releases(targets), recalls=recalls)
-    return State(contents=contents, snapshot=snapshot, targets=targets, timestamp=timestamp)
+    return Contents(releases=signed_releases(targets), recalls=recalls)
