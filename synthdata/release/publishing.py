@@ -8,18 +8,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from synthdata.errors import GateError, IntegrityError, RecordError, StoreError
+from synthdata.errors import GateError, IntegrityError, RecordError, StoreError, TrustError
 from synthdata.progress import Progress, silent
 from synthdata.records.codec import from_json, to_json
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.release import layout
+from synthdata.release.claims import claimed
 from synthdata.release.gate import check_folder
 from synthdata.release.portal import write_portal
-from synthdata.release.trust.contents import SignedRelease
+from synthdata.release.trust.contents import Contents, SignedRelease
 from synthdata.release.trust.keys import ONLINE_ROLES, ReleaseSigner
 from synthdata.release.trust.repository import settle, transact
 from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of, stored_sha256
+from synthdata.storage.conditional import dependable
 from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
@@ -64,7 +66,8 @@ def publish(
 
     Raises:
         GateError: The folder's evidence does not carry the release, or its keys are not those that it states.
-        TrustError: The version is published with other content, or the store is signed by other keys.
+        TrustError: The version is published with other content, or by somebody else just now; it was recalled; or the
+            store is signed by other keys.
         IntegrityError: A file is not the one that the manifest names, or the store gives back other bytes.
         StoreError: The store cannot be written.
     """
@@ -85,29 +88,71 @@ def publish(
     )
     for role in ONLINE_ROLES:
         signer.of(role)  # before anything is written
+    with dependable(releases) as store:
+        return _Publishing(store=store, signer=signer, release=release, manifest=manifest).run(
+            folder, data, progress
+        )
 
-    def conflict() -> None:
-        """Raise TrustError when the version is signed with other content."""
-        settle(releases, signer).contents.adding(release)
 
-    conflict()
-    uploaded = _upload_all(folder, manifest, releases, conflict, progress)
-    _put(releases, release.path, data, release.manifest_sha256, conflict)
-    contents = transact(releases, signer, lambda contents: contents.adding(release))
-    try:
-        write_portal(releases, contents)
-    except StoreError as error:
-        raise StoreError(
-            f"{release.dataset} {release.version} is signed and can be pulled, its front page is not written: {error}"
-        ) from error
-    return Published(
-        dataset=release.dataset,
-        version=release.version,
-        url=releases.url,
-        manifest_sha256=release.manifest_sha256,
-        uploaded=uploaded,
-        kept=len(manifest.files) - uploaded,
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Publishing:
+    """One release on its way into a store that can be relied on."""
+
+    store: ObjectStore
+    signer: ReleaseSigner
+    release: SignedRelease
+    manifest: ReleaseManifest
+
+    def run(self, folder: Path, data: bytes, progress: Progress) -> Published:
+        """Data, manifest, signature, front page."""
+        release = self.release
+        names = (release.dataset, release.version)
+        self.refuse_other_content(settle(self.store, self.signer).contents)
+        with claimed(self.store, *names, release.manifest_sha256) as holding:
+            uploaded = self.upload(folder, data, holding.check, progress)
+            contents = transact(self.store, self.signer, lambda now: self.adding(now, holding.check))
+            holding.drop()
+        try:
+            write_portal(self.store, contents)
+        except StoreError as error:
+            raise StoreError(
+                f"{release.dataset} {release.version} is signed and can be pulled, its front page is not written: "
+                f"{error}"
+            ) from error
+        return Published(
+            dataset=release.dataset,
+            version=release.version,
+            url=self.store.url,
+            manifest_sha256=release.manifest_sha256,
+            uploaded=uploaded,
+            kept=len(self.manifest.files) - uploaded,
+        )
+
+    def upload(self, folder: Path, data: bytes, check: Callable[[], None], progress: Progress) -> int:
+        """Write the files, then the manifest. Returns how many files were written now."""
+
+        def conflict() -> None:
+            check()
+            self.refuse_other_content(settle(self.store, self.signer).contents)
+
+        uploaded = _upload_all(folder, self.manifest, self.store, conflict, progress)
+        _put(self.store, self.release.path, data, self.release.manifest_sha256, conflict)
+        return uploaded
+
+    def adding(self, contents: Contents, check: Callable[[], None]) -> Contents:
+        """The contents with this release, unless another build of it came first."""
+        check()
+        return self.refuse_other_content(contents).adding(self.release)
+
+    def refuse_other_content(self, contents: Contents) -> Contents:
+        """Raise TrustError when the version is signed with other content, or was recalled."""
+        contents.adding(self.release)
+        reason = contents.recalls.reason(self.release.dataset, self.release.version)
+        if reason:
+            raise TrustError(
+                f"{self.release.dataset} {self.release.version} was recalled: {reason}. Raise the version"
+            )
+        return contents
 
 
 def _checked_manifest(folder: Path, manifest: ReleaseManifest, signer: ReleaseSigner) -> bytes:

@@ -2,7 +2,8 @@
 
 Private store: `records/`, `latest/`, `memo/`, `secrets/`, `waivers/` and, per dataset, `datasets/<name>/` with
 `shards`, `quarantine`, `cursor`, `receipts`, `checkpoints`, `reports`, `encoders` and `features`.
-Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`.
+Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`; `claims/`, `probes/` and `lock.json` while
+somebody publishes.
 """
 
 
@@ -81,6 +82,16 @@ def release(dataset: str, version: str, path: str) -> str:
     return f"datasets/{dataset}/{version}/{path}"
 
 
+def claim(dataset: str, version: str, number: int) -> str:
+    """Who publishes a version now (release)."""
+    return f"claims/{dataset}/{version}/{number:06d}.json"
+
+
+def probe(name: str) -> str:
+    """An object that is written to see what the store can do, and removed at once (release)."""
+    return f"probes/{name}"
+
+
 def manifest(dataset: str, version: str) -> str:
     """The signed list of a release's files (release)."""
     return release(dataset, version, "manifest.json")
@@ -94,6 +105,7 @@ def features(dataset: str, family: str, digest: str) -> str:
 PSEUDONYM_KEY = "secrets/pseudonym-key"  # (private)
 WATERMARK_KEY = "secrets/watermark-key"  # (private)
 SPLIT_KEY = "secrets/split-key"  # (private)
+LOCK = "lock.json"  # of a store without conditional writes, while somebody publishes (release)
 RECALLS = "recalls.json"  # (release)
 PORTAL = "index.html"  # (release)
 WAIVERS = "waivers/"  # prefix of signed waiver files (private)

@@ -1,9 +1,11 @@
 """An object store in S3, or whatever speaks its protocol, through boto3."""
 
 import io
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 import boto3
 from boto3.s3.transfer import TransferConfig
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MULTIPART_BYTES = 64 << 20  # larger objects go up in parts
+MULTIPART_BYTES = 64 << 20  # larger objects go up in parts of this size
+PARTS = 3  # that go up at once
+CONFLICT_TRIES = 5
 RANGE_BYTES = 1 << 20  # least that one ranged read fetches
 REFUSED = frozenset(  # codes of answers; a HEAD request has a number alone
     {
@@ -117,20 +121,48 @@ class S3Store:
 
     def create(self, key: str, data: bytes | Path) -> bool:
         """Put with `If-None-Match: *`; the store answers 412 where the key is taken."""
-        if isinstance(data, Path) and data.stat().st_size > MULTIPART_BYTES:
-            if self.size(key) is not None:
-                return False
-            self.write(key, data)  # content-addressed data: two writers write the same bytes
-            return True
-        body = data.read_bytes() if isinstance(data, Path) else data
+        large = isinstance(data, Path) and data.stat().st_size > MULTIPART_BYTES
+        for attempt in range(CONFLICT_TRIES):
+            try:
+                if large:
+                    return self.size(key) is None and self._create_in_parts(key, Path(str(data)))
+                body = data.read_bytes() if isinstance(data, Path) else data
+                self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, IfNoneMatch="*")
+            except ClientError as error:
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+                if status == 412:
+                    return False
+                if status != 409 or attempt == CONFLICT_TRIES - 1:  # 409: another writer is at it just now
+                    raise StoreError(_sentence(key, error)) from error
+                time.sleep(0.2 * 2**attempt)
+            except (BotoCoreError, OSError) as error:
+                raise StoreError(_sentence(key, error)) from error
+            else:
+                return True
+        return False
+
+    def _create_in_parts(self, key: str, path: Path) -> bool:
+        """Upload parts at once and complete them where there is no such object. Leaves no parts behind."""
+        names = {"Bucket": self.bucket, "Key": self.prefix + key}
+        upload: str = self._client.create_multipart_upload(**names)["UploadId"]
+        starts = range(0, path.stat().st_size, MULTIPART_BYTES)
+
+        def put(number: int, start: int) -> dict[str, Any]:
+            with path.open("rb") as reader:
+                reader.seek(start)
+                body = reader.read(MULTIPART_BYTES)
+            answer = self._client.upload_part(**names, UploadId=upload, PartNumber=number, Body=body)
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
         try:
-            self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, IfNoneMatch="*")
-        except ClientError as error:
-            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") in {409, 412}:
-                return False
-            raise StoreError(_sentence(key, error)) from error
-        except (BotoCoreError, OSError) as error:
-            raise StoreError(_sentence(key, error)) from error
+            with ThreadPoolExecutor(PARTS) as pool:
+                parts = list(pool.map(put, range(1, len(starts) + 1), starts))
+            self._client.complete_multipart_upload(
+                **names, UploadId=upload, MultipartUpload={"Parts": parts}, IfNoneMatch="*"
+            )
+        except BaseException:
+            self._client.abort_multipart_upload(**names, UploadId=upload)
+            raise
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:

@@ -1,16 +1,18 @@
 """Publishing: order, idempotence, immutability, kills at every step."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
-from synthdata.errors import GateError, IntegrityError, TrustError
+from synthdata.errors import GateError, IntegrityError, StoreError, TrustError
 from synthdata.privacy.waivers import Signatory, Waiver, public_key_of, sign_waiver
 from synthdata.records import ReleaseManifest, digest_of
 from synthdata.release import publish
@@ -77,8 +79,9 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def data_tree(store: FolderStore) -> dict[str, str]:
-    """All but the signed metadata, whose expiry dates move."""
-    return {name: digest for name, digest in tree(store.root).items() if not name.startswith("metadata/")}
+    """All but the signed metadata, whose expiry dates move, and a probe whose owner was killed."""
+    passing = ("metadata/", "probes/")
+    return {name: digest for name, digest in tree(store.root).items() if not name.startswith(passing)}
 
 
 def test_data_come_before_manifest_before_signature_before_front_page(
@@ -318,3 +321,104 @@ def test_a_key_of_another_role_is_refused(tmp_path: Path) -> None:
     (tmp_path / "k" / "targets.pem").write_bytes((tmp_path / "k" / "snapshot.pem").read_bytes())
     with pytest.raises(TrustError, match=r"is not the key that root\.json names"):
         load_signer(tmp_path / "k")
+
+
+def test_of_two_builds_of_one_version_one_wins_and_the_other_is_told(
+    built: Built,
+    made: Made,
+    private: FolderStore,
+    releases: FolderStore,
+    signer: ReleaseSigner,
+    tmp_path: Path,
+) -> None:
+    """The second publisher comes at each write of the first; what readers get is the first one's, whole."""
+    other = tmp_path / "other"
+    second = made.build(private, other, created="2026-11-22")
+    told: list[str] = []
+
+    class Crowded(FragileStore):
+        """Somebody else tries to publish another build after each of our writes."""
+
+        def create(self, key: str, data: bytes | Path) -> bool:
+            answer = super().create(key, data)
+            if key.startswith(("claims/", "datasets/")) and len(told) < 4:
+                with pytest.raises(TrustError) as caught:
+                    publish(other, second, releases, signer=signer)
+                told.append(str(caught.value))
+            return answer
+
+    publish(*built, Crowded(releases, at=10**6, after=False), signer=signer)
+    assert len(told) == 4
+    assert all("another publisher is at work on ellipsoids 1.0.0" in words for words in told)
+    with pytest.raises(TrustError, match="a published version never changes"):
+        publish(other, second, releases, signer=signer)
+    assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
+    assert not any(name.startswith(("claims/", "probes/")) for name in tree(releases.root))
+
+
+def test_a_publisher_who_was_killed_long_ago_is_passed_over(
+    built: Built, made: Made, private: FolderStore, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    with pytest.raises(Killed):
+        publish(*built, FragileStore(releases, at=12, after=True), signer=signer)
+    other = tmp_path / "other"
+    second = made.build(private, other, created="2026-11-22")
+    with pytest.raises(TrustError, match="try again 10 minutes after"):
+        publish(other, second, releases, signer=signer)
+    monkeypatch.setattr("synthdata.release.claims.STALE", timedelta(0))
+    publish(other, second, releases, signer=signer)
+    assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
+    assert not any(name.startswith("claims/") for name in tree(releases.root))
+
+
+class Careless(FolderStore):
+    """A store which ignores `If-None-Match`, as some gateways do; or which refuses it."""
+
+    refuses = False
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        if self.refuses:
+            raise StoreError("NotImplemented")
+        self.write(key, data)
+        return True
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_store_without_conditional_writes_is_found_out_and_used_under_a_lock(
+    built: Built, signer: ReleaseSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refuses: bool
+) -> None:
+    monkeypatch.setattr("synthdata.storage.conditional.SETTLE_S", 0.01)
+    monkeypatch.setattr(Careless, "refuses", refuses)
+    store = Careless(tmp_path / "careless")
+    lock = json.dumps({"owner": "somebody", "since": datetime.now(UTC).isoformat()}).encode()
+    store.write("lock.json", lock)
+    with pytest.raises(StoreError, match="another publisher holds its lock"):
+        publish(*built, store, signer=signer)
+    assert store.size("metadata/timestamp.json") is None
+    old = json.dumps({"owner": "somebody", "since": "2026-01-01T00:00:00+00:00"}).encode()
+    store.write("lock.json", old)
+    publish(*built, store, signer=signer)
+    assert store.size("lock.json") is None
+    assert pull("ellipsoids", None, store.url, tmp_path / "pulled").complete
+
+
+def test_two_who_take_the_lock_at_once_do_not_both_go_on(
+    built: Built, signer: ReleaseSigner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Careless(tmp_path / "careless")
+    other = json.dumps({"owner": "somebody", "since": datetime.now(UTC).isoformat()}).encode()
+    monkeypatch.setattr("synthdata.storage.conditional.time.sleep", lambda s: store.write("lock.json", other))
+    with pytest.raises(StoreError, match="took its lock at the same time"):
+        publish(*built, store, signer=signer)
+    assert store.read("lock.json") == other, "the other one's lock stays"
+
+
+def test_a_recalled_version_is_not_published_again(
+    built: Built, published: FolderStore, signer: ReleaseSigner
+) -> None:
+    recall(published, signer, "ellipsoids", "1.0.0", "wrong masks", delete_files=True)
+    before = tree(published.root)
+    with pytest.raises(TrustError, match="was recalled: wrong masks"):
+        publish(*built, published, signer=signer)
+    assert {name for name in tree(published.root) if not name.startswith("probes/")} == set(before)

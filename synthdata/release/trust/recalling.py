@@ -10,6 +10,7 @@ from synthdata.release.trust.keys import ReleaseSigner
 from synthdata.release.trust.recalls import Recall, RecallList
 from synthdata.release.trust.repository import transact
 from synthdata.storage import keys
+from synthdata.storage.conditional import dependable
 from synthdata.storage.protocol import ObjectStore
 
 
@@ -52,12 +53,13 @@ def recall(
             raise TrustError(f"the store has no release {name} {version}: see `synthdata releases`")
         return Contents(releases=contents.releases, recalls=contents.recalls.adding(entry))
 
-    contents = transact(releases, signer, change)
     from synthdata.release.portal import write_portal
 
-    write_portal(releases, contents)
-    if delete_files:
-        _delete_files(releases, name, version)
+    with dependable(releases) as store:
+        contents = transact(store, signer, change)
+        write_portal(store, contents)
+        if delete_files:
+            _delete_files(store, name, version)
     return contents.recalls
 
 
