@@ -119,6 +119,7 @@ def package(spec: DatasetSpec) -> dg.AssetsDefinition:
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[ReleaseManifest]:
         from synthdata.release import build_release
+        from synthdata.release.changes import previous_release
 
         parents = (
             prepared,
@@ -160,6 +161,9 @@ def package(spec: DatasetSpec) -> dg.AssetsDefinition:
                     created=created,
                     development_keys=keys_folder.signer().development,
                     signatories=signatories,
+                    previous=previous_release(
+                        releases, keys_folder.signer(), versioned.name, versioned.release.version
+                    ),
                     progress=progress,
                 )
                 inside.keep(private, manifest, parents)

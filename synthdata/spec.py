@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from synthdata.errors import ConfigError
+from synthdata.errors import ConfigError, GateError, SpecError
 from synthdata.records.case_set import ColumnSpec
 from synthdata.spec_yaml import bind_file
 
@@ -310,9 +310,18 @@ def load_spec(path: Path) -> DatasetSpec:
 
     Raises:
         SpecError: Unknown key, wrong type or impossible value; the message has the file, the line, what came and
-            what was expected.
+            what was expected. So is a licence that the source does not allow: it is known before anything is trained.
     """
-    return bind_file(DatasetSpec, path)
+    from synthdata.release.licences import check_licence
+
+    spec = bind_file(DatasetSpec, path)
+    try:
+        check_licence(spec)
+    except GateError as error:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        line = next((number for number, text in enumerate(lines, start=1) if "licence" in text), 1)
+        raise SpecError(f"{path.name}:{line}: {error}") from None
+    return spec
 
 
 def load_specs(folders: list[Path]) -> dict[str, DatasetSpec]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+import pyarrow.parquet as pq
+
 from synthdata.errors import GateError, StoreError
 from synthdata.progress import Progress, silent
 from synthdata.records.case import Case
@@ -26,8 +28,10 @@ from synthdata.records.reports import (
 )
 from synthdata.records.training import TrainingSet
 from synthdata.release import layout
+from synthdata.release.changes import Previous, change_sections, compare
+from synthdata.release.citation import citation, write_bids_head
 from synthdata.release.croissant import croissant
-from synthdata.release.datasheet import UNDATED, datasheet
+from synthdata.release.datasheet import datasheet
 from synthdata.release.document import markdown, page
 from synthdata.release.gallery import CASES, write_gallery
 from synthdata.release.gate import (
@@ -66,9 +70,10 @@ def build_release(  # noqa: PLR0913 - a release carries the digests of the whole
     privacy: PrivacyReport,
     expectations: ExpectationsReport,
     intake: IntakeReport,
-    created: str = UNDATED,
+    created: str = layout.UNDATED,
     development_keys: bool = True,
     signatories: Mapping[str, "Signatory"] = MappingProxyType({}),
+    previous: Previous | None = None,
     progress: Progress = silent,
 ) -> ReleaseManifest:
     """Turn a synthetic CaseSet that passed its gates into the files of one version.
@@ -90,6 +95,7 @@ def build_release(  # noqa: PLR0913 - a release carries the digests of the whole
         created: Date, ISO 8601, a part of the released bytes; 1970-01-01 stands for not stated.
         development_keys: The release will be signed with development keys, and says so.
         signatories: Who may waive a blocked gate, by public key; nobody where it is not given.
+        previous: The version before, for the change log.
         progress: Called per shard with cases done.
 
     Returns:
@@ -109,7 +115,7 @@ def build_release(  # noqa: PLR0913 - a release carries the digests of the whole
         _write_data(inputs, private, partial, progress)
         _write_evidence(inputs, waivers, partial)
         _write_reports(inputs, private, partial)
-        _write_documents(inputs, partial)
+        _write_documents(inputs, previous, partial)
         manifest = _manifest(inputs, partial)
         (partial / layout.MANIFEST).write_bytes(to_json(manifest))
     return manifest
@@ -233,7 +239,7 @@ def _write_reports(inputs: ReleaseInputs, private: ObjectStore, folder: Path) ->
         path.write_bytes(private.read(key))
 
 
-def _write_documents(inputs: ReleaseInputs, folder: Path) -> None:
+def _write_documents(inputs: ReleaseInputs, previous: Previous | None, folder: Path) -> None:
     gallery = sorted(path.relative_to(folder).as_posix() for path in folder.glob("gallery/*.png"))
     title, sections = datasheet(inputs, gallery=gallery)
     (folder / layout.DATASHEET).write_text(markdown(title, sections), encoding="utf-8")
@@ -246,8 +252,23 @@ def _write_documents(inputs: ReleaseInputs, folder: Path) -> None:
         f"Attribution of the source: {release.attribution or 'none asked for'}",
     ]
     (folder / layout.LICENCE).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / layout.CITATION).write_text(citation(inputs), encoding="utf-8")
+    _write_changes(inputs, previous, folder)
+    if "nifti" in release.formats:
+        write_bids_head(inputs, folder)
     files = tuple(layout.entries(folder))
     (folder / layout.CROISSANT).write_bytes(croissant(inputs, files))
+
+
+def _write_changes(inputs: ReleaseInputs, previous: Previous | None, folder: Path) -> None:
+    """Against the version before: a page for people, and a row per case that is not as it was."""
+    changes = None
+    if previous is not None:
+        changes = compare(previous, pq.read_table(folder / layout.INDEX), inputs.provenance)
+        pq.write_table(changes, folder / layout.CHANGES_TABLE, compression="zstd")
+    title = f"{inputs.spec.title} {inputs.spec.release.version}"
+    text = markdown(title, change_sections(previous, changes, inputs.provenance))
+    (folder / layout.CHANGES).write_text(text, encoding="utf-8")
 
 
 def _manifest(inputs: ReleaseInputs, folder: Path) -> ReleaseManifest:

@@ -9,10 +9,10 @@ from typing import Any
 
 from synthdata.records.case_set import ColumnSpec
 from synthdata.records.release import FileEntry
-from synthdata.release.datasheet import FORBIDDEN, LIMITS, UNDATED
+from synthdata.release.datasheet import FORBIDDEN, LIMITS
 from synthdata.release.index import volume_column
 from synthdata.release.inputs import ReleaseInputs
-from synthdata.release.layout import INDEX
+from synthdata.release.layout import INDEX, UNDATED
 from synthdata.release.licences import licence_url
 
 CONTEXT: dict[str, Any] = {

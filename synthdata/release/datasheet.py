@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from synthdata.records.estimate import Estimate
 from synthdata.release.document import Block, Bullets, Link, Picture, Section, Table, Text
 from synthdata.release.inputs import ReleaseInputs
-from synthdata.release.layout import GALLERY, INDEX, RECORDS, REGISTRY
+from synthdata.release.layout import GALLERY, INDEX, RECORDS, REGISTRY, UNDATED
 from synthdata.release.licences import licence_url
 
-UNDATED = "1970-01-01"
 FORBIDDEN = (
     "Diagnosis, treatment or any other decision about a person.",
     "Attempts to identify a person, or to tell who was in the training data.",

@@ -23,14 +23,6 @@ class Bullets:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Table:
-    """A table with a header; cells are plain text."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
     """A picture by its address, with the words for those who cannot see it."""
 
@@ -44,6 +36,18 @@ class Link:
 
     target: str
     text: str
+
+
+Cell = str | Link
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """A table with a header; cells are plain text or a link."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    name: str = "Table"  # what a screen reader calls it
 
 
 Block = Text | Bullets | Table | Picture | Link
@@ -67,20 +71,34 @@ def markdown(title: str, sections: Sequence[Section]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def page(title: str, sections: Sequence[Section]) -> str:
-    """The document as one HTML page without scripts or foreign addresses, light and dark."""
+def page(title: str, sections: Sequence[Section], *, contents: bool = False) -> str:
+    """The document as one HTML page without scripts or foreign addresses, light and dark.
+
+    Args:
+        title: Of the page.
+        sections: What stands in it.
+        contents: Begin with links to the sections.
+    """
     style = files("synthdata.release").joinpath("page.css").read_text(encoding="utf-8")
+    places = [f"part-{number}" for number in range(1, len(sections) + 1)]
     body = "\n".join(
-        f"<section>\n<h2>{html.escape(section.title)}</h2>\n"
-        + "\n".join(map(_html, section.blocks))
+        f'<section aria-labelledby="{place}">\n<h2 id="{place}">{html.escape(section.title)}</h2>\n'
+        + "\n".join(_html(block, section.title) for block in section.blocks)
         + "\n</section>"
-        for section in sections
+        for place, section in zip(places, sections, strict=True)
     )
+    links = "".join(
+        f'<li><a href="#{place}">{html.escape(section.title)}</a></li>'
+        for place, section in zip(places, sections, strict=True)
+    )
+    head = f'<nav aria-label="Contents"><ul>{links}</ul></nav>\n' if contents else ""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{html.escape(title)}</h1>\n{body}\n</main>\n</body>\n</html>\n"
+        f'<link rel="icon" href="data:,">\n<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n'
+        '</head>\n<body>\n<a class="skip" href="#content">Skip to the content</a>\n'
+        f'<header>\n<h1>{html.escape(title)}</h1>\n{head}</header>\n<main id="content" tabindex="-1">\n{body}\n'
+        "</main>\n</body>\n</html>\n"
     )
 
 
@@ -100,25 +118,44 @@ def _markdown(block: Block) -> str:
     if isinstance(block, Link):
         return f"[{block.text}]({block.target})"
     rows = [block.header, tuple("---" for _ in block.header), *block.rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
+    return "\n".join("| " + " | ".join(map(_markdown_cell, row)) + " |" for row in rows)
 
 
-def _html(block: Block) -> str:
+def _markdown_cell(cell: Cell) -> str:
+    text = f"[{cell.text}]({cell.target})" if isinstance(cell, Link) else cell
+    return text.replace("|", "\\|")
+
+
+def _html(block: Block, name: str) -> str:
     if isinstance(block, Text):
         text = html.escape(block.text)
-        return (
-            f"<pre><code>{text}</code></pre>"
-            if block.code
-            else (f'<p class="warning">{text}</p>' if block.warning else f"<p>{text}</p>")
-        )
+        if block.code:
+            label = html.escape(f"Commands: {name}")
+            return f'<pre tabindex="0" role="region" aria-label="{label}"><code>{text}</code></pre>'
+        return f'<p class="warning">{text}</p>' if block.warning else f"<p>{text}</p>"
     if isinstance(block, Bullets):
         return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in block.items) + "</ul>"
     if isinstance(block, Picture):
-        return f'<p><img src="{html.escape(block.source)}" alt="{html.escape(block.words)}"></p>'
+        return (
+            f'<p><img src="{html.escape(block.source)}" alt="{html.escape(block.words)}" loading="lazy"></p>'
+        )
     if isinstance(block, Link):
-        return f'<p><a href="{html.escape(block.target)}">{html.escape(block.text)}</a></p>'
+        return f"<p>{_html_cell(block)}</p>"
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in block.header)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in block.rows
+    rows = "".join("<tr>" + _html_row(row) + "</tr>" for row in block.rows)
+    label = html.escape(name if block.name == "Table" else f"{name}: {block.name}")
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{label}">'
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _html_row(row: tuple[Cell, ...]) -> str:
+    first, *others = map(_html_cell, row)
+    return f'<th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in others)
+
+
+def _html_cell(cell: Cell) -> str:
+    if isinstance(cell, Link):
+        return f'<a href="{html.escape(cell.target)}">{html.escape(cell.text)}</a>'
+    return html.escape(cell)

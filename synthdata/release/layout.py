@@ -14,7 +14,14 @@ CROISSANT = "croissant.json"
 DATASHEET = "datasheet.md"
 DATASHEET_HTML = "datasheet.html"
 LICENCE = "LICENSE.txt"
+CITATION = "CITATION.cff"
+CHANGES = "CHANGES.md"
+CHANGES_TABLE = "changes.parquet"
+BIDS_DESCRIPTION = "nifti/dataset_description.json"
+BIDS_PARTICIPANTS = "nifti/participants.tsv"
 GALLERY = "gallery/index.html"
+FIRST_SHEET = "gallery/sheet-0.png"
+UNDATED = "1970-01-01"  # date of what was built without one
 FORMATS = ("parquet", "dicom", "nifti", "fhir")
 FORMAT_ROLES = {  # files which a reader may leave out
     "cases": "parquet",
@@ -29,6 +36,7 @@ SHARDS = {  # kind of shard: folder and suffix
     "fhir": ("records", "ndjson"),
 }
 MEDIA_TYPES = {
+    ".cff": "application/yaml",
     ".html": "text/html",
     ".json": "application/json",
     ".md": "text/markdown",
@@ -37,6 +45,7 @@ MEDIA_TYPES = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".tar": "application/x-tar",
+    ".tsv": "text/tab-separated-values",
     ".txt": "text/plain",
 }
 FOLDER_ROLES = {
@@ -77,6 +86,8 @@ def role_of(path: str) -> str:
     folder, slash, _ = path.partition("/")
     if slash:
         return FOLDER_ROLES.get(folder, "document")
+    if path == CHANGES_TABLE:
+        return "document"
     return "records" if path.endswith(".parquet") else "document"
 
 

@@ -23,7 +23,7 @@ def nifti_members(
     Raises:
         MissingExtraError: nibabel is not installed.
     """
-    subject = "sub-" + re.sub(r"[^A-Za-z0-9]", "", case.case_id)
+    subject = subject_of(case.case_id)
     for number, scale in enumerate(scales):
         stem = f"{subject}/{_folder(scale.modality)}/{subject}_{re.sub(r'[^A-Za-z0-9]', '', scale.channel)}"
         sidecar = {
@@ -40,6 +40,11 @@ def nifti_members(
         sidecar = {"CaseID": case.case_id, "SyntheticData": True, "Labels": dict(labels)}
         yield f"{stem}.json", json.dumps(sidecar, sort_keys=True, indent=1).encode()
         yield f"{stem}.nii.gz", _encoded(case.mask, case.grid)
+
+
+def subject_of(case_id: str) -> str:
+    """Name of a case in the tree."""
+    return "sub-" + re.sub(r"[^A-Za-z0-9]", "", case_id)
 
 
 def _folder(modality: str) -> str:
