@@ -135,7 +135,7 @@ class _Publishing:
             check()
             self.refuse_other_content(settle(self.store, self.signer).contents)
 
-        uploaded = _upload_all(folder, self.manifest, self.store, conflict, progress)
+        uploaded = upload_all(folder, self.manifest, self.store, conflict, progress)
         _put(self.store, self.release.path, data, self.release.manifest_sha256, conflict)
         return uploaded
 
@@ -179,13 +179,29 @@ def _checked_manifest(folder: Path, manifest: ReleaseManifest, signer: ReleaseSi
     return data
 
 
-def _upload_all(
+def upload_all(
     folder: Path,
     manifest: ReleaseManifest,
     releases: ObjectStore,
     conflict: Callable[[], None],
     progress: Progress,
 ) -> int:
+    """Write the files of a release that are not there yet, several at once, and read each back.
+
+    Args:
+        folder: What `build_release` has written.
+        manifest: Its manifest.
+        releases: Release store.
+        conflict: Raises where somebody else's build must not be overwritten.
+        progress: Called per file.
+
+    Returns:
+        How many files were written now.
+
+    Raises:
+        IntegrityError: A file is not the one that the manifest names, or the store gives back other bytes.
+        StoreError: The store cannot be written.
+    """
     done, written, lock = 0, 0, threading.Lock()
 
     def upload(file: FileEntry) -> None:
