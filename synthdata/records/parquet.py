@@ -162,18 +162,23 @@ def read_shard(
 
 def read_file(file: pq.ParquetFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
     """Stream the cases of an open Parquet file."""
+    for group in range(file.num_row_groups):
+        yield from read_file_group(file, group, columns)
+
+
+def read_file_group(file: pq.ParquetFile, group: int, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+    """Stream the cases of one row group of an open Parquet file."""
     meta = file.schema_arrow.field("image").metadata or {}
     dtype = np.dtype(meta[b"dtype"].decode()).newbyteorder("<")
     channels = len(json.loads(meta[b"channels"]))
-    for group in range(file.num_row_groups):
-        table = file.read_row_group(group)
-        images, masks = table["image"], table["mask"]
-        rows = table.drop_columns(["image", "mask"]).to_pylist()
-        for index, row in enumerate(rows):
-            shape = tuple(row["shape_zyx"])
-            image = np.frombuffer(images[index].as_buffer(), dtype).reshape(channels, *shape)
-            mask = np.frombuffer(masks[index].as_buffer(), np.uint8).reshape(shape)
-            yield _case(row, columns, image.astype(dtype.newbyteorder("="), copy=False), mask)
+    table = file.read_row_group(group)
+    images, masks = table["image"], table["mask"]
+    rows = table.drop_columns(["image", "mask"]).to_pylist()
+    for index, row in enumerate(rows):
+        shape = tuple(row["shape_zyx"])
+        image = np.frombuffer(images[index].as_buffer(), dtype).reshape(channels, *shape)
+        mask = np.frombuffer(masks[index].as_buffer(), np.uint8).reshape(shape)
+        yield _case(row, columns, image.astype(dtype.newbyteorder("="), copy=False), mask)
 
 
 def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:

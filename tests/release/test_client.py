@@ -188,6 +188,25 @@ def test_an_opened_release_streams_cases(published: FolderStore, tmp_path: Path)
     assert opened.case_set.labels == {"organ": 1, "lesion": 3}
 
 
+def test_an_opened_release_is_a_torch_dataset_and_lazy_dicom(published: FolderStore, tmp_path: Path) -> None:
+    from torch.utils.data import DataLoader
+
+    pull("ellipsoids", None, published.url, tmp_path / "got")
+    opened = synthdata.open_release(tmp_path / "got")
+    cases = opened.torch()
+    assert len(cases) == 6
+    assert cases[-1]["case_id"] == "SYN-000005"
+    assert np.array_equal(cases[3]["image"].numpy(), ellipsoid(3).image)
+    batch = next(iter(DataLoader(cases, batch_size=4)))
+    assert tuple(batch["image"].shape) == (4, 2, 4, 10, 8)
+    assert batch["record"]["lesion_count"].tolist() == [0, 1, 0, 1]
+    with pytest.raises(IndexError):
+        cases[6]
+    name, dataset = next(opened.dicom())
+    assert name == "SYN-000000/T1w/0000.dcm"
+    assert np.array_equal(dataset.pixel_array, ellipsoid(0).image[0, 0])
+
+
 def test_shards_open_without_our_code(published: FolderStore, tmp_path: Path) -> None:
     pull("ellipsoids", None, published.url, tmp_path / "got")
     table = pq.read_table(tmp_path / "got" / "data" / "cases-00000.parquet")

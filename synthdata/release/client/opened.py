@@ -1,11 +1,13 @@
-"""A pulled release as a library sees it: a table of records, an Arrow dataset, cases one by one."""
+"""A pulled release as a library sees it: a table of records, an Arrow or torch dataset, cases, DICOM one by one."""
 
-from collections.abc import Iterator
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthdata.errors import TrustError
+from synthdata.errors import MissingExtraError, TrustError
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
@@ -17,6 +19,8 @@ from synthdata.release.layout import INDEX, evidence_path
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as ds
+    from pydicom.dataset import FileDataset
+    from torch.utils.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +36,7 @@ class OpenedRelease:
         return from_json(CaseSet, inside(self.folder, evidence_path("synthetic")).read_bytes())
 
     def index(self) -> "pa.Table":
-        """One row per case: record, label volumes, files and digests."""
+        """One row per case of the release, also of those which a partial pull left out."""
         import pyarrow.parquet as pq
 
         return pq.read_table(inside(self.folder, INDEX))
@@ -41,7 +45,7 @@ class OpenedRelease:
         """The shards as one Arrow dataset."""
         import pyarrow.dataset as ds
 
-        return ds.dataset([str(path) for path in self._shards()], format="parquet")
+        return ds.dataset([str(path) for path in self.shards()], format="parquet")
 
     def cases(self) -> Iterator[Case]:
         """Stream the cases; memory holds one row group."""
@@ -50,19 +54,53 @@ class OpenedRelease:
         from synthdata.records.parquet import read_file
 
         columns = self.case_set.columns
-        for path in self._shards():
+        for path in self.shards():
             with pq.ParquetFile(path) as file:
                 yield from read_file(file, columns)
 
-    def _shards(self) -> list[Path]:
-        listed = (inside(self.folder, file.path) for file in self.manifest.files if file.role == "cases")
-        paths = [path for path in listed if path.is_file()] or sorted(
-            self.folder.glob("data/selected-*.parquet")
-        )
+    def torch(self) -> "Dataset[Mapping[str, object]]":
+        """A map-style dataset for `torch.utils.data.DataLoader`, safe to use from several workers.
+
+        Each item has `image` (c, z, y, x) float32, `mask` (z, y, x) uint8, `case_id`, and `record`, a mapping.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+            TrustError: No Parquet shards were pulled.
+        """
+        try:
+            from synthdata.release.client.torch_cases import TorchCases
+        except ImportError:
+            raise MissingExtraError.of("a torch dataset", "train") from None
+        return TorchCases(self.shards(), self.case_set.columns)
+
+    def dicom(self) -> Iterator[tuple[str, "FileDataset"]]:
+        """Name and header of each DICOM file out of the tar files; pixels are read when they are asked for.
+
+        Raises:
+            TrustError: No DICOM was pulled.
+        """
+        import pydicom
+
+        for path in self._files("dicom", "dicom", "tar"):
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    reader = archive.extractfile(member)
+                    if reader is not None:
+                        data = io.BytesIO(reader.read())
+                        yield member.name, pydicom.dcmread(data, defer_size=1 << 10, force=False)
+
+    def shards(self) -> list[Path]:
+        """The Parquet files of the folder: shards, or the selected cases of a partial pull."""
+        return self._files("cases", "data", "parquet")
+
+    def _files(self, role: str, folder: str, suffix: str) -> list[Path]:
+        listed = (inside(self.folder, file.path) for file in self.manifest.files if file.role == role)
+        paths = [path for path in listed if path.is_file() and path.suffix == f".{suffix}"]
+        paths = paths or sorted(self.folder.glob(f"{folder}/selected-*.{suffix}"))
         if not paths:
-            raise TrustError(
-                f"folder {self.folder.name} has no Parquet shards: pull them with --formats parquet"
-            )
+            words = "Parquet shards" if role == "cases" else "DICOM files"
+            wanted = "parquet" if role == "cases" else role
+            raise TrustError(f"folder {self.folder.name} has no {words}: pull them with --formats {wanted}")
         return paths
 
 
