@@ -85,10 +85,11 @@ def _how(names: list[str]) -> Section:
     name = names[0] if names else "NAME"
     commands = (
         "pip install synthdata\n"
-        f"synthdata pull {name} --from THIS_ADDRESS --to {name}                 # all of it\n"
-        f"synthdata pull {name} --from THIS_ADDRESS --to look --formats index   # a table of all cases, to ask first\n"
-        f'synthdata pull {name} --from THIS_ADDRESS --to part --where "age > 60" --sample 1%\n'
-        f"synthdata check {name}"
+        f"synthdata pull {name} --from THIS_ADDRESS --to {name}\n"
+        f"synthdata check {name}\n\n"
+        "# a table of all cases first, then the cases that you want\n"
+        f"synthdata pull {name} --from THIS_ADDRESS --to look --formats index\n"
+        f'synthdata pull {name} --from THIS_ADDRESS --to part --where "age > 60" --sample 1%'
     )
     blocks: tuple[Block, ...] = (
         Text(text="Every file is checked against the signed manifest while it is downloaded."),
