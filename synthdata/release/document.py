@@ -82,8 +82,8 @@ def page(title: str, sections: Sequence[Section], *, contents: bool = False) -> 
     style = files("synthdata.release").joinpath("page.css").read_text(encoding="utf-8")
     places = [f"part-{number}" for number in range(1, len(sections) + 1)]
     body = "\n".join(
-        f'<section aria-labelledby="{place}">\n<h2 id="{place}">{html.escape(section.title)}</h2>\n'
-        + "\n".join(_html(block, section.title) for block in section.blocks)
+        f'<section>\n<h2 id="{place}">{html.escape(section.title)}</h2>\n'
+        + "\n".join(_html(block, _name(section, number)) for number, block in enumerate(section.blocks))
         + "\n</section>"
         for place, section in zip(places, sections, strict=True)
     )
@@ -100,6 +100,12 @@ def page(title: str, sections: Sequence[Section], *, contents: bool = False) -> 
         f'<header>\n<h1>{html.escape(title)}</h1>\n{head}</header>\n<main id="content" tabindex="-1">\n{body}\n'
         "</main>\n</body>\n</html>\n"
     )
+
+
+def _name(section: Section, number: int) -> str:
+    """What a screen reader calls one block: the section, and which table or listing of it."""
+    before = sum(isinstance(block, type(section.blocks[number])) for block in section.blocks[:number])
+    return section.title if not before else f"{section.title}, {before + 1}"
 
 
 def _markdown(block: Block) -> str:

@@ -106,6 +106,8 @@ def test_the_pages_keep_the_rules_that_keyboards_and_screen_readers_need(store: 
         for attrs, _ in page.of("div", "pre"):
             assert (attrs["tabindex"], attrs["role"]) == ("0", "region")
             assert attrs["aria-label"]
+        regions = [attrs["aria-label"] for _, attrs, _ in page.elements if attrs.get("role") == "region"]
+        assert len(regions) == len(set(regions)), "two regions of one name"
         assert page.of("a")[0][0]["href"] == "#content", "the first stop leads past the contents"
 
 
