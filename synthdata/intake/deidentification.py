@@ -15,6 +15,7 @@ from pydicom.uid import (
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
     MRImageStorage,
+    RTStructureSetStorage,
     SegmentationStorage,
 )
 
@@ -33,7 +34,7 @@ PROJECTIONS = frozenset(
         DigitalXRayImageStorageForProcessing,
     }
 )
-ALLOWED = VOLUMES | PROJECTIONS | {SegmentationStorage}
+ALLOWED = VOLUMES | PROJECTIONS | {SegmentationStorage, RTStructureSetStorage}
 HEAD_PARTS = (
     "HEAD",
     "BRAIN",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pydicom.config
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage, SegmentationStorage
+from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, SegmentationStorage
 
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
@@ -19,11 +19,13 @@ from synthdata.intake.frames import Frame, classic_frame, enhanced_frames
 from synthdata.intake.header import Header
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
-from synthdata.intake.pixel_plan import PIXEL_DATA, PixelPlan, pixel_plan
+from synthdata.intake.pixel_plan import NO_PIXELS, PIXEL_DATA, PixelPlan, pixel_plan
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.terminology import segment_codes
 
 PREAMBLE_BYTES = 128
 UNDEFINED_LENGTH = 0xFFFFFFFF
+MASKS = frozenset({SegmentationStorage, RTStructureSetStorage})
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 DAMAGE = (  # what parsers raise on bytes that are not what they claim
     ValueError,
@@ -61,6 +63,7 @@ class Instance:
     frames: tuple[Frame, ...]  # its slices; none for a mask
     problems: frozenset[str]  # reason codes which concern the whole series
     pixels: PixelPlan
+    codes: tuple[tuple[str, str], ...] = ()  # of a segmentation: label and `<SNOMED CT code>|<meaning>`
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def _damage(header: Header) -> str:
     if last is not None and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length:
         return "file.truncated"
     if "PixelData" not in header:
-        return "file.no_pixels"
+        return "" if header["SOPClassUID"] == RTStructureSetStorage else "file.no_pixels"
     syntax = header.transfer_syntax
     if not syntax.is_transfer_syntax:
         return "file.malformed"
@@ -161,8 +164,8 @@ def is_directory(header: Header) -> bool:
 
 def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
     identifier = str(header.get("PatientID", "") or "")
-    stored = (int(header["Rows"]), int(header["Columns"]))
-    is_mask = header["SOPClassUID"] == SegmentationStorage
+    is_mask = header["SOPClassUID"] in MASKS
+    stored = (int(header.get("Rows") or 0), int(header.get("Columns") or 0))
     frames, problems = ((), set[str]()) if is_mask else _frames(header, stored)
     tiles = len(frames) if is_mosaic(header) and len(frames) > 1 else 0
     return Instance(
@@ -179,7 +182,8 @@ def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
         shape_yx=tile_shape(stored, tiles) if tiles else stored,
         frames=frames,
         problems=frozenset(problems),
-        pixels=pixel_plan(header, tiles),
+        pixels=NO_PIXELS if is_mask else pixel_plan(header, tiles),
+        codes=tuple(segment_codes(header)) if is_mask else (),
     )
 
 

@@ -12,7 +12,7 @@ from synthdata.intake.clinical import ClinicalTable
 from synthdata.intake.dicom_file import Instance
 from synthdata.intake.geometry import resample
 from synthdata.intake.inventory import Inventory
-from synthdata.intake.labels import place, read_segmentation
+from synthdata.intake.masks import study_mask
 from synthdata.intake.pixels import narrow
 from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
@@ -190,38 +190,14 @@ class DicomSource:
 
     def _mask(self, study: Study, grid: Grid, image: Series) -> np.ndarray | None:
         """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
-        mask = np.zeros(grid.shape_zyx, np.uint8)
         if not self._spec.labels:
-            return mask
+            return np.zeros(grid.shape_zyx, np.uint8)
         if not study.masks:
             study.hold("mask.missing")
             return None
         if any(item.seen.outcome != "accepted" for item in study.masks):
             return None
-        for instance in study.masks:
-            placed = self._placed(instance, grid, image)
-            if placed is None:
-                return None
-            mask = np.maximum(mask, placed)
-        return mask
-
-    def _placed(self, instance: Instance, grid: Grid, image: Series) -> np.ndarray | None:
-        data = self._inventory.reread(instance.seen)
-        if data is None:
-            return None
-        segmentation = read_segmentation(data, self._spec.labels)
-        if segmentation is None:
-            instance.seen.reasons.add("mask.unreadable")
-            return None
-        if segmentation.unknown_labels:
-            self._inventory.notes.add("segments whose label the spec does not name were left out")
-        same_world = segmentation.frame_of_reference == image.first.frame_of_reference
-        if not image.first.frame_of_reference:  # a projection: only the reference tells which image is meant
-            same_world &= not segmentation.source_uids.isdisjoint(item.sop_uid for item in image.instances)
-        placed = place(segmentation, grid) if same_world else None
-        if placed is None:
-            instance.seen.reasons.add("mask.off_grid")
-        return placed
+        return study_mask(study.masks, image, self._spec.labels, self._inventory)
 
 
 def matching(channel: Channel, series: Sequence[Series]) -> list[Series]:

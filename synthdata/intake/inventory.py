@@ -39,6 +39,7 @@ class Inventory:
     def __init__(self) -> None:
         self.files: list[SeenFile] = []
         self.notes: set[str] = set()
+        self.label_codes: dict[str, str] = {}  # as the masks state them
         self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
         self.broken: set[str] = set()  # Series Instance UIDs, or else patients' pseudonyms, of damaged files
 
@@ -107,6 +108,7 @@ class Inventory:
             cases=cases,
             reasons=reasons,
             notes=tuple(sorted(self.notes)),
+            label_codes=self.label_codes,
         )
 
 

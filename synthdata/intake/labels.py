@@ -1,4 +1,4 @@
-"""Masks of DICOM SEG objects, put on the grid of their image."""
+"""Masks of DICOM SEG objects, put on the slices of their image."""
 
 import io
 from collections.abc import Mapping
@@ -10,9 +10,12 @@ from pydicom.dataset import Dataset
 
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.geometry import grid_of_slices, overlaps, resample
+from synthdata.intake.painting import Canvas
+from synthdata.intake.stack import Stack
 from synthdata.records.grid import Grid
 
 ON_GRID = 0.02  # of a voxel: a frame this near to a slice lies on it
+ON_SLICE_MM = 0.05
 FRACTION = 0.5  # of the maximum: a voxel of a fractional segment belongs to it
 
 
@@ -29,6 +32,10 @@ class Segmentation:
     frame_of_reference: str  # empty where the image is a projection
     source_uids: frozenset[str]  # SOP Instance UIDs of the images that it was drawn on
     unknown_labels: int  # segments which the spec does not name
+
+    def mask_values(self) -> list[int]:
+        """Values of the labels that it draws, in rising order."""
+        return sorted(set(self.values.tolist()) - {0})
 
 
 def read_segmentation(data: bytes, labels: Mapping[str, int]) -> Segmentation | None:
@@ -106,7 +113,8 @@ def _group(frame: Dataset, shared: Dataset, keyword: str) -> Dataset:
 
 def _frames(dataset: Dataset, count: int) -> np.ndarray:
     shape = (count, int(dataset.Rows), int(dataset.Columns))
-    if not dataset.file_meta.TransferSyntaxUID.is_compressed and int(dataset.BitsAllocated) == 1:
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if int(dataset.BitsAllocated) == 1 and not syntax.is_compressed and syntax.is_little_endian:
         packed = np.frombuffer(dataset.PixelData, np.uint8)
         return np.unpackbits(packed, count=int(np.prod(shape)), bitorder="little").reshape(shape).astype(bool)
     values = np.asarray(dataset.pixel_array).reshape(shape)
@@ -116,32 +124,50 @@ def _frames(dataset: Dataset, count: int) -> np.ndarray:
     return values > 0
 
 
-def place(segmentation: Segmentation, grid: Grid) -> np.ndarray | None:
+def place(segmentation: Segmentation, stack: Stack) -> Canvas | None:
     """Mask of a segmentation on the grid of an image.
 
     Args:
         segmentation: Frames with labels; where two overlap, the higher value is kept.
-        grid: Grid of the image.
+        stack: Slices of the image.
 
     Returns:
-        uint8 (z, y, x); None where the segmentation lies outside the image.
+        What was painted; None where the segmentation lies outside the image.
     """
-    mask = np.zeros(grid.shape_zyx, np.uint8)
+    canvas = Canvas(stack)
+    slices = _slices_of(segmentation, stack)
+    if slices is not None:
+        for value in segmentation.mask_values():
+            for frame in np.flatnonzero(segmentation.values == value):
+                canvas.paint(value, int(slices[frame]), segmentation.frames[frame])
+        return canvas
     own = _own_grid(segmentation)
-    if own is None:
+    if own is None or not overlaps(own, stack.grid):
         return None
-    frame_index = np.rint(
-        (segmentation.positions_mm - own.origin_mm) @ own.axes[0] / own.spacing_mm[0]
-    ).astype(int)
-    if not overlaps(own, grid):
-        return None
-    for value in sorted(set(segmentation.values.tolist()) - {0}):
+    index = np.rint((segmentation.positions_mm - own.origin_mm) @ own.axes[0] / own.spacing_mm[0]).astype(int)
+    for value in segmentation.mask_values():
         volume = np.zeros(own.shape_zyx, np.uint8)
         for frame in np.flatnonzero(segmentation.values == value):
-            volume[frame_index[frame]] |= segmentation.frames[frame].astype(np.uint8)
-        moved = volume if own.matches(grid) else resample(volume, own, grid, order=0, fill=0)
-        mask[moved > 0] = value
-    return mask
+            volume[index[frame]] |= segmentation.frames[frame].astype(np.uint8)
+        canvas.lay(value, resample(volume, own, stack.grid, order=0, fill=0) > 0)
+    return canvas
+
+
+def _slices_of(segmentation: Segmentation, stack: Stack) -> np.ndarray | None:
+    """Acquired slice of each frame, shape (f,); None where the frames do not lie on acquired slices."""
+    grid = stack.grid
+    cosines = np.concatenate([grid.axes[2], grid.axes[1]])
+    if (
+        segmentation.frames.shape[1:] != stack.shape_yx
+        or not np.allclose(segmentation.orientation, cosines, atol=1e-4)
+        or not np.allclose(segmentation.spacing_yx, grid.spacing_mm[1:], rtol=1e-3)
+    ):
+        return None
+    distances = np.linalg.norm(segmentation.positions_mm[:, None] - stack.positions_mm, axis=2)
+    if distances.min(axis=1).max() > ON_SLICE_MM:
+        return None
+    nearest: np.ndarray = distances.argmin(axis=1)
+    return nearest
 
 
 def _own_grid(segmentation: Segmentation) -> Grid | None:

@@ -25,6 +25,18 @@ class PixelPlan:
     padding: tuple[int, int] | None  # lowest and highest number which stands for no measurement
 
 
+NO_PIXELS = PixelPlan(
+    offset=-1,
+    dtype="|u1",
+    shape_yx=(0, 0),
+    tiles=0,
+    bits_stored=8,
+    unused_low_bits=0,
+    inverted=False,
+    padding=None,
+)
+
+
 def pixel_plan(header: Header, tiles: int) -> PixelPlan:
     """Plan of a file whose slices are the tiles of a mosaic, or its frames where that number is 0."""
     syntax = header.transfer_syntax

@@ -191,7 +191,9 @@ CASES = {
     "case.other_frame_of_reference": _held(
         "The channels do not share a frame of reference: register them first."
     ),
-    "mask.missing": _held("The spec has labels, and the case has no mask: send a DICOM SEG or a label map."),
+    "mask.missing": _held(
+        "The spec has labels, and the case has no mask: send a DICOM SEG, an RTSTRUCT or a label map."
+    ),
     "mask.unknown_value": _refused(
         "The mask holds a value which the spec's labels do not name: mend one of them."
     ),
@@ -199,7 +201,7 @@ CASES = {
         "The mask lies on another grid, outside the image: send the mask of this image."
     ),
     "mask.unreadable": _refused(
-        "The mask's frames cannot be placed, as geometry or segment numbers are missing: export it again."
+        "The mask's frames or contours cannot be placed (geometry, numbers, or no closed planar contour): export again."
     ),
     "mask.no_image": _held("The mask belongs to no accepted image: send its series."),
     "patient.unknown": _held("The table of patients does not name this file: add its row."),

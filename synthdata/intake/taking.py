@@ -16,6 +16,7 @@ from synthdata.intake.dicom_source import DicomSource, studies_of
 from synthdata.intake.file_names import judge_file_names
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry, Listing, list_files, stamp_of
+from synthdata.intake.masks import note_label_codes
 from synthdata.intake.nifti_source import NiftiSource, survey_pairs
 from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.policy import Policy, policy_of
@@ -148,6 +149,7 @@ class Opening:
         instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
         _require_dicom(inventory, instances)
         studies = studies_of(instances, inventory)
+        note_label_codes(instances, spec.labels, inventory)
         return DicomSource(spec, studies, table, inventory, self.progress), table
 
 

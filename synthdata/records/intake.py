@@ -1,6 +1,7 @@
 """What intake saw, and what became of each file."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from synthdata.errors import ConfigError
 from synthdata.records.case_set import CaseSet
@@ -31,6 +32,9 @@ class IntakeReport(Record):
     cases: CaseSet  # accepted cases, native grid and unit, one row per case
     reasons: tuple[ReasonCount, ...]
     notes: tuple[str, ...] = ()  # sentences without any value from a header
+    label_codes: Mapping[str, str] = field(
+        default_factory=dict
+    )  # label to `<SNOMED CT code>|<meaning>` of masks
 
     def __post_init__(self) -> None:
         if self.accepted + self.quarantined + self.refused != self.seen:

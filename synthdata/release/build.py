@@ -181,7 +181,7 @@ def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progr
         version=spec.release.version,
         title=spec.title,
         body_part=spec.body_part or "HEAD",
-        codes=dict(spec.label_codes),
+        codes={**inputs.intake.label_codes, **spec.label_codes},
     )
     shown: list[Case] = []
     with ShardWriter(folder, synthetic, profile, formats=spec.release.formats) as writer:
