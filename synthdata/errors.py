@@ -65,6 +65,10 @@ class SourceError(SynthDataError, ValueError):
     """A source of scans which cannot be taken in at all."""
 
 
+class UnitError(SynthDataError, ValueError):
+    """A unit which is not known, or which does not fit another one."""
+
+
 class WorkerError(SynthDataError, RuntimeError):
     """A process which shared the work and ended too early."""
 

@@ -57,6 +57,9 @@ class Source:
     arrays: Mapping[str, str] = field(
         default_factory=dict
     )  # `images`, `masks` or a column to array names (npz)
+    fhir: Mapping[str, str] = field(
+        default_factory=dict
+    )  # column to `Observation CODE`, `Condition CODE` ...
     phantom: PhantomSource = field(default_factory=PhantomSource)
 
     def __post_init__(self) -> None:
@@ -153,6 +156,21 @@ class Split:
         if self.train != self.control:
             raise ConfigError(
                 f"split has train {self.train} and control {self.control}: expected equal shares"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RareCombinations:
+    """What becomes of patients whose age, sex and the like fewer than k share: generalised, else held back."""
+
+    k: int = 5
+    columns: tuple[str, ...] = ()  # empty: ages, sex, gender, race, ethnicity
+    least_patients: int = 100  # smaller tables are noted and left as they are
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.least_patients < 1:
+            raise ConfigError(
+                f"rare has k {self.k} and least_patients {self.least_patients}: expected numbers of at least 1"
             )
 
 
@@ -266,6 +284,7 @@ class DatasetSpec:
     labels: Mapping[str, int] = field(default_factory=dict)  # name to value in the mask
     label_codes: Mapping[str, str] = field(default_factory=dict)  # name to `<SNOMED CT code>|<meaning>`
     clinical: tuple[ColumnSpec, ...] = ()
+    rare: RareCombinations = field(default_factory=RareCombinations)
     body_part: str = ""  # DICOM Body Part Examined
     vouching: Vouching = field(default_factory=Vouching)
     split: Split = field(default_factory=Split)
@@ -286,6 +305,9 @@ class DatasetSpec:
         columns = [column.name for column in self.clinical]
         if unknown := sorted(set(self.sampling.counts) - set(columns)):
             raise ConfigError(f"sampling.counts names {unknown}, which clinical lacks")
+        named = {*self.rare.columns, *self.source.fhir}
+        if unknown := sorted(named - set(columns)):
+            raise ConfigError(f"rare.columns or source.fhir names {unknown}, which clinical lacks")
         self._check_translation()
 
     def _check_translation(self) -> None:

@@ -1,59 +1,86 @@
-"""The clinical table: one row per patient, typed by the spec; only columns that the spec names are kept."""
+"""The clinical table: one record per patient, typed by the spec; only columns that the spec names are kept."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from synthdata.errors import SourceError
+from synthdata.errors import SourceError, UnitError
+from synthdata.intake.clinical_rows import Cell, PatientRow, patient_rows
+from synthdata.intake.fhir import fhir_rows, is_fhir
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.rare import generalised, is_age, rare_patients
+from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.ucum import convert
 from synthdata.records.case import Value
 from synthdata.records.case_set import ColumnSpec
+from synthdata.spec import RareCombinations
 from synthdata.storage.disk import disk_sentence
 
-ID_COLUMNS = ("patient", "subject")
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
+OLDEST_YEARS = 90  # higher ages are aggregated to it: 45 CFR 164.514(b)(2)(i)(C)
+LONGEST_VALUE, MOST_VALUES = 64, 200  # of a category; beyond it is free text
+NO_RULE = RareCombinations(k=1)
 
 
 class ClinicalTable:
     """Records by the patient's pseudonym."""
 
     def __init__(
-        self, columns: Sequence[ColumnSpec], rows: Mapping[str, Sequence[Mapping[str, str]]]
+        self,
+        columns: Sequence[ColumnSpec],
+        rows: Mapping[str, Sequence[Mapping[str, Cell]]],
+        rule: RareCombinations = NO_RULE,
     ) -> None:
         self._columns = tuple(columns)
         self._rows = rows
-        self._used: set[str] = set()
+        self._used: set[int] = set()
+        records = {patient: self._read(group) for patient, group in rows.items()}
+        good = {patient: record for patient, (record, reason) in records.items() if not reason}
+        self.rare = rare_patients(columns, good, rule)
+        self.changes = generalised(columns, good, rule)
+        self._records = records
 
     def look_up(self, patient: str) -> tuple[dict[str, Value], str]:
         """Typed record of one patient, and an empty text or the reason why there is none."""
         if not self._columns:
             return {}, ""
-        rows = self._rows.get(patient, ())
-        if not rows:
+        if patient not in self._rows:
             return {}, "clinical.no_row"
-        self._used.add(patient)
-        wanted = [{column.name: row.get(column.name, "") for column in self._columns} for row in rows]
-        if any(row != wanted[0] for row in wanted):
+        self._used.add(id(self._rows[patient]))
+        record, reason = self._records[patient]
+        change = self.changes.get(patient, {})
+        if not reason and change is None:
+            return {}, "clinical.rare_combination"
+        return ({**record, **(change or {})}, "") if not reason else ({}, reason)
+
+    def unused_rows(self) -> int:
+        """Rows of patients without accepted images, after all cases were looked up."""
+        groups = {id(rows): len(rows) for rows in self._rows.values()}
+        return sum(count for group, count in groups.items() if group not in self._used)
+
+    def _read(self, rows: Sequence[Mapping[str, Cell]]) -> tuple[dict[str, Value], str]:
+        if any(row != rows[0] for row in rows):
             return {}, "clinical.conflicting_rows"
         record: dict[str, Value] = {}
         for column in self._columns:
-            value, reason = typed(column, wanted[0][column.name])
+            cell = rows[0].get(column.name, Cell(""))
+            value, reason = typed(column, cell.text, cell.unit)
             if reason:
                 return {}, reason
             record[column.name] = value
         return record, ""
 
-    def unused_rows(self) -> int:
-        """Rows of patients without accepted images, after all cases were looked up."""
-        return sum(len(rows) for patient, rows in self._rows.items() if patient not in self._used)
 
+def typed(column: ColumnSpec, text: str, unit: str = "") -> tuple[Value, str]:
+    """Value of one cell in the column's unit, and an empty text or the reason why it cannot be used.
 
-def typed(column: ColumnSpec, text: str) -> tuple[Value, str]:
-    """Value of one cell, and an empty text or the reason why it cannot be used."""
+    Args:
+        column: Of the spec.
+        text: As it stands in the table.
+        unit: UCUM unit that the table states; empty: the column's.
+    """
     text = text.strip()
     if text.lower() in MISSING and text.lower() not in {value.lower() for value in column.values}:
         return None, "" if column.role == "outcome" else "clinical.bad_value"
@@ -63,20 +90,35 @@ def typed(column: ColumnSpec, text: str) -> tuple[Value, str]:
     if column.kind == "boolean":
         truth = BOOLEANS.get(text.lower())
         return truth, "" if truth is not None else "clinical.bad_value"
-    return _number(column, text)
+    return _number(column, text, unit)
 
 
-def _number(column: ColumnSpec, text: str) -> tuple[Value, str]:
+def _number(column: ColumnSpec, text: str, unit: str) -> tuple[Value, str]:
     try:
         number = float(text)
+        if unit and math.isfinite(number):
+            number = convert(number, unit, column.unit)
+    except UnitError:
+        return None, "clinical.unit"
     except ValueError:
         return None, "clinical.bad_value"
+    number = round(number, 9) if unit and unit != column.unit else number
     if not math.isfinite(number) or (column.kind == "integer" and not number.is_integer()):
         return None, "clinical.bad_value"
+    if is_age(column):
+        number = min(number, _oldest(column))
     low, high = column.minimum, column.maximum
     if (low is not None and number < low) or (high is not None and number > high):
         return None, "clinical.out_of_range"
     return (int(number) if column.kind == "integer" else number), ""
+
+
+def _oldest(column: ColumnSpec) -> float:
+    """Ninety years in the unit of a column of ages."""
+    try:
+        return convert(OLDEST_YEARS, "a", column.unit)
+    except UnitError:
+        return math.inf
 
 
 def table_bytes(path: Path, key: str) -> bytes:
@@ -91,41 +133,28 @@ def table_bytes(path: Path, key: str) -> bytes:
         raise SourceError(disk_sentence(f"the table of {key}", error, "read")) from None
 
 
-def read_rows(data: bytes, what: str, needed: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header line.
-
-    Args:
-        data: The file.
-        what: What the table is, for messages.
-        needed: Columns which must be there.
-
-    Raises:
-        SourceError: The file is no UTF-8 CSV or lacks a column.
-    """
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
-    except (UnicodeDecodeError, csv.Error):
-        raise SourceError(f"the {what} is no CSV in UTF-8: save it as comma separated text") from None
-    missing = [name for name in needed if name not in (reader.fieldnames or ())]
-    if missing:
-        raise SourceError(f"the {what} lacks the columns {', '.join(missing)}: add them, or mend the spec")
-    return rows
-
-
 def load_table(
-    data: bytes | None, columns: Sequence[ColumnSpec], names: Pseudonyms, inventory: Inventory
+    data: bytes | None,
+    columns: Sequence[ColumnSpec],
+    names: Pseudonyms,
+    inventory: Inventory,
+    *,
+    paths: Mapping[str, str] | None = None,
+    rule: RareCombinations = NO_RULE,
 ) -> ClinicalTable:
-    """Table of a CSV file; identifiers become pseudonyms at once.
+    """Table of a CSV, Parquet or FHIR file; identifiers become pseudonyms at once.
 
     Args:
         data: The file, or None where the spec names no table.
         columns: Columns of the spec.
         names: Makes the pseudonyms.
-        inventory: Takes a note on columns which are not read.
+        inventory: Takes notes on what is not read and on what was generalised.
+        paths: FHIR: column to where its value stands.
+        rule: What becomes of rare combinations.
 
     Raises:
-        SourceError: The table lacks a column of the patient or of the spec, or the spec names no table.
+        SourceError: The table lacks a column of the patient or of the spec, a column is free text, or the spec
+            names no table.
     """
     if data is None:
         if columns:
@@ -133,18 +162,53 @@ def load_table(
                 "the spec has clinical columns and no source.clinical: name the CSV with a row per patient"
             )
         return ClinicalTable((), {})
-    rows = read_rows(data, "clinical table", [column.name for column in columns])
-    header = rows[0] if rows else {}
-    key = next((name for name in ID_COLUMNS if name in header), None)
-    if key is None:
-        raise SourceError(
-            "the clinical table lacks rows or a column patient (or subject): add a row per patient"
+    _refuse_free_text(columns)
+    rows = _rows(data, columns, paths or {}, inventory)
+    by_patient: dict[str, list[Mapping[str, Cell]]] = {}
+    for row in rows:
+        keys = [names.patient(identifier) for identifier in row.identifiers]
+        group = next((by_patient[key] for key in keys if key in by_patient), [])
+        group.append(row.cells)
+        by_patient |= dict.fromkeys(keys, group)
+    table = ClinicalTable(columns, by_patient, rule)
+    if table.changes:
+        inventory.notes.add(
+            f"rare combinations (fewer than {rule.k} patients): {sum(map(bool, table.changes.values()))} records were "
+            f"generalised, {sum(change is None for change in table.changes.values())} patients are held back"
         )
-    if extra := len(set(header) - {key} - {column.name for column in columns}):
+    if table.rare:
+        inventory.notes.add(
+            f"{table.rare} patients have combinations that fewer than {rule.k} share; the table has fewer than "
+            f"{rule.least_patients} patients, so nothing was generalised"
+        )
+    return table
+
+
+def _rows(
+    data: bytes, columns: Sequence[ColumnSpec], paths: Mapping[str, str], inventory: Inventory
+) -> list[PatientRow]:
+    if is_fhir(data):
+        rows, others = fhir_rows(data, columns, paths)
+        if others:
+            inventory.notes.add(
+                f"{others} FHIR resources are of other kinds or refer to no patient of the bundle"
+            )
+        return rows
+    rows, extra = patient_rows(data, [column.name for column in columns])
+    if extra:
         inventory.notes.add(
             f"{extra} columns of the clinical table are not named by the spec and were not read"
         )
-    by_patient: dict[str, list[Mapping[str, str]]] = {}
-    for row in rows:
-        by_patient.setdefault(names.patient(row[key]), []).append(row)
-    return ClinicalTable(columns, by_patient)
+    return rows
+
+
+def _refuse_free_text(columns: Sequence[ColumnSpec]) -> None:
+    """A category is a short list of words; what looks like dates, names or sentences is no category."""
+    for column in columns:
+        values = column.values
+        long = len(values) > MOST_VALUES or any(len(value) > LONGEST_VALUE for value in values)
+        if long or any(looks_identifying(value) for value in values):
+            raise SourceError(
+                f"column {column.name} has values that are free text, dates or identifiers: expected a short list of "
+                "coded values; generalise them, or leave the column out"
+            )

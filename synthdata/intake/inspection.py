@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthdata.errors import SourceError
-from synthdata.intake.clinical import read_rows
+from synthdata.intake.clinical_rows import read_rows
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge

@@ -9,7 +9,8 @@ import numpy as np
 
 from synthdata.errors import SourceError
 from synthdata.intake.case_shards import Unit, keyed_files, unit_key
-from synthdata.intake.clinical import ClinicalTable, read_rows, table_bytes
+from synthdata.intake.clinical import ClinicalTable, table_bytes
+from synthdata.intake.clinical_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory, SeenFile

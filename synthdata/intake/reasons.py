@@ -218,6 +218,12 @@ CASES = {
     "clinical.out_of_range": _held(
         "A clinical value lies outside the range that the spec allows: mend the cell or its unit, or the spec."
     ),
+    "clinical.unit": _held(
+        "A clinical value has a unit that is unknown, or of another kind than the column's: write it in UCUM."
+    ),
+    "clinical.rare_combination": _held(
+        "Too few patients share this age, sex and the like, and no band nearby is common: leave the patient out."
+    ),
     "clinical.row_without_images": Reason(
         "noted",
         "Clinical rows have no accepted images (the count is of rows): send the images, or ignore it.",

@@ -139,7 +139,9 @@ class Opening:
         clinical = (
             table_bytes(root / spec.source.clinical, "source.clinical") if spec.source.clinical else None
         )
-        table = load_table(clinical, spec.clinical, self.names, inventory)
+        table = load_table(
+            clinical, spec.clinical, self.names, inventory, paths=spec.source.fhir, rule=spec.rare
+        )
         if spec.source.format == "nifti":
             pairs = survey_pairs(
                 scans, root, spec, inventory, self.names, cursor=self.cursor, progress=self.progress

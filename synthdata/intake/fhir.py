@@ -1,0 +1,260 @@
+"""Clinical records from FHIR R4: Patient, Condition, Observation and ImagingStudy to one row per patient."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from synthdata.errors import SourceError
+from synthdata.intake.clinical_rows import Cell, PatientRow
+from synthdata.records.case_set import ColumnSpec
+
+Resource = Mapping[str, Any]
+UCUM = "http://unitsofmeasure.org"
+DEFAULT_PATHS = {
+    "sex": "Patient.gender",
+    "gender": "Patient.gender",
+    "age": "Patient.age",
+    "age_years": "Patient.age",
+}
+GENDERS = {"male": "m", "female": "f", "other": "o", "unknown": ""}
+FINAL = frozenset({"final", "amended", "corrected"})
+UNTRUE = frozenset({"refuted", "entered-in-error"})
+OVER = frozenset({"inactive", "remission", "resolved"})
+AGE = "30525-0"  # LOINC: age
+
+
+@dataclass(slots=True)
+class Person:
+    """Resources of one patient."""
+
+    patient: Resource
+    conditions: list[Resource] = field(default_factory=list)
+    observations: list[Resource] = field(default_factory=list)
+    studies: list[Resource] = field(default_factory=list)
+
+
+def is_fhir(data: bytes) -> bool:
+    """True for JSON, or a line of it."""
+    return data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"["}
+
+
+def fhir_rows(
+    data: bytes, columns: Sequence[ColumnSpec], paths: Mapping[str, str]
+) -> tuple[list[PatientRow], int]:
+    """One row per patient of a bundle, of a list of resources, or of a file with one resource per line.
+
+    A path is `Patient.gender`, `Patient.age` (whole years at the first ImagingStudy, else LOINC 30525-0),
+    `Observation CODE`, `Condition CODE` (present and active or not), or `Condition` (which of the column's values); a
+    code may have its system before it, `http://loinc.org|718-7`. Of several observations the one nearest to the first
+    ImagingStudy counts; where dates do not tell and values differ, the rows contradict each other. Free text and
+    narratives are not read.
+
+    Args:
+        data: The file.
+        columns: Columns of the spec.
+        paths: Column to path; without one, a name such as `age`, or the code, display or text that equals the name.
+
+    Returns:
+        The rows, and the number of resources that are none of the four kinds or refer to nobody.
+
+    Raises:
+        SourceError: The file is no FHIR in JSON or holds no patient, or a path is none of the above.
+
+    Source:
+        HL7 FHIR R4 (4.0.1): Bundle, Patient, Condition, Observation, ImagingStudy.
+    """
+    resources = list(_resources(data))
+    people, left_over = _people(resources)
+    if not people:
+        raise SourceError("the clinical table is FHIR without a Patient: export the patients, too")
+    rows = []
+    for person in people:
+        identifiers = tuple(_identifiers(person.patient))
+        found = {
+            column.name: _cells(column, paths.get(column.name, ""), person) or [Cell("")]
+            for column in columns
+        }
+        picks = (0, -1) if any(len(set(cells)) > 1 for cells in found.values()) else (0,)
+        rows += [
+            PatientRow(identifiers, {name: cells[pick] for name, cells in found.items()}) for pick in picks
+        ]
+    return rows, left_over
+
+
+def _resources(data: bytes) -> Iterator[tuple[str, Resource]]:
+    """Resources with their full URL, which may be empty."""
+    try:
+        text = data.decode("utf-8-sig")
+        try:
+            parsed = [json.loads(text)]
+        except json.JSONDecodeError:
+            parsed = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+        raise SourceError("the clinical table is no FHIR in JSON: export a bundle, or NDJSON") from None
+    for item in parsed[0] if parsed and isinstance(parsed[0], list) else parsed:
+        if not isinstance(item, dict):
+            raise SourceError("the clinical table is JSON, but no FHIR: export a bundle, or NDJSON")
+        if item.get("resourceType") == "Bundle":
+            for entry in item.get("entry") or ():
+                if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
+                    yield str(entry.get("fullUrl", "")), entry["resource"]
+        else:
+            yield "", item
+
+
+def _people(resources: Sequence[tuple[str, Resource]]) -> tuple[list[Person], int]:
+    """Patients with what refers to them, and the count of the rest."""
+    people: dict[str, Person] = {}
+    by_reference: dict[str, Person] = {}
+    for url, resource in resources:
+        if resource.get("resourceType") == "Patient":
+            person = people.setdefault(str(resource.get("id", url)), Person(resource))
+            by_reference |= {f"Patient/{resource.get('id', '')}": person, url: person}
+    left_over = 0
+    for _, resource in resources:
+        kind = resource.get("resourceType")
+        if kind == "Patient":
+            continue
+        reference = str((resource.get("subject") or {}).get("reference", ""))
+        subject = by_reference.get(reference) or by_reference.get("/".join(reference.split("/")[-2:]))
+        lists = {"Condition": "conditions", "Observation": "observations", "ImagingStudy": "studies"}
+        if subject is None or kind not in lists or not reference:
+            left_over += 1
+        else:
+            getattr(subject, lists[kind]).append(resource)
+    return list(people.values()), left_over
+
+
+def _identifiers(patient: Resource) -> Iterator[str]:
+    """All that a DICOM Patient ID may repeat of a patient."""
+    for item in patient.get("identifier") or ():
+        if item.get("value"):
+            yield str(item["value"]).strip()
+    if patient.get("id"):
+        yield str(patient["id"])
+
+
+def _cells(column: ColumnSpec, path: str, person: Person) -> list[Cell]:
+    """Candidates for a value, most of the time one or none."""
+    path = path or DEFAULT_PATHS.get(column.name.lower(), "")
+    if not path:
+        path = f"{'Condition' if column.kind == 'boolean' else 'Observation'} {column.name}"
+    kind, _, code = path.partition(" ")
+    if kind == "Patient.gender":
+        return _gender(column, str(person.patient.get("gender", "")))
+    if kind == "Patient.age":
+        return _age(column, person)
+    if kind == "Observation" and code:
+        return _observed(column, code, person)
+    if kind == "Condition":
+        return _diagnosed(column, code, person)
+    raise SourceError(
+        f"source.fhir names no path for column {column.name}: expected Patient.gender, Patient.age, Observation CODE "
+        "or Condition CODE"
+    )
+
+
+def _gender(column: ColumnSpec, gender: str) -> list[Cell]:
+    short = GENDERS.get(gender, "")
+    values = [value for value in column.values if value.lower() in {gender, short} - {""}]
+    return [Cell(values[0] if values else gender)]
+
+
+def _age(column: ColumnSpec, person: Person) -> list[Cell]:
+    born, seen = _day(person.patient.get("birthDate")), _first_study(person)
+    if born is None or seen is None:
+        return _observed(column, AGE, person)
+    return [Cell(str(seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))), "a")]
+
+
+def _day(text: Any) -> date | None:
+    """Day of a FHIR date or time, the first one of a year or month that stands alone."""
+    parts = str(text or "")[:10].split("-")
+    try:
+        return date(*(int(part) for part in [*parts, "1", "1"][:3]))
+    except ValueError:
+        return None
+
+
+def _first_study(person: Person) -> date | None:
+    days = [day for study in person.studies if (day := _day(study.get("started"))) is not None]
+    return min(days, default=None)
+
+
+def _observed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
+    found: list[tuple[date | None, Cell]] = []
+    for observation in person.observations:
+        if observation.get("status") not in FINAL:
+            continue
+        period = observation.get("effectivePeriod") or {}
+        day = _day(observation.get("effectiveDateTime") or period.get("start"))
+        parts = (observation, *(observation.get("component") or ()))
+        cells = [_value(column, part) for part in parts if _is_coded(part.get("code"), code)]
+        found += [(day, cell) for cell in cells if cell is not None]
+    seen = _first_study(person)
+    dated = [(abs((day - seen).days), cell) for day, cell in found if day is not None and seen is not None]
+    if found and len(dated) == len(found):
+        nearest = min(distance for distance, _ in dated)
+        return [cell for distance, cell in dated if distance == nearest]
+    return [cell for _, cell in found]
+
+
+def _value(column: ColumnSpec, part: Resource) -> Cell | None:
+    """Value of an observation or component; None where it has none."""
+    quantity = part.get("valueQuantity")
+    if isinstance(quantity, dict) and "value" in quantity:
+        coded = quantity.get("code") if quantity.get("system", UCUM) == UCUM else ""
+        return Cell(
+            f"{quantity.get('comparator', '')}{quantity['value']}", str(coded or quantity.get("unit", ""))
+        )
+    concept = part.get("valueCodeableConcept")
+    if isinstance(concept, dict):
+        texts = list(_texts(concept))
+        listed = {value.lower() for value in column.values}
+        return Cell(next((text for text in texts if text.lower() in listed), texts[0] if texts else ""))
+    for name in ("valueBoolean", "valueInteger", "valueString"):
+        if name in part:
+            return Cell(str(part[name]))
+    return None
+
+
+def _diagnosed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
+    active = [
+        condition
+        for condition in person.conditions
+        if _status(condition, "verificationStatus").isdisjoint(UNTRUE)
+        and _status(condition, "clinicalStatus").isdisjoint(OVER)
+    ]
+    if code:
+        return [Cell(str(any(_is_coded(condition.get("code"), code) for condition in active)).lower())]
+    return [
+        Cell(value)
+        for value in column.values
+        if any(_is_coded(condition.get("code"), value) for condition in active)
+    ]
+
+
+def _status(condition: Resource, name: str) -> set[str]:
+    return {str(coding.get("code", "")) for coding in (condition.get(name) or {}).get("coding") or ()}
+
+
+def _is_coded(concept: Any, code: str) -> bool:
+    """True where a concept has a code, a `system|code`, or a display or text of that name."""
+    if not isinstance(concept, dict):
+        return False
+    system, bar, bare = code.rpartition("|")
+    if bar:
+        codings = concept.get("coding") or ()
+        return any(item.get("system") == system and str(item.get("code")) == bare for item in codings)
+    return code.lower() in {text.lower() for text in _texts(concept)}
+
+
+def _texts(concept: Resource) -> Iterator[str]:
+    for coding in concept.get("coding") or ():
+        for name in ("code", "display"):
+            if coding.get(name):
+                yield str(coding[name])
+    if concept.get("text"):
+        yield str(concept["text"])
