@@ -81,7 +81,7 @@ def test_contours_are_filled_on_their_slices_with_their_holes(build, scans, priv
     grid = build.grid(direction=build.oblique) if oblique else build.grid()
     series = build.series("PAT-1", grid)
     outlines = [outline(grid, z, (1, 0), (7, 5)) for z in (1, 2, 3)] + [outline(grid, 2, (3, 2), (5, 4))]
-    build.write(scans, [*series, structure_set(build, series[0], {"Lesion": outlines, "couch": []})])
+    build.write(scans, [*series, structure_set(build, series[0], {"Lesion": outlines, "bladder": []})])
     report = take(build, scans, private)
     assert report.accepted == 6, codes(report)
     expected = box(grid, (1, 1, 0), (4, 7, 5))
