@@ -422,3 +422,26 @@ def test_a_recalled_version_is_not_published_again(
     with pytest.raises(TrustError, match="was recalled: wrong masks"):
         publish(*built, published, signer=signer)
     assert {name for name in tree(published.root) if not name.startswith("probes/")} == set(before)
+
+
+@pytest.mark.parametrize(
+    "name", ["claims/", "root.json", "targets.json", "snapshot.json", "manifest.json", "data/"]
+)
+def test_a_write_whose_first_answer_was_lost_does_not_stop_or_spoil_a_release(
+    built: Built, releases: FolderStore, signer: ReleaseSigner, tmp_path: Path, name: str
+) -> None:
+    """The client library puts an object again; the store then says that it is there already."""
+    doubled: list[str] = []
+
+    class Doubled(FolderStore):
+        def create(self, key: str, data: bytes | Path) -> bool:
+            made = super().create(key, data)
+            if name in key and not doubled:
+                doubled.append(key)
+                return False
+            return made
+
+    publish(*built, Doubled(releases.root), signer=signer)
+    assert doubled
+    assert pull("ellipsoids", None, releases.url, tmp_path / "pulled").complete
+    assert not any(key.startswith("claims/") for key in tree(releases.root))
