@@ -189,3 +189,14 @@ def test_a_frame_is_found_and_unpacked_and_nothing_larger(built, got: Path) -> N
         for size in (case.image.nbytes - 1, case.image.nbytes + 1):
             with pytest.raises(ValueError, match="index names"):
                 array_of(frame, size)
+
+
+def test_a_release_whose_index_has_no_ranges_says_so(
+    published: FolderStore, got: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def old(index: Path, where: str, sample: str) -> pa.Table:
+        return chosen_rows(index, where, sample).select(["case_id", "cases_file"])
+
+    monkeypatch.setattr("synthdata.release.client.pulling.chosen_rows", old)
+    with pytest.raises(ConfigError, match="was made by an older version"):
+        pull("ellipsoids", None, published.url, got, sample="1")

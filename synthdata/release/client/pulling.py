@@ -185,6 +185,11 @@ class _Job:
         from synthdata.release.client.selection import fetch_selection, selected_bytes
 
         rows = chosen_rows(inside(self.folder, INDEX), origin.where, origin.sample)
+        if "image_offset" not in rows.schema.names:
+            raise ConfigError(
+                f"{origin.dataset} {origin.version} was made by an older version, its index has no ranges of cases: "
+                "pull it whole, without --where and --sample, into another folder"
+            )
         case_set = from_json(CaseSet, inside(self.folder, evidence_path("synthetic")).read_bytes())
         wanted = tuple(formats)
         size = selected_bytes(rows, wanted)
