@@ -89,10 +89,10 @@ def test_a_store_without_rights_is_completed_by_who_has_them(
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        (("publish", "{place}/staging", "{place}/closed", "{place}/keys"), f"object metadata/1.root.json {WRITE}"),
+        (("publish", "{place}/staging", "{place}/closed", "{place}/keys"), "StoreError: object probes/"),
         (("publish", "{place}/staging", "{place}/closed/new", "{place}/keys"), f"folder store new {WRITE}"),
         (("publish", "{place}/staging", "{place}/readable/new", "{place}/keys"), f"folder store new {WRITE}"),
-        (("publish", "{place}/staging", "{place}/releases", "{place}/keys"), "1.0.0 is signed and can be pulled"),
+        (("publish", "{place}/staging", "{place}/releases", "{place}/keys"), WRITE),
         (("releases", "--from", "{place}/closed"), f"object metadata/1.root.json {READ}"),
         (("releases", "--from", "{place}/closed/store"), f"folder store store {READ}"),
         (("pull", "ellipsoids", "--from", "{place}/releases", "--to", "{place}/readable"), f"origin.json {WRITE}"),
