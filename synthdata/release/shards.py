@@ -3,6 +3,7 @@
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
@@ -43,11 +44,19 @@ class ShardWriter:
         self._seen = array("Q")  # hashes of the ids: 8 bytes per case
         schema = index_schema(case_set, formats)
         plain = [name for name in schema.names if name.endswith(("_sha256", "_offset"))]
-        self._index = pq.ParquetWriter(
-            folder / INDEX, schema, compression="zstd", compression_level=9,
-            use_dictionary=[name for name in schema.names if name not in plain],
-        )  # fmt: skip
-        self._records = pq.ParquetWriter(folder / RECORDS, records_schema(case_set), compression="zstd")
+        self._files = ExitStack()  # closed by us: pyarrow leaves a file open whose last write failed
+        try:
+            index, records = (
+                self._files.enter_context((folder / name).open("wb")) for name in (INDEX, RECORDS)
+            )
+            self._index = pq.ParquetWriter(
+                index, schema, compression="zstd", compression_level=9,
+                use_dictionary=[name for name in schema.names if name not in plain],
+            )  # fmt: skip
+            self._records = pq.ParquetWriter(records, records_schema(case_set), compression="zstd")
+        except BaseException:
+            self._files.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -55,8 +64,14 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._index.close()
-        self._records.close()
+        with self._files:
+            try:
+                self._index.close()
+                self._records.close()
+            finally:
+                self._index.is_open = self._records.is_open = (
+                    False  # or they try again when they are forgotten
+                )
 
     def write(self, cases: Sequence[Case]) -> None:
         """Write one shard in all formats.
