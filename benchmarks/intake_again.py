@@ -9,6 +9,7 @@ that was written within the last two is read again, as its next change could lea
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,11 @@ SPEC = DatasetSpec(
 )
 
 
-def write_study(folder: Path, number: int) -> None:
+def write_study(folder: Path, number: int, slices: int = SLICES) -> None:
     """One patient with one series."""
+    grid = replace(GRID, shape_zyx=(slices, *GRID.shape_zyx[1:]))
     patient = f"PAT-{number:06d}"
-    voxels = np.random.default_rng(number).integers(0, 900, GRID.shape_zyx).astype(np.int16)
+    voxels = np.random.default_rng(number).integers(0, 900, grid.shape_zyx).astype(np.int16)
     header = SeriesHeader(
         modality="MR",
         patient_id=patient,
@@ -61,7 +63,7 @@ def write_study(folder: Path, number: int) -> None:
         deidentification=EVIDENCE,
     )
     (folder / patient).mkdir(parents=True)
-    for index, dataset in enumerate(image_datasets(voxels, GRID, header)):
+    for index, dataset in enumerate(image_datasets(voxels, grid, header)):
         save(dataset, folder / patient / f"{index:04d}.dcm")
 
 

@@ -48,7 +48,7 @@ class Source:
     """Where the scans come from."""
 
     kind: Literal["phantom", "folder", "dicomweb", "s3"]
-    format: Literal["dicom", "nifti", "npz"] = "dicom"
+    format: Literal["dicom", "nifti", "npz", "table", "bids"] = "dicom"
     uri: str = ""  # folder, https:// or s3://; `${VARIABLE}` is expanded when it is read, not at load
     patients: str = ""  # CSV with columns file, subject; relative to uri (nifti)
     clinical: str = ""  # CSV with a row per patient or case; relative to uri
@@ -60,6 +60,9 @@ class Source:
     fhir: Mapping[str, str] = field(
         default_factory=dict
     )  # column to `Observation CODE`, `Condition CODE` ...
+    columns: Mapping[str, str] = field(
+        default_factory=dict
+    )  # channel, `mask` or `patient` to a column (table) or a suffix (bids)
     phantom: PhantomSource = field(default_factory=PhantomSource)
 
     def __post_init__(self) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from synthdata.errors import SourceError
+from synthdata.intake.archives import unpacked
 from synthdata.intake.clinical_rows import read_rows
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.file_names import judge_file_names
-from synthdata.intake.inventory import Inventory, SeenFile, files_below
+from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.listing import list_files
 from synthdata.intake.nifti_file import is_nifti, read_nifti
 from synthdata.intake.npz_source import arrays_are_whole, is_npz
 from synthdata.intake.pixels import stored_slices
@@ -50,8 +52,9 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     """
     inventory, judge = Inventory(), ElementJudge(policy)
     names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
-    paths, instances, scans = files_below(folder), list[Instance](), 0
-    with quiet_parsers():
+    instances, scans = list[Instance](), 0
+    with quiet_parsers(), unpacked(list_files(folder).entries, inventory) as entries:
+        paths = [entry.path for entry in entries]
         for count, path in enumerate(paths, 1):
             seen, data = inventory.add(path)
             if is_dicom(data):
@@ -68,7 +71,9 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
         judge_file_names(inventory.files, folder, policy.deny)
         kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
         patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
-    if not scans:
+    if not scans and not any(
+        code.startswith("archive.") for seen in inventory.files for code in seen.reasons
+    ):
         raise SourceError(
             f"the source holds {len(paths)} files and no scan{inventory.unreadable()}, expected DICOM, NIfTI or NPZ: "
             "check the path"

@@ -12,8 +12,8 @@ from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import ClinicalTable, table_bytes
 from synthdata.intake.clinical_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
-from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.label_maps import mask_of
 from synthdata.intake.listing import Entry
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
 from synthdata.intake.pixels import narrow
@@ -192,19 +192,9 @@ class NiftiSource:
         if not self._spec.labels or pair.mask is None:
             return np.zeros(image.grid.shape_zyx, np.uint8) if not self._spec.labels else None
         labels = self._read(pair.mask)
-        if labels is None:
-            return None
-        values = np.unique(labels.voxels)
-        if not set(values.tolist()) <= {0, *self._spec.labels.values()} or len(labels.voxels) != 1:
-            pair.mask.reasons.add("mask.unknown_value")
-            return None
-        mask: np.ndarray = labels.voxels[0].astype(np.uint8)
-        if labels.grid.matches(image.grid):
-            return mask
-        if not overlaps(labels.grid, image.grid):
-            pair.mask.reasons.add("mask.off_grid")
-            return None
-        self._inventory.notes.add(
-            "masks on other grids were resampled to their image's grid, by nearest neighbour"
+        values = self._spec.labels.values()
+        return (
+            mask_of(labels, pair.mask, grid=image.grid, values=values, inventory=self._inventory)
+            if labels is not None
+            else None
         )
-        return resample(mask, labels.grid, image.grid, order=0, fill=0)

@@ -53,6 +53,20 @@ FILES = {
     ),
 }
 
+ARCHIVES = {
+    "archive.bomb": _refused(
+        "The archive unpacks to far more than it holds, or to a file above 1 GiB: unpack it by hand, and look."
+    ),
+    "archive.unsafe": _refused(
+        "The archive holds a link, a device, or a path that leads outside of it: make it again from plain files."
+    ),
+    "archive.locked": _refused("The archive asks for a password: unpack it where the password is known."),
+    "archive.nested": _refused(
+        "The archive holds another archive, which is not opened: unpack the outer one."
+    ),
+    "archive.damaged": _refused("The archive is empty, cut or damaged: transfer it again."),
+}
+
 DEIDENTIFICATION = {
     "deid.not_declared": _held(
         "Patient Identity Removed (0012,0062) is not YES: de-identify by PS3.15, or let a person review."
@@ -230,4 +244,4 @@ CASES = {
     ),
 }
 
-REASONS: dict[str, Reason] = {**FILES, **DEIDENTIFICATION, **SERIES, **PIXELS, **CASES}
+REASONS: dict[str, Reason] = {**FILES, **ARCHIVES, **DEIDENTIFICATION, **SERIES, **PIXELS, **CASES}

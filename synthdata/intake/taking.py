@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Protocol
 
 from synthdata.errors import ConfigError, SourceError
+from synthdata.intake.archives import unpacked
+from synthdata.intake.bids import kind_in_tree, rows_of_tree
 from synthdata.intake.case_shards import CaseShards, Unit
 from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
 from synthdata.intake.cursor import Cursor, now_ns, rules_of
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of
 from synthdata.intake.file_names import judge_file_names
+from synthdata.intake.image_set import ImageSet, picture_or_nothing, rows_of_table, survey_set
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry, Listing, list_files, stamp_of
 from synthdata.intake.masks import note_label_codes
@@ -71,12 +74,12 @@ def take_in(
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
         return last
-    with quiet_parsers():
-        inventory = Inventory()
+    inventory = Inventory()
+    with quiet_parsers(), unpacked(listing.entries, inventory) as entries:
         opening = Opening(
             spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress, policy=policy
         )
-        source, table = opening.open(folder, listing.entries)
+        source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny)
         shards = CaseShards(private, _case_set(spec), cursor, inventory)
         case_set, patients = shards.write(source.units() if source else iter(()))
@@ -130,6 +133,8 @@ class Opening:
             paths = [entry.path for entry in entries]
             return _open_npz(spec, paths, inventory, self.names, self.progress), ClinicalTable((), {})
         root = folder if folder.is_dir() else folder.parent
+        if spec.source.format in {"table", "bids"}:
+            return self._open_set(root, entries), ClinicalTable((), {})
         tables = _tables(
             [entry.path for entry in entries], root, (spec.source.clinical, spec.source.patients)
         )
@@ -153,6 +158,19 @@ class Opening:
         studies = studies_of(instances, inventory)
         note_label_codes(instances, spec.labels, inventory)
         return DicomSource(spec, studies, table, inventory, self.progress), table
+
+    def _open_set(self, root: Path, entries: Sequence[Entry]) -> ScanSource:
+        """A set of images with a row per case, in a table or in the names of a BIDS tree."""
+        spec, inventory = self.spec, self.inventory
+        tables = _tables([entry.path for entry in entries], root, (spec.source.clinical,))
+        scans = [entry for entry in entries if entry.path not in tables]
+        for path in tables:
+            inventory.add(path)
+        kinds = kind_in_tree if spec.source.format == "bids" else picture_or_nothing
+        files = survey_set(scans, inventory, kinds=kinds, cursor=self.cursor, progress=self.progress)
+        in_tree = spec.source.format == "bids"
+        rows = rows_of_tree(spec, root, files) if in_tree else rows_of_table(spec, root)
+        return ImageSet(spec, rows, files, self.names, inventory, self.progress)
 
 
 def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Path]:

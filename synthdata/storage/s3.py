@@ -175,6 +175,33 @@ class S3Store:
         except (ClientError, BotoCoreError) as error:
             raise StoreError(_sentence(prefix, error)) from error
 
+    def listing(self, what: str) -> Iterator[tuple[str, int, str]]:
+        """Key, size in bytes and version (ETag) of all objects, by pages.
+
+        Args:
+            what: Stands for the keys in messages, since a key of scans may hold a name.
+        """
+        pages = self._client.get_paginator("list_objects_v2")
+        try:
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix):
+                for item in page.get("Contents", []):
+                    yield (
+                        item["Key"].removeprefix(self.prefix),
+                        int(item["Size"]),
+                        str(item["ETag"]).strip('"'),
+                    )
+        except (ClientError, BotoCoreError) as error:
+            raise StoreError(_sentence(what, error)) from error
+
+    def stream(self, key: str, version: str, what: str) -> Iterator[bytes]:
+        """Bytes of one version of an object. Raises StoreError, also where another version is there now."""
+        whole = {"Bucket": self.bucket, "Key": self.prefix + key, "IfMatch": f'"{version}"'}
+        try:
+            body = self._client.get_object(**whole)["Body"]
+            yield from body.iter_chunks(RANGE_BYTES)
+        except (ClientError, BotoCoreError, OSError) as error:
+            raise StoreError(_sentence(what, error)) from error
+
     def delete(self, key: str) -> None:
         """Delete an object."""
         self._ask(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))

@@ -3,17 +3,22 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.remote.dicomweb import DicomWeb
-from synthdata.intake.remote.fetching import Fetched, fetch_studies
-from synthdata.intake.remote.landing import Landing
+from synthdata.intake.remote.fetching import fetch_studies
+from synthdata.intake.remote.landing import Fetched, Landing
+from synthdata.intake.remote.problems import EMPTY
+from synthdata.intake.remote.s3_prefix import fetch_objects, list_objects
 from synthdata.intake.remote.web_client import Patience
 from synthdata.progress import Progress, silent
 
+if TYPE_CHECKING:
+    from synthdata.storage.s3 import S3Store
+
 WEB = frozenset({"http", "https"})
-EMPTY = "the server holds no scan that the address asks for, expected some: check the address, or wait for the transfer"
 
 
 def is_remote(address: str) -> bool:
@@ -31,11 +36,13 @@ def look(address: str) -> str:
         ConfigError: The address is none.
         SourceError: The server refused us, does not answer, or holds nothing.
     """
-    _require_known(address)
-    rows = sorted((row.name, row.mark) for row in DicomWeb(address, Patience.from_environment()).studies())
+    if _kind(address) == "s3":
+        rows = list_objects(_bucket(address))
+    else:
+        rows = [(row.name, row.mark) for row in DicomWeb(address, Patience.from_environment()).studies()]
     if not rows:
         raise SourceError(EMPTY)
-    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()
 
 
 def fetch(address: str, root: Path, *, progress: Progress = silent) -> Fetched:
@@ -51,19 +58,34 @@ def fetch(address: str, root: Path, *, progress: Progress = silent) -> Fetched:
         SourceError: The server refused us, does not answer, or holds nothing.
         StoreError: The folder cannot be written.
     """
-    _require_known(address)
-    web = DicomWeb(address, Patience.from_environment())
-    landing = Landing(root, address)
-    with landing.alone():
-        done = fetch_studies(web, landing, progress)
+    if _kind(address) == "s3":
+        bucket = _bucket(address)
+        landing = Landing(root, bucket.url)
+        with landing.alone():
+            done = fetch_objects(bucket, landing, progress)
+    else:
+        web = DicomWeb(address, Patience.from_environment())
+        landing = Landing(root, address)
+        with landing.alone():
+            done = fetch_studies(web, landing, progress)
     if landing.is_empty():
         raise done.failed[0] if done.failed else SourceError(EMPTY)
     return done
 
 
-def _require_known(address: str) -> None:
+def _bucket(address: str) -> "S3Store":
+    parts = urlsplit(address)
+    if not parts.netloc:
+        raise ConfigError("the address of the scans names no bucket, expected s3://bucket/prefix: mend it")
+    from synthdata.storage.s3 import S3Store
+
+    return S3Store(bucket=parts.netloc, prefix=parts.path.strip("/"))
+
+
+def _kind(address: str) -> str:
     scheme = urlsplit(address).scheme
-    if scheme not in WEB:
+    if scheme != "s3" and scheme not in WEB:
         raise ConfigError(
             f"the address of the scans begins with {scheme!r}, expected https:// (DICOMweb) or s3://: mend it"
         )
+    return "s3" if scheme == "s3" else "dicomweb"

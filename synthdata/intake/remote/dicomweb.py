@@ -18,6 +18,7 @@ T = TypeVar("T")
 PAGE = 200  # rows of one search: no server refuses that, and none has to hold much
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 SERIES_COUNT, INSTANCE_COUNT = "00201206", "00201208"
+LETTERS = str.maketrans("0123456789", "ghijklmnop")
 UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 DICOM = (
     'multipart/related; type="application/dicom"; transfer-syntax=*'  # as it is stored, without conversion
@@ -118,8 +119,8 @@ class DicomWeb:
 
 
 def short(uid: str) -> str:
-    """Name for a UID which tells nobody what it is."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:32]
+    """Name for a UID which tells nobody what it is; in letters alone, which nobody takes for a number of a person."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:32].translate(LETTERS)
 
 
 def _values(row: Row, key: str) -> list[Any]:

@@ -6,32 +6,21 @@ never stands beyond something that is not safe on this disk.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from pydicom import dcmread
 
-from synthdata.errors import SourceError, SynthDataError
+from synthdata.errors import SourceError
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.inventory import MAXIMUM_BYTES
 from synthdata.intake.remote.dicomweb import DicomWeb, InstanceRow, StudyRow
-from synthdata.intake.remote.landing import PART, Landing, on_landing
-from synthdata.intake.remote.problems import LaterError, NotThereError, RefusedError
+from synthdata.intake.remote.landing import PART, Fetched, Landing, on_landing
+from synthdata.intake.remote.problems import EMPTY, LaterError, NotThereError, RefusedError
 from synthdata.progress import Progress
 
 FAILURES_IN_A_ROW = 3  # studies; then it is the server and not the study
 BY_SERIES = 4  # missing instances of one series from which on the whole series is asked for in one answer
-
-
-@dataclass(slots=True)
-class Fetched:
-    """What a fetch did."""
-
-    seen: int = 0  # on the server
-    fetched: int = 0  # new or changed, and whole on this disk now
-    removed: int = 0  # no longer on the server
-    failed: list[SynthDataError] = field(default_factory=list)  # one per study which is not whole here
 
 
 def fetch_studies(web: DicomWeb, landing: Landing, progress: Progress) -> Fetched:
@@ -43,6 +32,8 @@ def fetch_studies(web: DicomWeb, landing: Landing, progress: Progress) -> Fetche
     """
     done = Fetched()
     studies = web.studies()
+    if not studies:  # rather a wrong address than an archive that was emptied: what is here stays
+        raise SourceError(EMPTY)
     done.seen = len(studies)
     row_of_failures = 0
     for count, row in enumerate(sorted(studies, key=lambda one: one.name), 1):

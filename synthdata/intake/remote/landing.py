@@ -4,14 +4,25 @@ import fcntl
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthdata.errors import SourceError, StoreError
+from synthdata.errors import SourceError, StoreError, SynthDataError
 from synthdata.intake.memory import Memory
 from synthdata.storage.disk import disk_sentence
 from synthdata.storage.folder import FolderStore
 
 PART = ".part"  # suffix of a file which is not whole yet
+
+
+@dataclass(slots=True)
+class Fetched:
+    """What a fetch did, in studies or in objects."""
+
+    seen: int = 0  # on the server
+    fetched: int = 0  # new or changed, and whole on this disk now
+    removed: int = 0  # no longer on the server
+    failed: list[SynthDataError] = field(default_factory=list)  # one for each that is not whole here
 
 
 class Landing:

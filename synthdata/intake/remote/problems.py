@@ -4,6 +4,7 @@ from typing import Self
 
 from synthdata.errors import SourceError
 
+EMPTY = "the server holds no scan that the address asks for, expected some: check the address, or wait for the transfer"
 CUT = (
     "an answer of the DICOMweb server was cut, expected it whole: check the network and the server, and run it "
     "again, it goes on where it was"
