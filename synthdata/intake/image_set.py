@@ -1,5 +1,6 @@
 """Cases from a table with a row per case: it names a file for each channel, the mask, the patient and the record."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,7 @@ from synthdata.intake.nifti_file import NiftiImage
 from synthdata.intake.picture_file import picture_kind, read_picture
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.rare import generalised, rare_patients
 from synthdata.progress import Progress
 from synthdata.records.case import Case, Value
 from synthdata.records.grid import Grid
@@ -150,6 +152,15 @@ class ImageSet:
                 seen.reasons.add("file.outside")
         lacking = sum(any(name not in files for name in row.channels) for row in rows)
         inventory.row_counts["clinical.row_without_images"] += lacking
+        records = {
+            _key(row, record): record for row in rows for record, reason in [self._cells(row)] if not reason
+        }
+        self._changes = generalised(spec.clinical, records, spec.rare)
+        if rare := rare_patients(spec.clinical, records, spec.rare):
+            inventory.notes.add(
+                f"{rare} records have combinations that fewer than {spec.rare.k} share; the table is too small for the "
+                "rule that generalises them"
+            )
 
     def units(self) -> Iterator[Unit]:
         """Rows in the order of their pseudonyms."""
@@ -169,13 +180,21 @@ class ImageSet:
         return self._names.case(row.patient, "\n".join(row.channels))
 
     def _record(self, row: SetRow) -> tuple[dict[str, Value], str]:
+        """Typed record of a row, a rare one generalised, and an empty text or the reason why there is none."""
+        record, reason = self._cells(row)
+        if reason or not row.patient:
+            return {}, reason or "patient.unknown"
+        change = self._changes.get(_key(row, record), {})
+        return ({**record, **change}, "") if change is not None else ({}, "clinical.rare_combination")
+
+    def _cells(self, row: SetRow) -> tuple[dict[str, Value], str]:
         record: dict[str, Value] = {}
         for column in self._spec.clinical:
             value, reason = typed(column, row.cells.get(column.name, ""))
             if reason:
                 return {}, reason
             record[column.name] = value
-        return record, "" if row.patient else "patient.unknown"
+        return record, ""
 
     def _whole_case(self, row: SetRow, record: dict[str, Value], reason: str) -> Case | None:
         """The case of a row; where there is none, all of its files are held back."""
@@ -247,6 +266,11 @@ class ImageSet:
             if labels is not None
             else None
         )
+
+
+def _key(row: SetRow, record: Mapping[str, Value]) -> str:
+    """A patient with one record counts once, however many images show it."""
+    return f"{row.patient} {json.dumps(dict(record), sort_keys=True)}"
 
 
 def _hold(files: Sequence[SeenFile], code: str) -> None:

@@ -13,7 +13,7 @@ from synthdata.intake import inventory, listing, take_in
 from synthdata.records import digest_of
 from synthdata.records.case_set import ColumnSpec
 from synthdata.records.parquet import read_cases
-from synthdata.spec import Channel, GridSpec, Source
+from synthdata.spec import Channel, GridSpec, RareCombinations, Source
 
 FINDING = ColumnSpec(name="finding", kind="category", values=("normal", "pneumonia"))
 FLAT = GridSpec(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 0.5, 0.5))
@@ -121,6 +121,19 @@ def test_what_does_not_fit_is_held_with_its_reason_and_the_rest_is_taken(build, 
         "file.not_an_image": 1,
         "clinical.row_without_images": 2,
     }
+
+
+def test_a_rare_record_of_a_set_is_moved_to_where_others_are(build, scans, private) -> None:
+    ages = [50] * 11 + [88]
+    for index in range(len(ages)):
+        picture(scans / f"images/{index}.png", index)
+    rows = "".join(f"{index}.png,{index},{age}\n" for index, age in enumerate(ages))
+    (scans / "labels.csv").write_text(f"file,patient,age\n{rows}")
+    spec = table_spec(build, clinical=(build.age,), rare=RareCombinations(k=5, least_patients=10))
+    report = take(build, spec, scans, private)
+    found = sorted(case.record["age"] for case in read_cases(private, report.cases))
+    assert len(found) == 12
+    assert found[-1] < 60
 
 
 def test_a_table_without_its_columns_is_a_sentence(build, scans, private) -> None:
