@@ -29,6 +29,7 @@ from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
+from synthdata.privacy.reported import VIEW, reported_tests, table_tests
 from synthdata.progress import Progress, silent
 from synthdata.records import CaseSet, PrivacyReport, TrainingSet, digest_of
 from synthdata.records.parquet import read_cases
@@ -104,12 +105,17 @@ def measure_privacy(
         pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
     )
     flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
+    (apart,) = rng.spawn(1)  # so that what is only reported changes nothing that gates
+    images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
+    risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
     tests = (
         tail_test(result, curves, gates),
         copy_test(evidence.matches, evidence.thresholds, flags),
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
         attack_test(distance_attack(pool, evidence.synthetic.vectors)),
+        *images,
+        *risks,
     )
     figures = _pair_sheet(training_set, synthetic, private, evidence)
     progress(STEPS, STEPS, "privacy measured")
@@ -124,7 +130,7 @@ def measure_privacy(
         suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
         detectable_share=curves["counted"].detectable(gates.power),
         figures=figures,
-        notes=method_notes(result, curves, evidence.thresholds, pool),
+        notes=(*method_notes(result, curves, evidence.thresholds, pool), *image_notes, *table_notes),
     )
 
 

@@ -30,6 +30,8 @@ from synthdata.validation.fault_evidence import (
 from synthdata.validation.mask_fit import LabelFit, fits_of
 from synthdata.validation.resampling import Plan, estimate
 
+IMAGE_DIRECTIONS = 4  # main directions of the layout that a record may go with
+
 
 def modes(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
     """Whether a kind of real case is missing among the generated ones."""
@@ -121,10 +123,10 @@ def _misfit(fit: LabelFit, plan: Plan) -> np.ndarray:
     return losses
 
 
-def record_coupling(evidence: Evidence, plan: Plan) -> FaultTest:
+def record_coupling(evidence: Evidence, layout: Mapping[str, np.ndarray], plan: Plan) -> FaultTest:
     """Whether columns follow each other and the labels: 0 as in real cases, 1 as in shuffled records."""
     columns = evidence.training_set.columns
-    known = {role: _known(evidence, role, columns) for role in ("generated", "train", "test")}
+    known = {role: _known(evidence, layout, role, columns) for role in ("generated", "train", "test")}
     pairs = coupled_pairs(known["train"], known["test"], [column.name for column in columns])
     if not pairs:
         told = (
@@ -142,13 +144,19 @@ def record_coupling(evidence: Evidence, plan: Plan) -> FaultTest:
     return judged(RECORDS, scores[pair], HALF_WAY, told)
 
 
-def _known(evidence: Evidence, role: str, columns: Sequence[ColumnSpec]) -> dict[str, np.ndarray]:
-    """Record columns, and volumes of the labels."""
+def _known(
+    evidence: Evidence, layout: Mapping[str, np.ndarray], role: str, columns: Sequence[ColumnSpec]
+) -> dict[str, np.ndarray]:
+    """Record columns, volumes of the labels, and what the image shows without them."""
     rows = evidence.records[role]
     found = {
         column.name: as_column([row.get(column.name) for row in rows], column.kind) for column in columns
     }
-    return found | {f"volume of {label}": volume for label, volume in evidence.volumes[role].items()}
+    found |= {f"volume of {label}": volume for label, volume in evidence.volumes[role].items()}
+    return found | {
+        f"image direction {index + 1}": values
+        for index, values in enumerate(layout[role].T[:IMAGE_DIRECTIONS])
+    }
 
 
 def _decoupling(

@@ -26,7 +26,7 @@ from synthdata.validation.resampling import Plan
 FOLLOWS = {  # a test says nothing by itself once one of these has failed
     MODES: (DIVERSITY, SHARPNESS, OFFSET),
     MASKS: (DIVERSITY, SHARPNESS),
-    RECORDS: (DIVERSITY, MODES, MASKS),
+    RECORDS: (DIVERSITY, MODES, MASKS, SHARPNESS, OFFSET),
 }
 
 
@@ -47,7 +47,7 @@ def find_faults(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
         DIVERSITY: lambda: diversity(layout, plan),
         MODES: lambda: modes(evidence, layout),
         MASKS: lambda: masks(evidence, plan),
-        RECORDS: lambda: record_coupling(evidence, plan),
+        RECORDS: lambda: record_coupling(evidence, layout, plan),
     }
     found: dict[str, FaultTest] = {}
     for name in fault_names(evidence.training_set):

@@ -37,6 +37,7 @@ from synthdata.validation.metrics import (
     kernel_distance_of,
     precision_of,
 )
+from synthdata.validation.reported import pair_similarity, reported_triples, subgroup_triples
 from synthdata.validation.resampling import (
     UNBOUNDED,
     Draw,
@@ -113,6 +114,8 @@ def measure_fidelity(
     for done, (family, table) in enumerate(tables.items()):
         progress(done, 4, f"{family} distances")
         _feature_triples(family, table, plan, found)
+        for outcome in reported_triples(family, table, plan):
+            found.add(outcome)
     plain = {role: table for role, table in tables["radiomics"].items() if role != "degraded"}
     progress(2, 4, "tissue and lesion distributions")
     for quantity in quantities(plain, training_set):
@@ -120,6 +123,11 @@ def measure_fidelity(
     progress(3, 4, "records")
     _record_triples(plain, training_set, synthetic, private, plan, found)
     evidence = gather(spec, training_set, synthetic, private, progress=progress)
+    columns, seed = training_set.columns, spec.sampling.seed
+    for outcome in subgroup_triples(tables["radiomics"], evidence.records, columns, seed=seed):
+        found.add(outcome)
+    sets = {"generated": synthetic, "train": training_set.train, "test": training_set.test}
+    found.notes.append(pair_similarity(sets, private, training_set.scales, seed=seed))
     progress(4, 4, "fidelity measured")
     return FidelityReport(
         dataset=training_set.dataset,
@@ -247,9 +255,10 @@ def _with_volumes(
 
 
 def _scores(found: _Found, plan: Plan) -> dict[str, Estimate]:
-    """Median score per family, with its interval; none of a family whose metrics were all left out."""
-    families = dict.fromkeys(scored.triple.family for scored in found.scored)
+    """Median score per family over the metrics that gate; none of a family whose metrics were all left out."""
+    gating = [scored for scored in found.scored if scored.triple.gating]
+    families = dict.fromkeys(scored.triple.family for scored in gating)
     return {
-        family: family_score([scored for scored in found.scored if scored.triple.family == family], plan)
+        family: family_score([scored for scored in gating if scored.triple.family == family], plan)
         for family in families
     }

@@ -79,6 +79,7 @@ def measure_triple(
     *,
     lower_is_better: bool,
     bounds: tuple[float, float] = UNBOUNDED,
+    gating: bool = True,
 ) -> Scored | str:
     """One triple over all resamples, or a sentence why the metric says nothing here.
 
@@ -89,6 +90,7 @@ def measure_triple(
         plan: The draws.
         lower_is_better: Whether a smaller number is nearer to real.
         bounds: Of the number, such as 0 and 1 of a fraction: an interval stays within.
+        gating: Whether the median of the family counts it.
     """
     values = {role: np.array([metric(role, draw) for draw in plan.draws]) for role in ROLES[:3]}
     worse = (values["degraded"] - values["train"]) * (1 if lower_is_better else -1)
@@ -110,6 +112,7 @@ def measure_triple(
         floor=estimates["train"],
         ceiling=estimates["degraded"],
         score=estimate(scores, plan),
+        gating=gating,
     )
     return Scored(triple=triple, scores=scores)
 

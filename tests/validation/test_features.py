@@ -93,3 +93,31 @@ def test_features_with_nan_or_missing_rows_are_refused() -> None:
         Features(values=np.full((1, 1), np.nan), names=("a",), case_ids=("x",), patient_ids=("p",))
     with pytest.raises(ShapeError, match="expected"):
         Features(values=np.zeros((2, 1)), names=("a",), case_ids=("x",), patient_ids=("p",))
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 8), (4, 5, 6), (1, 1, 1)])
+def test_runs_and_zones_equal_those_counted_voxel_by_voxel(shape: tuple[int, int, int]) -> None:
+    from scipy import ndimage
+
+    from synthdata.validation.features.cooccurrence import DIRECTIONS
+    from synthdata.validation.features.runs_zones import run_lengths, size_zones
+
+    levels = np.random.default_rng(6).integers(0 if max(shape) > 1 else 1, 4, shape)
+    runs = np.zeros((3, max(shape)), int)
+    able = [d for d in DIRECTIONS if all(size > 1 or not step for step, size in zip(d, shape, strict=True))]
+    for direction in able or [(0, 0, 1)]:
+        for start in np.argwhere(levels):
+
+            def at(steps: int, start=start, direction=direction) -> int:
+                place = start + steps * np.array(direction)
+                return int(levels[tuple(place)]) if (place >= 0).all() and (place < shape).all() else -1
+
+            if at(-1) != at(0):
+                length = next(n for n in range(1, max(shape) + 1) if at(n) != at(0))
+                runs[at(0) - 1, length - 1] += 1
+    assert (run_lengths(levels, 3) == runs).all()
+    zones = []
+    for level in range(1, 4):
+        found, count = ndimage.label(levels == level, structure=np.ones((3, 3, 3)))
+        zones += [(level, int((found == one).sum())) for one in range(1, count + 1)]
+    assert sorted(map(tuple, size_zones(levels).tolist())) == sorted(zones)

@@ -91,7 +91,7 @@ def _textures(values: np.ndarray, levels: np.ndarray) -> dict[str, float]:
         "histogram": histogram(levels[levels > 0], LEVELS),
         "glcm": cooccurrence_features(levels, LEVELS),
         "glrlm": run_length_features(levels, LEVELS),
-        "glszm": size_zone_features(levels, LEVELS),
+        "glszm": size_zone_features(levels),
         "ngtdm": neighbourhood_features(levels, LEVELS),
     }
     return {f"{family}/{name}": value for family, found in families.items() for name, value in found.items()}

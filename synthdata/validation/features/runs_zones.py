@@ -16,18 +16,21 @@ def run_lengths(levels: np.ndarray, count: int) -> np.ndarray:
         Entry (i, j) counts the runs of level i + 1 and length j + 1.
     """
     longest = max(levels.shape)
-    padded = np.pad(levels.astype(np.int32), 1)
+    padded = np.pad(levels.astype(np.int16), 1)
     flat = padded.ravel()
     strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
-    inside = np.flatnonzero(flat)
     total = np.zeros((count + 1) * (longest + 1), np.int64)
     for direction in _directions(levels.shape):
         offset = sum(step * stride for step, stride in zip(direction, strides, strict=True))
-        alive = inside[flat[inside] != flat[inside - offset]]  # a run starts where the voxel before differs
-        length = 1
+        equal = np.zeros(len(flat), bool)  # a voxel and the next one along the direction
+        np.equal(flat[:-offset], flat[offset:], out=equal[:-offset])
+        starts = flat > 0
+        starts[offset:] &= ~equal[:-offset]
+        total[1 :: longest + 1] += np.bincount(flat[starts & ~equal], minlength=count + 1)
+        alive, length = np.flatnonzero(starts & equal), 2
         while alive.size:
-            goes_on = flat[alive] == flat[alive + length * offset]
-            total += np.bincount(flat[alive[~goes_on]] * (longest + 1) + length, minlength=len(total))
+            goes_on = equal[alive + (length - 1) * offset]
+            total[length :: longest + 1] += np.bincount(flat[alive[~goes_on]], minlength=count + 1)
             alive = alive[goes_on]
             length += 1
     return total.reshape(count + 1, longest + 1)[1:, 1:]
@@ -39,19 +42,31 @@ def _directions(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     return able or [(0, 0, 1)]
 
 
-def size_zones(levels: np.ndarray, count: int) -> np.ndarray:
-    """Sizes and levels of connected zones (26 neighbours), as rows (level, voxels), shape (zones, 2)."""
-    from scipy import ndimage
+def size_zones(levels: np.ndarray) -> np.ndarray:
+    """Sizes and levels of connected zones (26 neighbours), as rows (level, voxels), shape (zones, 2).
 
-    rows = []
-    touching = np.ones((3, 3, 3), bool)
-    boxes = ndimage.find_objects(levels.astype(np.int32), max_label=count)
-    for level in np.unique(levels[levels > 0]):
-        box = boxes[level - 1]
-        zones, found = ndimage.label(levels[box] == level, structure=touching)
-        sizes = np.bincount(zones.ravel(), minlength=found + 1)[1:]
-        rows.append(np.stack([np.full(found, level), sizes], axis=1))
-    return np.concatenate(rows) if rows else np.zeros((0, 2), np.int64)
+    Args:
+        levels: Discretised intensities from 1, 0 outside the region, shape (z, y, x), at least one voxel inside.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    padded = np.pad(levels.astype(np.int16), 1)
+    flat = padded.ravel()
+    strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
+    inside = np.flatnonzero(flat)
+    place = (np.cumsum(flat > 0) - 1).astype(np.int32)  # of a voxel among those inside
+    pairs = []
+    for direction in _directions(levels.shape):
+        offset = sum(step * stride for step, stride in zip(direction, strides, strict=True))
+        first = np.flatnonzero((flat[:-offset] == flat[offset:]) & (flat[:-offset] > 0))
+        pairs.append(np.stack([place[first], place[first + offset]]))
+    joined = np.concatenate(pairs, axis=1)
+    graph = coo_array((np.ones(joined.shape[1]), joined), shape=(len(inside), len(inside)))
+    found, zone = connected_components(graph.tocsr(), directed=False)
+    level = np.zeros(found, np.int64)
+    level[zone] = flat[inside]
+    return np.stack([level, np.bincount(zone, minlength=found)], axis=1)
 
 
 def run_length_features(levels: np.ndarray, count: int) -> dict[str, float]:
@@ -62,9 +77,9 @@ def run_length_features(levels: np.ndarray, count: int) -> dict[str, float]:
     return _emphases(level + 1, length + 1, matrix[level, length], voxels * len(_directions(levels.shape)))
 
 
-def size_zone_features(levels: np.ndarray, count: int) -> dict[str, float]:
+def size_zone_features(levels: np.ndarray) -> dict[str, float]:
     """Size zone features of one region (at least one voxel)."""
-    zones = size_zones(levels, count)
+    zones = size_zones(levels)
     kinds, times = np.unique(zones[:, 0] * (levels.size + 1) + zones[:, 1], return_counts=True)
     level, size = np.divmod(kinds, levels.size + 1)
     return _emphases(level, size, times, int((levels > 0).sum()))

@@ -40,7 +40,8 @@ def scores(report: FidelityReport, gate: float) -> bytes:
     rows: list[tuple[str, Estimate, bool]] = []
     for family, score in report.scores.items():
         rows.append((f"{family}: median", score, True))
-        rows += [(found.metric, found.score, False) for found in report.triples if found.family == family]
+        shown = [found for found in report.triples if found.family == family and "@" not in found.metric]
+        rows += [(found.metric + ("" if found.gating else " *"), found.score, False) for found in shown]
     figure = Figure(figsize=(7.6, 0.27 * len(rows) + 1.2), dpi=110, layout="constrained")
     axes = figure.add_subplot()
     for index, (_, score, bold) in enumerate(rows):
@@ -51,7 +52,7 @@ def scores(report: FidelityReport, gate: float) -> bytes:
     axes.set_yticks([-index for index in range(len(rows))], [name for name, _, _ in rows], fontsize=8)
     for tick, (_, _, bold) in zip(axes.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if bold else "normal")
-    axes.set(xlim=RANGE, ylim=(-len(rows) + 0.4, 0.6), xlabel="score, lower is better")
+    axes.set(xlim=RANGE, ylim=(-len(rows) + 0.4, 0.6), xlabel="score, lower is better (* reported only)")
     axes.legend(loc="lower right", fontsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     return figure_png(figure)

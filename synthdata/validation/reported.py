@@ -1,0 +1,177 @@
+"""Metrics which are reported and do not gate: what they add to the scores that do, and how subgroups fare.
+
+A metric that joins the median of its family changes a threshold; docs/adr/0013-named-faults.md says why none here does.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from synthdata.records.case import Value
+from synthdata.records.case_set import CaseSet, ColumnSpec
+from synthdata.records.parquet import read_cases
+from synthdata.records.training import ChannelScale
+from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.case_mix import column_kinds
+from synthdata.validation.discrepancy import gaussian_discrepancy_of, gaussian_kernel, median_bandwidth
+from synthdata.validation.diversity import (
+    density_of,
+    recall_of,
+    scales_of,
+    similarity_of_pairs,
+    vendi_score,
+)
+from synthdata.validation.embedding import Embedding
+from synthdata.validation.features.table import Features
+from synthdata.validation.metrics import cubic_kernel, distances, frechet_distance, kernel_distance_of
+from synthdata.validation.resampling import (
+    FEWEST,
+    UNBOUNDED,
+    Draw,
+    Plan,
+    Scored,
+    measure_triple,
+    plan_resamples,
+)
+
+NEIGHBOURS = 5
+SUBGROUP_RESAMPLES = 60
+PAIRS, STACKS = 60, 40  # of MS-SSIM: pairs, and cases that they are drawn from
+
+
+def reported_triples(family: str, tables: Mapping[str, Features], plan: Plan) -> Iterator[Scored | str]:
+    """Frechet distance at infinite n, CMMD, density, recall and Vendi score of one feature family.
+
+    Args:
+        family: Of features.
+        tables: Role to table: generated, train, degraded and test.
+        plan: The draws.
+
+    Yields:
+        Triples which do not gate, or sentences on why one is left out.
+    """
+    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
+    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
+    few = {role: embedding.reduced(table.values) for role, table in tables.items()}
+    apart = {role: distances(flat["test"], x) for role, x in flat.items()}
+    within = {role: distances(x, x) for role, x in flat.items()}
+    width = median_bandwidth(flat["train"])
+    yield f"{family}/cmmd uses a Gaussian kernel of width {width:.4g}, the median distance of training cases"
+
+    def unbiased(role: str, draw: Draw) -> float:
+        a, b = few[role][draw[role]], few["test"][draw["test"]]
+        half = len(a) // 2
+        if half <= a.shape[1]:
+            return math.nan
+        return 2 * frechet_distance(a, b) - frechet_distance(a[:half], b[:half])
+
+    def discrepancy(role: str, draw: Draw) -> float:
+        a, b = draw[role], draw["test"]
+        parts = (
+            within[role][np.ix_(a, a)],
+            within["test"][np.ix_(b, b)],
+            apart[role][np.ix_(b, a)],
+        )
+        return gaussian_discrepancy_of(*(gaussian_kernel(part, width) for part in parts))
+
+    def dense(role: str, draw: Draw) -> float:
+        a, b = draw[role], draw["test"]
+        return density_of(within["test"][np.ix_(b, b)], apart[role][np.ix_(b, a)], k=NEIGHBOURS)
+
+    def recalled(role: str, draw: Draw) -> float:
+        a, b = draw[role], draw["test"]
+        return recall_of(within[role][np.ix_(a, a)], apart[role][np.ix_(b, a)], k=NEIGHBOURS)
+
+    def varied(role: str, draw: Draw) -> float:
+        return vendi_score(flat[role][draw[role]])
+
+    for name, metric, lower, bounds in (
+        ("frechet_at_infinity", unbiased, True, UNBOUNDED),
+        ("cmmd", discrepancy, True, (0.0, math.inf)),
+        ("density", dense, False, (0.0, math.inf)),
+        ("recall", recalled, False, (0.0, 1.0)),
+        ("vendi", varied, False, (1.0, math.inf)),
+    ):
+        yield measure_triple(name, family, metric, plan, lower_is_better=lower, bounds=bounds, gating=False)
+
+
+def subgroup_triples(
+    tables: Mapping[str, Features],
+    records: Mapping[str, Sequence[Mapping[str, Value]]],
+    columns: Sequence[ColumnSpec],
+    *,
+    seed: int,
+) -> Iterator[Scored | str]:
+    """KID of radiomics in each subgroup which has enough cases: values of a category, thirds of a number.
+
+    Args:
+        tables: Radiomics by role: generated, train, degraded and test.
+        records: Role to rows in the order of its table; degraded cases have the records of train.
+        columns: Conditions and outcomes; of the numbers those called an age.
+        seed: Of the draws.
+
+    Yields:
+        Triples named `kid@<column> <value>`, and a sentence which names the worst subgroup.
+    """
+    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
+    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
+    own = {role: cubic_kernel(x, x) for role, x in flat.items()}
+    cross = {role: cubic_kernel(x, flat["test"]) for role, x in flat.items()}
+    found: dict[str, Scored] = {}
+    for name, rows in _subgroups(tables, records, columns):
+        if min(len(index) for index in rows.values()) < FEWEST:
+            yield f"subgroup {name}: fewer than {FEWEST} cases in a group, so nothing is said of it"
+            continue
+        patients = {role: [tables[role].patient_ids[i] for i in index] for role, index in rows.items()}
+        plan = plan_resamples(patients, seed=seed, resamples=SUBGROUP_RESAMPLES)
+
+        def kernel(role: str, draw: Draw, rows: Mapping[str, np.ndarray] = rows) -> float:
+            a, b = rows[role][draw[role]], rows["test"][draw["test"]]
+            return kernel_distance_of(
+                own[role][np.ix_(a, a)], own["test"][np.ix_(b, b)], cross[role][np.ix_(a, b)]
+            )
+
+        made = measure_triple(f"kid@{name}", "radiomics", kernel, plan, lower_is_better=True, gating=False)
+        if isinstance(made, Scored):
+            found[name] = made
+        yield made
+    if found:
+        worst = max(found, key=lambda name: found[name].triple.score.value)
+        yield f"worst subgroup by radiomics KID: {worst}, score {found[worst].triple.score}"
+
+
+def _subgroups(
+    tables: Mapping[str, Features],
+    records: Mapping[str, Sequence[Mapping[str, Value]]],
+    columns: Sequence[ColumnSpec],
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """Name of each subgroup and the rows of each role; bounds of an age come from training cases."""
+    for column in columns:
+        if column.kind not in {"category", "boolean"} and "age" not in column.name.lower().split("_"):
+            continue
+        values = {
+            role: [row.get(column.name) for row in records["train" if role == "degraded" else role]]
+            for role in tables
+        }
+        members = {role: column_kinds(column, values["train"], values[role]) for role in tables}
+        for name in members["train"]:
+            yield name, {role: np.flatnonzero(members[role][name][1]) for role in tables}
+
+
+def pair_similarity(
+    sets: Mapping[str, CaseSet], private: ObjectStore, scales: Sequence[ChannelScale], *, seed: int
+) -> str:
+    """MS-SSIM between pairs of generated cases beside that between pairs of real ones, as a sentence."""
+    rng = np.random.default_rng(seed)
+    told = []
+    for role, case_set in sets.items():
+        every = max(1, case_set.cases // STACKS)
+        chosen = (case for i, case in enumerate(read_cases(private, case_set)) if i % every == 0)
+        images = [scales[0].to_network(case.image[0]) for case, _ in zip(chosen, range(STACKS), strict=False)]
+        if len(images) < 2 or not scales_of(*images[0].shape[1:]):
+            return "MS-SSIM is left out: fewer than two cases, or slices of 10 pixels or less"
+        values = similarity_of_pairs(np.stack(images), span=2.0, pairs=PAIRS, rng=rng)
+        half = 1.96 * values.std() / math.sqrt(min(PAIRS, len(images)))
+        told.append(f"{role} {values.mean():.3f} [{values.mean() - half:.3f}, {values.mean() + half:.3f}]")
+    return f"MS-SSIM between pairs of cases, channel {scales[0].channel} (higher is less diverse): {', '.join(told)}"
