@@ -9,14 +9,16 @@ Source:
     (alignment of all images to their own mean).
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 SPACING_VOXELS = 5  # between the points whose displacements are fitted
 STRAIN_WEIGHT = 0.3  # of the mean squared strain against the mean absolute difference in network scale
-LEVELS = (4, 2)  # voxels per side that are averaged, coarse first
-ITERATIONS = 40  # per level
+LEVELS = ((4, 40), (2, 40), (1, 10))  # voxels per side that are averaged, coarse first, and iterations
+MOST_VOXELS = 40_000  # of an image at a level: finer ones cost more than they give
 RATE_VOXELS = 0.15
 TEMPLATE_EVERY = 10  # iterations between two means
 INVERSE_ITERATIONS = 10
@@ -43,14 +45,17 @@ class Alignment(nn.Module):
         super().__init__()
         self.shape, self.grid = shape_zyx, grid
         self.points = tuple(1 if side == 1 else max(2, round(side / SPACING_VOXELS)) for side in shape_zyx)
-        self.register_buffer("template", torch.zeros(1, channels, *self._size(LEVELS[-1])))
+        self.levels = [
+            level for level in LEVELS if level is LEVELS[0] or math.prod(self._size(level[0])) <= MOST_VOXELS
+        ]
+        self.register_buffer("template", torch.zeros(1, channels, *self._size(self.levels[-1][0])))
 
     def fit(self, guides: Tensor) -> Tensor:
         """Fit the template on guides (n, c, z, y, x); the displacements (n, 3, *grid)."""
         displacement = torch.zeros(len(guides), 3, *self.points)
-        for level in LEVELS:
+        for level, iterations in self.levels:
             small = functional.interpolate(guides, size=self._size(level), mode="area")
-            for _ in range(ITERATIONS // TEMPLATE_EVERY):
+            for _ in range(iterations // TEMPLATE_EVERY):
                 dense = self._dense(displacement, small.shape[2:])
                 template = _pull(small, dense).mean(0, keepdim=True)
                 displacement = self._descend(displacement, small, template, TEMPLATE_EVERY)
@@ -61,11 +66,11 @@ class Alignment(nn.Module):
     def register(self, guides: Tensor) -> Tensor:
         """Displacements (b, 3, *grid) of guides (b, c, z, y, x)."""
         displacement = torch.zeros(len(guides), 3, *self.points)
-        for level in LEVELS:
+        for level, iterations in self.levels:
             size = self._size(level)
             small = functional.interpolate(guides, size=size, mode="area")
             template = functional.interpolate(self.template, size=size, mode="area")
-            displacement = self._descend(displacement, small, template, ITERATIONS)
+            displacement = self._descend(displacement, small, template, iterations)
         return self._on_grid(displacement)
 
     def push(self, volumes: Tensor, displacement: Tensor) -> Tensor:

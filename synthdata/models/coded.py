@@ -31,28 +31,18 @@ class CodedGenerator(FlowGenerator, ABC):
         wrong = self.code_loss(items[:, : self.width], told, self._given(items), rng)
         return wrong + self._refiner_loss(items, told, rng)
 
-    @torch.inference_mode()
-    def sample(
-        self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float
-    ) -> tuple[Tensor, Tensor]:
-        """Draw images (b, c, z, y, x) and fields (b, l, z, y, x) in one step; row i depends on seeds[i] alone.
-
-        Steps and guidance are of other families, and ignored.
-        """
+    def _codes(
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        rngs: Sequence[torch.Generator],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Tensor:
+        """Codes in one step; steps and guidance are of other families, and ignored."""
         del steps, guidance
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-        device = self.std.device
-        focal = [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
-        placed = torch.stack(focal).to(device) * (1 - self._common)
-        given = self._told(placed)
-        codes = self.draw_codes(conditions.to(device), given, rngs)
-        drawn = self._decoded(
-            codes, self.alignment.push(placed, self._shape(codes)) if self.given else placed
-        )
-        refined = self.refiner(drawn)
-        grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs])
-        standard = refined.standard + self.refiner.texture(refined, grain.to(device))
-        return self.saturation.closed(drawn.centre + drawn.spread * standard), refined.fields
+        return self.draw_codes(conditions, given, rngs)
 
     @torch.no_grad()
     def _estimate(self, items: Tensor, told: Tensor, rng: torch.Generator) -> Drawn:  # noqa: ARG002 - as the base has it

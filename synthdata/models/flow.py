@@ -18,13 +18,16 @@ from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
 from synthdata.models.saturation import Saturation
+from synthdata.models.tone import Tone
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
 MAX_WEIGHT = 10.0  # of the loss near the clean end
-REFINE_TIME = 0.6  # the flow ends here: anatomy is decided, detail is left to the refiner
+REFINE_TIME = 0.3  # the flow ends here: anatomy is decided, detail is left to the refiner
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
+SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share: an outline has no grain
+TONED_BATCH, TONED_STEPS = 16, 8
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
 
@@ -99,6 +102,7 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
+        self.tone = Tone(channels=geometry.channels, labels=geometry.labels)
         self.law = GaussianLaw(self.latent, geometry.conditions)
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
         self.told_voxels = tuple(
@@ -139,7 +143,9 @@ class FlowGenerator(nn.Module):
 
     def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
         """Fit the laws of codes and findings on items (m, k + rest, z, y, x) and conditions (m, c) of cases (m,)."""
-        self.law.fit(items[:, : self.width], conditions, case)
+        grain = torch.ones(self.width)
+        grain[self.codec.width :] = SHAPE_GRAIN
+        self.law.fit(items[:, : self.width], conditions, case, grain=grain)
         focal = 1 - self._common.flatten()
         if focal.any():
             parts = [
@@ -153,14 +159,22 @@ class FlowGenerator(nn.Module):
         """Measure the texture that is left to draw, once the learning is over."""
         device = self.std.device
         every = -(-len(items) // TEXTURED_CASES)
-        white = []
+        white, true, classes = [], [], []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
             told = torch.cat([row, torch.ones(1, 1)], dim=1).to(device)
             drawn = self._estimate(item.to(device), told, rng)
             refined = self.refiner(drawn)
-            standard = (self._truth(item.to(device))[0] - drawn.centre) / drawn.spread
-            white.append((standard - refined.standard) / refined.log_std.exp())
+            image, fields = self._truth(item.to(device))
+            white.append(((image - drawn.centre) / drawn.spread - refined.standard) / refined.log_std.exp())
+            true.append(image)
+            classes.append(self.tone.classes(drawn.centre + drawn.spread * refined.standard, fields))
         self.refiner.fit_texture(torch.cat(white))
+        plain = [
+            self._draw(rows, torch.randint(1 << 62, (len(rows),), generator=rng).tolist(), steps=TONED_STEPS)
+            for rows in torch.split(conditions[::every], TONED_BATCH)
+        ]
+        images, drawn_classes, _ = (torch.cat(parts) for parts in zip(*plain, strict=True))
+        self.tone.fit((images, drawn_classes), (torch.cat(true), torch.cat(classes)))
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
@@ -278,19 +292,44 @@ class FlowGenerator(nn.Module):
         self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float
     ) -> tuple[Tensor, Tensor]:
         """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
+        image, classes, fields = self._draw(conditions, seeds, steps=steps, guidance=guidance)
+        return self.saturation.closed(self.tone(image, classes)), fields
+
+    def _draw(
+        self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Images before `tone`, their saturated ends open, classes of their voxels, and fields."""
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         device = self.std.device
-        noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(device)
-        told = torch.cat([conditions, torch.ones(len(seeds), 1)], dim=1).to(device)
-        untold = torch.zeros_like(told)
-        focal = torch.stack(
-            [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
-        ).to(device)
-        focal = focal * (1 - self._common)
+        findings = [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
+        focal = torch.stack(findings).to(device) * (1 - self._common)
         given = self._told(focal)
+        codes = self._codes(conditions.to(device), given, rngs, steps=steps, guidance=guidance)
+        placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
+        drawn = self._decoded(codes, placed)
+        refined = self.refiner(drawn)
+        grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
+        loud = torch.stack([torch.randn(grain.shape[1], generator=rng) for rng in rngs]).to(device)
+        standard = refined.standard + self.refiner.texture(refined, grain, loud)
+        classes = self.tone.classes(drawn.centre + drawn.spread * refined.standard, refined.fields)
+        return drawn.centre + drawn.spread * standard, classes, refined.fields
+
+    def _codes(
+        self,
+        conditions: Tensor,
+        given: Tensor,
+        rngs: Sequence[torch.Generator],
+        *,
+        steps: int,
+        guidance: float,
+    ) -> Tensor:
+        """Codes (b, k, z, y, x) for conditions (b, c) and what is told of findings, row i by rngs[i] alone."""
+        noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(given.device)
+        told = torch.cat([conditions, conditions.new_ones(len(rngs), 1)], dim=1)
+        untold = torch.zeros_like(told)
 
         def denoise(state: Tensor, time: float) -> Tensor:
-            moment = torch.full((len(seeds),), time, device=device)
+            moment = torch.full((len(rngs),), time, device=state.device)
             clean = self.denoise(state, moment, told, given)
             if guidance == 1:
                 return clean
@@ -301,13 +340,7 @@ class FlowGenerator(nn.Module):
         if first > 0:
             starts = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
             noise = first * torch.stack(starts) + (1 - first) * noise
-        codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
-        placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
-        drawn = self._decoded(codes, placed)
-        refined = self.refiner(drawn)
-        grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
-        standard = refined.standard + self.refiner.texture(refined, grain)
-        return self.saturation.closed(drawn.centre + drawn.spread * standard), refined.fields
+        return integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 COMPONENTS = 128
 LEVELS = 32  # of variance that the components leave, so that the posterior stays cheap
-HELD_OUT_SHARE = 0.5  # of a component's variance that patients who were left out must show too
+HELD_OUT_SHARE = 0.7  # of a component's variance that patients who were left out must show too
 MOST_ITEMS = 2048  # from which the law is fitted: its cost grows with their cube
 RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
@@ -53,8 +53,16 @@ class GaussianLaw(nn.Module):
         self.register_buffer("centre", torch.zeros(conditions))
         self.register_buffer("leftover", torch.ones(LEVELS))
 
-    def fit(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
-        """Fit on codes (m, k, z, y, x) with conditions (m, c); case (m,) tells which are of one case."""
+    def fit(self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None) -> None:
+        """Fit.
+
+        Args:
+            items: Codes (m, k, z, y, x).
+            conditions: Conditions (m, c).
+            case: Which items are of one case (m,).
+            grain: Share of what the components leave that is kept, per channel of a code (k,): what is drawn there
+                knows nothing of its neighbours. All by default.
+        """
         if len(items) > MOST_ITEMS:
             chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
             items, conditions, case = items[chosen], conditions[chosen], case[chosen]
@@ -73,7 +81,10 @@ class GaussianLaw(nn.Module):
         covariance = residual.T @ residual / len(items) + 1e-6 * torch.eye(kept)
         self.slope[:kept], self.root[:kept, :kept] = slope, torch.linalg.cholesky(covariance).float()
         self.precision[:kept, :kept] = torch.linalg.inv(covariance).float()
-        self._fit_leftover((rows - scores @ basis).square().mean(0))
+        left = (rows - scores @ basis).square().mean(0)
+        if grain is not None:
+            left = (left.view(self.shape) * grain.view(-1, 1, 1, 1)).flatten()
+        self._fit_leftover(left)
 
     def _fit_leftover(self, variance: Tensor) -> None:
         """Levels of the variance (size,) that the components leave."""

@@ -44,6 +44,7 @@ class Refiner(nn.Module):
     """Map standardised images and fields to the expected ones; draw the texture that these leave out."""
 
     amplitude: Tensor
+    loudness: Tensor
 
     def __init__(
         self, *, channels: int, labels: int, shape_zyx: tuple[int, int, int], widths: tuple[int, ...]
@@ -74,6 +75,7 @@ class Refiner(nn.Module):
         self.register_buffer(
             "amplitude", torch.zeros(1, channels, *half)
         )  # of the spectrum of unit white noise
+        self.register_buffer("loudness", torch.zeros(channels))  # standard deviation of its logarithm
 
     def forward(self, drawn: Drawn) -> Refined:
         """Expected standardised image and fields, and the spread of the image around it."""
@@ -110,19 +112,30 @@ class Refiner(nn.Module):
         return image + (refined.fields - fields).square().mean() if self.labels else image
 
     def fit_texture(self, white: Tensor) -> None:
-        """Fit the spectrum on residuals of standardised images over their spread, (n, c, z, y, x)."""
+        """Fit spectrum and loudness on residuals of standardised images over their spread, (n, c, z, y, x).
+
+        Scanners differ in noise, so the loudness differs between patients: log-normal, of mean square 1.
+        """
         white = white.clamp(-3, 3)
+        self.loudness.copy_(white.square().mean(dim=(2, 3, 4)).clamp_min(1e-6).log().std(0) / 2)
         power = torch.fft.rfftn(white - white.mean(dim=(2, 3, 4), keepdim=True), dim=(2, 3, 4)).abs().square()
         power = power.mean(0, keepdim=True)
         mirrored = power[..., 1 : (self.shape[2] + 1) // 2]  # the half which is left out
         mean = torch.cat([power, mirrored], dim=-1).mean(dim=(2, 3, 4), keepdim=True)
         self.amplitude.copy_((power / mean.clamp_min(1e-12)).sqrt())
 
-    def texture(self, refined: Refined, noise: Tensor) -> Tensor:
-        """Residuals to add to a refined standardised image; noise (b, c, z, y, x) is standard normal."""
+    def texture(self, refined: Refined, noise: Tensor, patient: Tensor) -> Tensor:
+        """Residuals to add to a refined standardised image.
+
+        Args:
+            refined: What is expected.
+            noise: Standard normal, (b, c, z, y, x).
+            patient: Standard normal, (b, c): how loud the texture is.
+        """
         spectrum = torch.fft.rfftn(noise.float(), dim=(2, 3, 4)) * self.amplitude
         field = torch.fft.irfftn(spectrum, s=self.shape, dim=(2, 3, 4))
-        texture: Tensor = field * refined.log_std.exp()
+        gain = (self.loudness * patient - self.loudness.square()).exp()
+        texture: Tensor = field * refined.log_std.exp() * gain[:, :, None, None, None]
         return texture
 
 

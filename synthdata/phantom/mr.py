@@ -11,7 +11,8 @@ from synthdata.phantom.tissues import Tissue, table, with_contrast
 GAIN = 600.0  # stored value of white matter before bias, noise and the gain of the patient
 GAIN_LOG_SD = 0.08  # receivers are set anew for each patient
 BIAS_AMPLITUDE = 0.12  # about half of the range of the logarithm
-NOISE = 0.03  # standard deviation of one channel, relative to white matter
+NOISE = 0.03  # median standard deviation of one channel, relative to white matter
+NOISE_LOG_SD = 0.25  # scanners, coils and protocols differ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +89,15 @@ def render_mr(
     """
     signal = np.tensordot(tissue_signal(sequence, contrast).astype(np.float32), fractions, axes=1)
     if not ideal:
-        gain = np.exp(GAIN_LOG_SD * np.clip(rng.standard_normal(), -3, 3))
-        signal = rician(signal * np.float32(gain) * bias_field(signal.shape, rng), NOISE * GAIN, rng)
+        gain = varied(GAIN_LOG_SD, rng)
+        sigma = NOISE * GAIN * varied(NOISE_LOG_SD, rng)
+        signal = rician(signal * np.float32(gain) * bias_field(signal.shape, rng), sigma, rng)
     return np.rint(signal).astype(np.int16)
+
+
+def varied(log_sd: float, rng: np.random.Generator) -> float:
+    """A factor around 1 that differs between patients: log-normal, cut at three standard deviations."""
+    return float(np.exp(log_sd * np.clip(rng.standard_normal(), -3, 3)))
 
 
 def bias_field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:

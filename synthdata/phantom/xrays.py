@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from synthdata.phantom.mr import varied
 from synthdata.phantom.tissues import table, with_contrast
 
-CT_NOISE_HU = 4.0  # of a slice of 5 to 6 mm
+CT_NOISE_HU = 4.0  # median, of a slice of 5 to 6 mm
+CT_NOISE_LOG_SD = 0.25  # dose, size of the head and kernel differ
 CT_RANGE_HU = (-1024, 3071)
 WATER_PER_MM = 0.0206  # linear attenuation of water at 60 keV: NIST XCOM, Hubbell and Seltzer, NISTIR 5632
 PHOTONS = 2.0e5  # per pixel without an object
@@ -28,7 +30,8 @@ def render_ct(
     density = with_contrast(table("density_hu"), contrast).astype(np.float32)
     volume = np.tensordot(density, fractions, axes=1)
     if not ideal:
-        volume = volume + np.float32(CT_NOISE_HU) * rng.standard_normal(volume.shape, dtype=np.float32)
+        sigma = np.float32(CT_NOISE_HU * varied(CT_NOISE_LOG_SD, rng))
+        volume = volume + sigma * rng.standard_normal(volume.shape, dtype=np.float32)
     return np.clip(np.rint(volume), *CT_RANGE_HU).astype(np.int16)
 
 

@@ -73,13 +73,15 @@ def test_components_that_only_one_patient_shows_are_left_out() -> None:
     rng = torch.Generator().manual_seed(0)
     shape, shared = (2, 4, 6, 5), 3
     directions = torch.linalg.qr(torch.randn(240, shared, generator=rng))[0].T
-    amounts = torch.tensor([6.0, 5.0, 4.0]) * torch.randn(40, shared, generator=rng)
-    own = 0.4 * torch.randn(40, 240, generator=rng)  # of each patient alone
+    amounts = torch.tensor([6.0, 5.5, 5.0]) * torch.randn(160, shared, generator=rng)
+    own = 0.4 * torch.randn(160, 240, generator=rng)  # of each patient alone
     items = (amounts @ directions + own).view(-1, *shape).repeat_interleave(2, dim=0)  # two variants of each
     law = GaussianLaw(shape, 1)
-    law.fit(items, torch.zeros(80, 1), torch.arange(40).repeat_interleave(2))
+    law.fit(items, torch.zeros(320, 1), torch.arange(160).repeat_interleave(2))
     used = law.basis.abs().sum(1) > 0
-    assert shared <= int(used.sum()) <= shared + 1  # of 19 that one half of the patients spans
+    assert (
+        shared - 1 <= int(used.sum()) <= shared
+    )  # of 79 that one half of the patients spans; a neighbour has a say
     assert len(used) == COMPONENTS
 
 

@@ -34,7 +34,7 @@ def test_texture_has_the_correlation_of_the_residuals_and_the_spread_that_is_ask
     log_std[..., shape[2] // 2 :] = math.log(0.4)
     empty = torch.zeros(60, 1, *shape)
     refined = Refined(standard=empty, fields=empty[:, :0], log_std=log_std)
-    texture = refiner.texture(refined, torch.randn(empty.shape, generator=rng))
+    texture = refiner.texture(refined, torch.randn(empty.shape, generator=rng), torch.zeros(60, 1))
     assert float(texture[..., 1 : shape[2] // 2 - 1].std()) == pytest.approx(0.1, rel=0.15)
     assert float(texture[..., shape[2] // 2 + 2 :].std()) == pytest.approx(0.4, rel=0.15)
     unit = texture / texture.std(0, keepdim=True)
@@ -75,6 +75,22 @@ def test_the_refiner_learns_edges_and_how_noisy_each_place_is() -> None:
     assert (
         float(refined.log_std.exp()[sharp < 0].median()) < 0.35
     )  # wild voxels are errors, not texture: with them 0.7
+
+
+def test_how_loud_the_texture_is_differs_between_patients_as_it_did_in_training() -> None:
+    rng = torch.Generator().manual_seed(0)
+    shape = (4, 12, 12)
+    refiner = Refiner(channels=1, labels=0, shape_zyx=shape, widths=(8, 16))
+    loud = (0.3 * torch.randn(200, 1, generator=rng)).exp()[:, :, None, None, None]
+    refiner.fit_texture(0.5 * loud * torch.randn(200, 1, *shape, generator=rng))
+    empty = torch.zeros(400, 1, *shape)
+    refined = Refined(standard=empty, fields=empty[:, :0], log_std=empty)
+    drawn = refiner.texture(
+        refined, torch.randn(empty.shape, generator=rng), torch.randn(400, 1, generator=rng)
+    )
+    rms = drawn.square().mean(dim=(2, 3, 4)).sqrt()
+    assert float(rms.log().std()) == pytest.approx(0.3, rel=0.2)
+    assert float(rms.square().mean()) == pytest.approx(1, rel=0.1)
 
 
 def test_the_refiner_begins_as_the_identity() -> None:

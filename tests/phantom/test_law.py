@@ -73,7 +73,7 @@ def test_lesions_have_the_sizes_of_the_law(cohort: Any) -> None:
 def test_tissues_have_their_density_within_the_head(cohort: Any, head_grid: Grid) -> None:
     patients = [one.patient for one in cohort if one.patient.lesion][:12]
     for patient in patients:
-        rendering = render(patient, ("CT",), head_grid)
+        rendering = render(patient, ("CT",), head_grid, ideal=True)
         for label, tissue in (("infarct", Tissue.INFARCT), ("haemorrhage", Tissue.HAEMORRHAGE)):
             core = rendering.images["CT"][rendering.mask == rendering.labels[label]]
             if core.size > 30:

@@ -2,11 +2,21 @@ import numpy as np
 import pytest
 
 from synthdata.phantom import draw_patient, law, render, volume_grid
-from synthdata.phantom.mr import GAIN, SpinEcho, SpoiledGradientEcho, bias_field, render_mr, rician
+from synthdata.phantom.mr import (
+    GAIN,
+    NOISE_LOG_SD,
+    SpinEcho,
+    SpoiledGradientEcho,
+    bias_field,
+    render_mr,
+    rician,
+    varied,
+)
 from synthdata.phantom.render import block_fractions
 from synthdata.phantom.tissues import PROPERTIES, Tissue, table, with_contrast
 from synthdata.phantom.xrays import (
     CT_NOISE_HU,
+    CT_NOISE_LOG_SD,
     PHOTONS,
     PROJECTION_SCALE,
     WATER_PER_MM,
@@ -62,10 +72,24 @@ def test_weighting_orders_the_tissues_as_radiologists_know_them() -> None:
 def test_ct_has_the_density_of_the_law_and_the_stated_noise() -> None:
     for tissue in Tissue:
         image = render_ct(pure(tissue), contrast=1, rng=np.random.default_rng(1)).astype(float)
-        error = 5 * CT_NOISE_HU / np.sqrt(image.size)
-        assert image.mean() == pytest.approx(law.expected_hu(tissue), abs=error + 0.05)
+        sigma = CT_NOISE_HU * varied(CT_NOISE_LOG_SD, np.random.default_rng(1))
+        assert image.mean() == pytest.approx(
+            law.expected_hu(tissue), abs=5 * sigma / np.sqrt(image.size) + 0.05
+        )
         if tissue is not Tissue.AIR:  # whose noise is cut at -1024 HU
-            assert image.std() == pytest.approx(np.hypot(CT_NOISE_HU, np.sqrt(1 / 12)), rel=0.05)
+            assert image.std() == pytest.approx(np.hypot(sigma, np.sqrt(1 / 12)), rel=0.05)
+
+
+def test_noise_differs_between_patients_by_the_stated_share() -> None:
+    white = pure(Tissue.WHITE)
+    ct = [render_ct(white, contrast=1, rng=np.random.default_rng(seed)).std() for seed in range(200)]
+    mr = [render_mr(white, "T1w", contrast=1, rng=np.random.default_rng(seed)).std() for seed in range(200)]
+    assert np.median(ct) == pytest.approx(CT_NOISE_HU, rel=0.08)
+    assert np.log(ct).std() == pytest.approx(CT_NOISE_LOG_SD, rel=0.2)
+    assert np.percentile(mr, 90) > 1.15 * np.percentile(mr, 10)
+    factors = [varied(NOISE_LOG_SD, np.random.default_rng(seed)) for seed in range(2000)]
+    assert np.log(factors).std() == pytest.approx(NOISE_LOG_SD, rel=0.05)
+    assert max(factors) <= np.exp(3 * NOISE_LOG_SD)
 
 
 def test_a_voxel_of_two_tissues_has_the_mean_of_both() -> None:
