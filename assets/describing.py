@@ -42,6 +42,7 @@ def describe_intake(report: IntakeReport) -> Metadata:
         "accepted": report.accepted,
         "quarantined": report.quarantined,
         "refused": report.refused,
+        "approved": report.approved,
         "patients": report.patients,
         "dagster/row_count": report.cases.cases,
         "reasons": table(rows),

@@ -77,14 +77,16 @@ def intake_report(spec: DatasetSpec) -> dg.AssetsDefinition:
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[IntakeReport]:
         from synthdata.intake import take_in
+        from synthdata.intake.outside import outside_of
 
         folder = source_folder(spec, folders.sources)
         with working(context, watcher, stage.key) as progress:
             pseudonym_key = secret_key(private, keys.PSEUDONYM_KEY)
+            outside = outside_of(spec, private)
             made, was_there = stage.remember(
                 private,
                 IntakeReport,
-                (inventory,),
+                (inventory, outside) if outside.digest else (inventory,),
                 lambda: take_in(spec, folder, private, pseudonym_key=pseudonym_key, progress=progress),
             )
         return stage.result(made, describe_intake(made), was_there=was_there)

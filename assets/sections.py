@@ -9,6 +9,7 @@ from synthdata.spec import DatasetSpec
 
 STAGES = ("sources", "intake", "preparation", "model", "generation", "validation", "release")
 FIRST_READ_BY = {  # a section that is not listed counts for every stage: too much work is better than a stale result
+    "vouching": "intake",
     "grid": "preparation",
     "split": "preparation",
     "translation": "preparation",
@@ -22,7 +23,7 @@ FIRST_READ_BY = {  # a section that is not listed counts for every stage: too mu
 READ_BY_NONE = frozenset({"owner"})
 CODE = {  # packages of synthdata whose change makes the results of a stage stale
     "sources": ("phantom", "dicom"),
-    "intake": ("intake", "dicom"),
+    "intake": ("intake", "dicom", "provenance"),
     "preparation": ("preparation",),
     "model": ("models", "training"),
     "generation": ("generation", "models", "provenance"),

@@ -34,10 +34,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+PrivateStore = Annotated[
+    str, typer.Option("--private", metavar="URL", help="Private store.", envvar="SYNTHDATA_PRIVATE")
+]
+Dataset = Annotated[str, typer.Argument(help="Name of the dataset.", show_default=False)]
+quarantine_app = typer.Typer(
+    help="Files that intake holds back: counts, reasons, review.", no_args_is_help=True, rich_markup_mode=None
+)
 keys_app = typer.Typer(help="Keys that sign releases.", no_args_is_help=True, rich_markup_mode=None)
 release_app = typer.Typer(help="Published releases.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 app.add_typer(release_app, name="release")
+app.add_typer(quarantine_app, name="quarantine")
 
 
 @app.callback()
@@ -227,6 +235,73 @@ def release_links(
     from synthdata.commands import links as command
 
     command.links(name, store, out, hours=hours, root=root)
+
+
+@quarantine_app.command("list")
+def quarantine_list(store: PrivateStore) -> None:
+    """Count the files that intake holds back, by dataset and reason."""
+    from synthdata.commands import quarantine as command
+
+    command.listing(store)
+
+
+@quarantine_app.command("show")
+def quarantine_show(dataset: Dataset, store: PrivateStore) -> None:
+    """List the held files of a dataset by digest, with their reasons; never a value of theirs."""
+    from synthdata.commands import quarantine as command
+
+    command.show(dataset, store)
+
+
+@quarantine_app.command("fetch")
+def quarantine_fetch(
+    dataset: Dataset,
+    digest: Annotated[str, typer.Argument(help="First digits of the file's digest.", show_default=False)],
+    store: PrivateStore,
+    to: Annotated[Path, typer.Option("--to", help="A new file.", show_default=False, readable=False)],
+) -> None:
+    """Write one held file for a person who reviews it."""
+    from synthdata.commands import quarantine as command
+
+    command.fetch(dataset, digest, store, to)
+
+
+@quarantine_app.command("approve")
+def quarantine_approve(
+    dataset: Dataset,
+    digests: Annotated[list[str], typer.Argument(help="First digits of digests.", show_default=False)],
+    store: PrivateStore,
+    key: Annotated[Path, typer.Option(help="Ed25519 key of the reviewer, PEM.", readable=False)],
+    role: Annotated[str, typer.Option(help="Role of the reviewer, as the list of reviewers has it.")],
+    because: Annotated[str, typer.Option(help="Why they may pass: a sentence without values.")],
+    reason: Annotated[
+        list[str] | None, typer.Option(help="Reason that was reviewed; default: those they are held for.")
+    ] = None,
+) -> None:
+    """Sign that held files were reviewed and may be taken in by the next run."""
+    from synthdata.commands import quarantine as command
+
+    command.approve(dataset, store, digests, key=key, role=role, because=because, codes=reason or ())
+
+
+@app.command()
+def attest(  # noqa: PLR0913, PLR0917 - options of a command
+    report: Annotated[Path, typer.Argument(help="Report of `synthdata intake --report`.", readable=False)],
+    out: Annotated[Path, typer.Option("--out", help="Signed file to write.", readable=False)],
+    key: Annotated[Path, typer.Option(help="Ed25519 key of the controller, PEM.", readable=False)],
+    controller: Annotated[str, typer.Option(help="Organisation that is responsible.")],
+    role: Annotated[str, typer.Option(help="Role of who signs.")],
+    legal_basis: Annotated[str, typer.Option(help="Legal basis of the use.")],
+    profile: Annotated[str, typer.Option(help="De-identification profile, such as of PS3.15.")],
+    tool: Annotated[str, typer.Option(help="Tool that de-identified, with its version.")],
+    inspected: Annotated[int, typer.Option(help="Instances that a person looked at.")],
+    defects: Annotated[int, typer.Option(help="Of those, with a defect.")] = 0,
+) -> None:
+    """Sign the data controller's attestation of exactly the files of a report."""
+    from synthdata.commands import attestation as command
+
+    facts = command.Facts(controller, role, legal_basis, profile, tool, inspected, defects)
+    command.attest(report, out, key, facts)
 
 
 app.command()(phantom)

@@ -93,6 +93,7 @@ class Vouching:
 
     deny_list: str = ""  # file of names and numbers, one a line; `${VARIABLE}` is expanded when it is read
     private_elements: tuple[str, ...] = ()  # `CREATOR|gggg,ee`, allowed under 113111 beside those of PS3.15
+    attestation: str = ""  # signed file of the data controller; `${VARIABLE}` as above; empty asks for none
     burned_in_text: Literal["check", "off"] = "check"
     faces: Literal["hold", "deface", "allow"] = "hold"
 

@@ -23,6 +23,7 @@ from synthdata.intake.confidentiality import BASIC_PROFILE, CLEAN_FACES, CLEAN_P
 from synthdata.intake.elements import ElementJudge, Finding
 from synthdata.intake.header import Header, uid
 from synthdata.intake.hidden_bytes import has_hidden_bytes
+from synthdata.intake.policy import Policy
 
 SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
@@ -93,7 +94,7 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
         reasons.add("deid.file_meta")
     if has_hidden_bytes(header):
         reasons.add("deid.hidden_bytes")
-    return reasons | _pixel_risks(header, codes, body_part) | _origin(header)
+    return reasons | _pixel_risks(header, codes, body_part, judge.policy) | _origin(header)
 
 
 def _method_codes(header: Header) -> set[str]:
@@ -134,7 +135,7 @@ def _file_meta_differs(header: Header) -> bool:
     return any(str(meta.get(outer, "")) not in {"", str(header.get(inner, ""))} for outer, inner in pairs)
 
 
-def _pixel_risks(header: Header, codes: set[str], body_part: str) -> set[str]:
+def _pixel_risks(header: Header, codes: set[str], body_part: str, policy: Policy) -> set[str]:
     kind = uid(str(header.get("SOPClassUID", "")))
     reasons = set()
     if kind not in ALLOWED:
@@ -145,6 +146,8 @@ def _pixel_risks(header: Header, codes: set[str], body_part: str) -> set[str]:
         reasons.add("deid.burned_in")
     face = header.get("RecognizableVisualFeatures", "")
     cleaned = face == "NO" or CLEAN_FACES in codes
+    if policy.faces != "hold":
+        return reasons
     if face == "YES" or (kind in VOLUMES and not cleaned and _may_show_a_head(header, body_part)):
         reasons.add("deid.face")
     return reasons

@@ -4,6 +4,7 @@ import io
 import logging
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, SegmentationStorage
 
+from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.frames import Frame, classic_frame, enhanced_frames
@@ -40,6 +42,7 @@ DAMAGE = (  # what parsers raise on bytes that are not what they claim
     RuntimeError,
     OSError,
     struct.error,
+    zlib.error,
     InvalidDicomError,
     BytesLengthException,
 )
@@ -102,6 +105,10 @@ def read_instance(
         The instance, or None where the file is damaged or no image that intake knows.
     """
     buffer = io.BytesIO(data)
+    if is_deflated_bomb(data):
+        seen.reasons.add("file.too_large")
+        inventory.broken.add("")
+        return None
     try:
         header = Header(dcmread(buffer), judge.decoder)
         if is_directory(header):
@@ -140,6 +147,8 @@ def _damage(header: Header) -> str:
     syntax = header.transfer_syntax
     if not syntax.is_transfer_syntax:
         return "file.malformed"
+    if decodes_too_large(header):
+        return "file.too_large"
     raw = header.raw(PIXEL_DATA)
     if not syntax.is_compressed and raw is not None:
         return _wrong_length(header, len(raw.value or b""))

@@ -18,12 +18,15 @@ from synthdata.intake.npz_source import arrays_are_whole, is_npz
 from synthdata.intake.pixels import stored_slices
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.intake.series import hold_companions
+from synthdata.intake.reading import read_volume
+from synthdata.intake.series import Series, hold_companions
 from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.vouching import Voucher
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport
 
+OWN_UNIT = "1"  # the modality's own numbers
 NO_CASES = CaseSet(
     dataset="inspection",
     origin="real",
@@ -50,7 +53,7 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     Raises:
         SourceError: The folder is empty, or holds no scan at all.
     """
-    inventory, judge = Inventory(), ElementJudge(policy)
+    inventory, judge = Inventory(policy), ElementJudge(policy)
     names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
     instances, scans = list[Instance](), 0
     with quiet_parsers(), unpacked(list_files(folder).entries, inventory) as entries:
@@ -82,11 +85,26 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
 
 
 def _judge_series(instances: Sequence[Instance], inventory: Inventory) -> int:
-    """Judge series as a whole; returns the number of patients with an accepted file."""
+    """Judge series as a whole, and their pixels; returns the number of patients with an accepted file."""
+    voucher = Voucher(policy=inventory.policy)
     for study in studies_of(instances, inventory):
         for series in study.series:
             hold_companions(series)
+            if series.accepted:
+                _vouch(series, inventory, voucher)
+            hold_companions(series)
     return len({item.patient for item in instances if item.seen.outcome == "accepted"})
+
+
+def _vouch(series: Series, inventory: Inventory, voucher: Voucher) -> None:
+    """Look at the pixels of an accepted series."""
+    volume, modality = read_volume(series, inventory, unit=OWN_UNIT), series.first.modality
+    if volume is None or series.grid is None:
+        return
+    inventory.notes.update(voucher.notes_of(volume.shape[1:]))
+    reasons = voucher.codes_of(volume, series.grid, modality=modality)
+    for instance in series.instances:
+        instance.seen.reasons |= reasons
 
 
 def _try_decoding(instance: Instance, data: bytes) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synthdata.intake.listing import Stamp, list_files, stamp_of
+from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport, ReasonCount
@@ -25,18 +26,20 @@ class SeenFile:
     size_bytes: int
     reasons: set[str] = field(default_factory=set)
     stamp: Stamp | None = None  # when it was read; None where that did not work
+    approved: frozenset[str] = frozenset()  # reasons which a signed approval lets pass
 
     @property
     def outcome(self) -> str:
         """refused, quarantined or accepted; a reason to refuse wins, for no review could save the file."""
-        outcomes = {REASONS[code].outcome for code in self.reasons}
+        outcomes = {REASONS[code].outcome for code in self.reasons - self.approved}
         return next((name for name in ("refused", "quarantined") if name in outcomes), "accepted")
 
 
 class Inventory:
     """Every file has one outcome; nothing is lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = STRICT) -> None:
+        self.policy = policy  # by which its files are judged
         self.files: list[SeenFile] = []
         self.notes: set[str] = set()
         self.label_codes: dict[str, str] = {}  # as the masks state them
@@ -104,6 +107,7 @@ class Inventory:
             accepted=outcomes["accepted"],
             quarantined=outcomes["quarantined"],
             refused=outcomes["refused"],
+            approved=sum(seen.outcome == "accepted" and bool(seen.reasons) for seen in self.files),
             patients=patients,
             cases=cases,
             reasons=reasons,

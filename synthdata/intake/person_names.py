@@ -13,6 +13,9 @@ CARET_NAME = re.compile(r"[^\W\d_]{2,}\s*\^\s*[^\W\d_]{2,}")
 LEAST_LETTERS = 4  # shorter names (Kim, Doe) count only beside another name
 SHORTEST_NAME = 3
 OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn
+HEXADECIMAL = re.compile(
+    r"(?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}(?![^\W_])", re.IGNORECASE
+)  # digests have no names
 UNITS = frozenset("µμåΩ°")
 
 
@@ -39,6 +42,7 @@ def imaging_words() -> frozenset[str]:
 @lru_cache(1 << 14)
 def names_a_person(text: str) -> bool:
     """True where a text holds a name, two names in a row, or a name in DICOM's notation `Family^Given`."""
+    text = HEXADECIMAL.sub(" ", text)
     if CARET_NAME.search(text) and not all(_is_imaging(word) for word in WORD.findall(text)):
         return True
     words = [part for word in WORD.findall(text) for part in OWN_CASE.split(word)]

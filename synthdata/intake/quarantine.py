@@ -1,20 +1,40 @@
-"""The private store's quarantine: bytes by digest, and a listing with reasons and no values."""
+"""The private store's quarantine: bytes by digest, sealed where a key is given, and a listing without values."""
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 
+from synthdata.errors import GateError, MissingObjectError
 from synthdata.intake.inventory import Inventory
+from synthdata.intake.sealing import Seal
 from synthdata.storage import keys
-from synthdata.storage.commit import commit_blob
+from synthdata.storage.commit import commit_blob, sha256_of
 from synthdata.storage.protocol import ObjectStore
 
+SEALED = ".sealed"
+LISTING = "listing-"
 
-def keep_quarantined(store: ObjectStore, dataset: str, inventory: Inventory) -> str | None:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldFile:
+    """One file of the quarantine, as it may be shown."""
+
+    sha256: str
+    size_bytes: int
+    reasons: tuple[str, ...]
+    sealed: bool
+
+
+def keep_quarantined(
+    store: ObjectStore, dataset: str, inventory: Inventory, seal: Seal | None = None
+) -> str | None:
     """Copy the files which are held back, and write the listing.
 
     Args:
         store: The private store.
         dataset: Name of the dataset.
         inventory: The finished book of the intake.
+        seal: Encrypts the copies; what lies there in the clear from earlier runs is then removed.
 
     Returns:
         Key of the listing, or None where nothing is held back.
@@ -26,11 +46,14 @@ def keep_quarantined(store: ObjectStore, dataset: str, inventory: Inventory) -> 
     there = set(store.keys(keys.quarantined(dataset, "")))  # of earlier runs: they are not read again
     for seen in inventory.files:
         if seen.outcome == "quarantined" and seen.sha256 not in entries:
-            if keys.quarantined(dataset, seen.sha256) not in there:
+            key = _key(dataset, seen.sha256, seal)
+            if key not in there:
                 data = inventory.reread(seen)
                 if data is None:
                     continue
-                commit_blob(store, keys.quarantined(dataset, seen.sha256), data)
+                _keep(store, key, data, seen.sha256, seal)
+            if seal is not None and (plain := keys.quarantined(dataset, seen.sha256)) in there:
+                store.delete(plain)
             entries[seen.sha256] = {
                 "sha256": seen.sha256,
                 "size_bytes": seen.size_bytes,
@@ -39,6 +62,77 @@ def keep_quarantined(store: ObjectStore, dataset: str, inventory: Inventory) -> 
     if not entries:
         return None
     listing = {"inventory": inventory.digest(), "files": [entries[digest] for digest in sorted(entries)]}
-    key = keys.quarantined(dataset, f"listing-{inventory.digest()[:16]}.json")
+    key = keys.quarantined(dataset, f"{LISTING}{inventory.digest()[:16]}.json")
     store.write(key, json.dumps(listing, sort_keys=True, separators=(",", ":")).encode())
     return key
+
+
+def _key(dataset: str, sha256: str, seal: Seal | None) -> str:
+    return keys.quarantined(dataset, sha256 if seal is None else sha256 + SEALED)
+
+
+def _keep(store: ObjectStore, key: str, data: bytes, sha256: str, seal: Seal | None) -> None:
+    if seal is None:
+        commit_blob(store, key, data)
+    elif store.create(key, seal.close(data, sha256)):
+        seal.open(store.read(key), sha256)  # the store gives back what it was given
+
+
+def held_files(store: ObjectStore, dataset: str) -> list[HeldFile]:
+    """Files of all listings of a dataset, each once with all of its reasons, in the order of their digests."""
+    there = set(store.keys(keys.quarantined(dataset, "")))
+    sizes: dict[str, int] = {}
+    reasons: dict[str, set[str]] = {}
+    for key in there:
+        if key.startswith(keys.quarantined(dataset, LISTING)):
+            for entry in json.loads(store.read(key))["files"]:
+                sizes[entry["sha256"]] = int(entry["size_bytes"])
+                reasons.setdefault(entry["sha256"], set()).update(entry["reasons"])
+    return [
+        HeldFile(
+            sha256=sha256,
+            size_bytes=sizes[sha256],
+            reasons=tuple(sorted(reasons[sha256])),
+            sealed=keys.quarantined(dataset, sha256 + SEALED) in there,
+        )
+        for sha256 in sorted(sizes)
+    ]
+
+
+def reason_counts(files: list[HeldFile]) -> Counter[str]:
+    """Files by reason code."""
+    return Counter(code for held in files for code in held.reasons)
+
+
+def read_held(store: ObjectStore, dataset: str, sha256: str, seal: Seal | None) -> bytes:
+    """Bytes of a held file, for a person who reviews it.
+
+    Raises:
+        GateError: It is sealed, and no key was given.
+        IntegrityError: It was changed, or sealed with another key.
+        MissingObjectError: The quarantine does not hold it.
+    """
+    sealed = keys.quarantined(dataset, sha256 + SEALED)
+    if store.size(sealed) is not None:
+        if seal is None:
+            raise GateError(
+                "the file is sealed and no key was given: name the key in SYNTHDATA_QUARANTINE_KEY"
+            )
+        return seal.open(store.read(sealed), sha256)
+    data = store.read(keys.quarantined(dataset, sha256))
+    if sha256_of(data) != sha256:
+        raise MissingObjectError(
+            "the quarantined file is not what it was: hold the source back, and take it in again"
+        )
+    return data
+
+
+def datasets_with_quarantine(store: ObjectStore) -> list[str]:
+    """Names of datasets whose quarantine has a listing."""
+    return sorted(
+        {
+            key.split("/")[1]
+            for key in store.keys(keys.DATASETS)
+            if "/quarantine/" in key and key.rsplit("/", 1)[1].startswith(LISTING)
+        }
+    )

@@ -101,6 +101,16 @@ DEIDENTIFICATION = {
         "A UID is not well formed, or is made of a moment in time, and 113110 is not declared: give it a new one."
     ),
     "deid.address": _held("An application entity or a URL is named, which tells the place: remove it."),
+    "deid.text_in_pixels": _held(
+        "Text was read in the pixels, which the header does not tell: look, and mask it at the source."
+    ),
+    "deid.text_not_read": _held(
+        "Projections can hold text, and the engine that reads it is not installed: install rapidocr-onnxruntime, or "
+        "set vouching.burned_in_text to off on the record."
+    ),
+    "deid.face_surface": _held(
+        "The skin of a head shows a nose, so a face can be recognised: deface it, or set vouching.faces on the record."
+    ),
     "deid.hidden_bytes": _held(
         "Bytes lie where no reader looks (between or behind attributes, in unused bits, in a padding or a comment): "
         "write the file again."
@@ -140,6 +150,13 @@ DEIDENTIFICATION = {
     ),
     "source.secondary": _held(
         "Image Type says SECONDARY, so the image was made from others, and may be a screen shot: send the original."
+    ),
+    "source.not_attested": _held(
+        "The spec asks for the controller's attestation, and none that can be trusted covers exactly these files: the "
+        "notes say which."
+    ),
+    "source.watermarked": _refused(
+        "The pixels carry the watermark of this store's synthetic images, which are no source: leave the file out."
     ),
     "source.synthetic": _refused(
         "Synthetic Data (0008,001C) is YES, and synthetic images are no source of real ones: leave the file out."

@@ -25,7 +25,10 @@ from synthdata.intake.npz_source import NpzSource, Stack, is_npz, read_arrays
 from synthdata.intake.policy import Policy, policy_of
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.quarantine import keep_quarantined
+from synthdata.intake.review import review_of
+from synthdata.intake.sealing import seal_of_environment
 from synthdata.intake.survey import Rules, survey
+from synthdata.intake.vouching import vouched, voucher_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport
@@ -69,7 +72,8 @@ def take_in(
     names = Pseudonyms(pseudonym_key)
     _check_patterns(spec)
     policy = policy_of(spec.vouching)
-    cursor = Cursor(private, spec.name, names, rules_of(spec) + policy.deny.digest())
+    voucher, review = voucher_for(policy, private), review_of(spec, private)
+    cursor = Cursor(private, spec.name, names, rules_of(spec) + voucher.digest() + review.digest)
     started_ns, listing = now_ns(), list_files(folder)
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
@@ -81,11 +85,19 @@ def take_in(
         )
         source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny)
+        review.apply(spec, inventory)
         shards = CaseShards(private, _case_set(spec), cursor, inventory)
-        case_set, patients = shards.write(source.units() if source else iter(()))
+        case_set, patients = shards.write(
+            vouched(
+                source.units() if source else (),
+                voucher,
+                [channel.modality for channel in spec.channels],
+                inventory,
+            )
+        )
         inventory.row_counts["clinical.row_without_images"] += table.unused_rows()
         _note_links(listing, inventory)
-        keep_quarantined(private, spec.name, inventory)
+        keep_quarantined(private, spec.name, inventory, seal_of_environment())
     report = inventory.report(case_set, patients=patients)
     cursor.finish(listing, digest, report, started_ns=started_ns)
     return report

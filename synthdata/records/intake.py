@@ -28,6 +28,7 @@ class IntakeReport(Record):
     accepted: int
     quarantined: int
     refused: int
+    approved: int = 0  # of the accepted ones: had reasons, which a signed approval lets pass
     patients: int
     cases: CaseSet  # accepted cases, native grid and unit, one row per case
     reasons: tuple[ReasonCount, ...]

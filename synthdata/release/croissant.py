@@ -167,7 +167,8 @@ def _responsible(inputs: ReleaseInputs) -> dict[str, Any]:
         "rai:dataCollection": (
             f"Generated. The generator was trained on de-identified scans: {intake.accepted} of "
             f"{intake.seen} files were "
-            f"accepted, {intake.quarantined} held back, {intake.refused} refused."
+            f"accepted ({intake.approved} of them by a signed review), {intake.quarantined} held back, "
+            f"{intake.refused} refused."
             if inputs.spec.source.kind != "phantom"
             else "Generated. The generator was trained on a digital phantom."
         ),

@@ -121,6 +121,7 @@ def _made(inputs: ReleaseInputs) -> tuple[Block, ...]:
             rows=(
                 ("seen", str(intake.seen)),
                 ("accepted", str(intake.accepted)),
+                ("of these, approved by a signed review", str(intake.approved)),
                 ("quarantined", str(intake.quarantined)),
                 ("refused", str(intake.refused)),
                 *((f"{reason.outcome}: {reason.code}", str(reason.files)) for reason in intake.reasons),

@@ -6,6 +6,8 @@ Release store: `metadata/` (TUF), `targets/`, `datasets/<name>/<version>/`; `cla
 somebody publishes.
 """
 
+DATASETS = "datasets/"
+
 
 def record(kind: str, digest: str) -> str:
     """A record by its digest (private)."""
@@ -35,6 +37,11 @@ def quarantined(dataset: str, sha256: str) -> str:
 def cursor(dataset: str, context: str = "", part: str = "") -> str:
     """What intake remembers: under one code and key, part `files/`, `cases/` or `finished.json` (private)."""
     return f"datasets/{dataset}/cursor/{context}/{part}" if context else f"datasets/{dataset}/cursor/"
+
+
+def approval(dataset: str, digest: str = "") -> str:
+    """A signed approval of quarantined files, by its content; without one, the prefix of all (private)."""
+    return f"{DATASETS}{dataset}/approvals/{digest}.json" if digest else f"{DATASETS}{dataset}/approvals/"
 
 
 def checkpoint(dataset: str, train_key: str, step: int, kind: str) -> str:

@@ -270,7 +270,8 @@ HEADER: dict[str, Change] = {
     "bytes after the pixels": longer_pixels,
     "comment of a JPEG": jpeg(f"{GIVEN} {FAMILY}".encode()),
     "bytes after a JPEG": jpeg(b"", FAMILY.encode() + b"..."),
-    # origin and evidence
+}
+STATEMENTS: dict[str, Change] = {  # about the image; none names a person
     "burned-in text declared": put("BurnedInAnnotation", "YES"),
     "face declared": put("RecognizableVisualFeatures", "YES"),
     "identity not removed": put("PatientIdentityRemoved", "NO"),
@@ -306,7 +307,7 @@ NAMES = (
     f"a/b/c/{FAMILY}{GIVEN}/0001.dcm",
 )
 PLANTS: dict[str, Plant] = {
-    **{name: on_dataset(change) for name, change in HEADER.items()},
+    **{name: on_dataset(change) for name, change in {**HEADER, **STATEMENTS}.items()},
     **{name: on_meta(change) for name, change in META.items()},
     **{name: on_bytes(change) for name, change in BYTES.items()},
     **{f"file name {index}": renamed(name) for index, name in enumerate(NAMES, 1)},

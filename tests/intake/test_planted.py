@@ -1,5 +1,6 @@
 """Every kind of planted identifier is found in every kind of image, and clean objects pass."""
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from synthdata.intake.dicom_file import quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.file_names import judge_file_names
 from synthdata.intake.inventory import Inventory, files_below
+from synthdata.intake.person_names import names_a_person
 from synthdata.intake.policy import Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.phantom import write_cohort
@@ -104,3 +106,9 @@ def test_an_entry_of_the_deny_list_is_found_wherever_it_stands(build, scans, pla
     policy = Policy(deny=DenyList(["47 11 081", "BLORK-77", "Blørk"]))
     assert "deid.deny_list" in {reason.code for reason in inspect(scans, policy=policy).reasons}
     assert "deid.deny_list" not in {reason.code for reason in inspect(scans).reasons}
+
+
+def test_digests_and_pseudonyms_are_no_names() -> None:
+    digests = [hashlib.sha256(str(number).encode()).hexdigest() for number in range(4000)]
+    assert not any(names_a_person(digest) or names_a_person(f"P-{digest[:16]}") for digest in digests)
+    assert names_a_person(f"{digests[0]} Miller")

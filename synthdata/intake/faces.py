@@ -1,0 +1,176 @@
+"""Does a volume of a head show a face? The surface of the skin, seen from the front, has a nose."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from synthdata.records.grid import Grid
+
+STEP_MM = 2.0  # coarser voxels of the copy that is looked at
+COARSEST_MM = (
+    6.0,
+    2.2,
+)  # largest, and second largest spacing of a volume in which a person could be recognised
+SKIN_HU = -300.0
+SKIN_SHARE = 0.12  # of the 99th percentile of an MR volume: above its noise, below fat and muscle
+DEPTH_MM = (110.0, 280.0)  # of a head, front to back
+WIDTH_MM = 100.0  # from which on both cheeks are there
+CHEEKS_MM = (20.0, 42.0)  # of the midline
+NOSE_MM = 12.0  # half the width in which a nose is looked for
+BEFORE_CHEEKS_MM = 7.0  # of a nose; bone, brain and cut faces lie behind the curve of the cheeks
+REACH_MM = 16.0  # up and down a profile, within which a nose falls off
+BEFORE_PROFILE_MM = (4.5, 25.0)  # the front of a skull falls off by 2 mm there, a cut face by more
+LEAST_MM = 8.0  # height of a nose before the cheeks, and width of its profile
+CUT_MM = 50.0  # what defacing takes away behind the tip of the nose; half of it, above it
+
+
+@dataclass(frozen=True, slots=True)
+class Nose:
+    """Where a nose is: voxel of the upright copy, and its spacing, in mm from the top and from the front."""
+
+    top_mm: float
+    tip_mm: float
+
+
+def shows_face(volume: np.ndarray, grid: Grid, *, modality: str) -> bool:
+    """True where the skin of a head has a nose.
+
+    Args:
+        volume: Values (z, y, x); CT in HU.
+        grid: Where its voxels lie, in LPS.
+        modality: MR or CT; others show no skin in three dimensions.
+    """
+    return find_nose(volume, grid, modality=modality) is not None
+
+
+def find_nose(volume: np.ndarray, grid: Grid, *, modality: str) -> Nose | None:
+    """The nose of a head, or None where there is no head or no nose.
+
+    A nose stands before the parabola through the cheeks of its level, or, in a sagittal profile, before what lies
+    above and below it. A skull, a brain and a face that was cut away do neither.
+    """
+    if modality not in {"MR", "CT"} or not _could_be_recognised(grid):
+        return None
+    upright, step = _upright(volume, grid)
+    inside = upright > (SKIN_HU if modality == "CT" else SKIN_SHARE * float(np.percentile(upright, 99)))
+    head = _largest(inside)
+    depth = np.ptp(np.flatnonzero(head.any(axis=(0, 2)))) * step[1] if head.any() else 0.0
+    if not DEPTH_MM[0] <= depth <= DEPTH_MM[1]:
+        return None
+    front = np.where(
+        head.any(axis=1), head.argmax(axis=1) * step[1], np.nan
+    )  # mm behind the first plane (z, x)
+    hits = _before_cheeks(front, step) | (_before_profile(front, step) & _in_front(front, step))
+    return _nose(front, hits, step)
+
+
+def defaced(volume: np.ndarray, grid: Grid, *, modality: str) -> np.ndarray | None:
+    """A copy without the front of the face, or None where a nose is found in it still.
+
+    Args:
+        volume: Values (z, y, x).
+        grid: Where its voxels lie.
+        modality: MR or CT.
+    """
+    nose = find_nose(volume, grid, modality=modality)
+    if nose is None:
+        return volume
+    result = volume.copy()
+    upright, step = _upright(result, grid, coarse=False)
+    rows = int(max(0.0, nose.top_mm - CUT_MM / 2) / step[0])
+    upright[rows:, : int((nose.tip_mm + CUT_MM) / step[1]) + 1] = volume.min()
+    return result if find_nose(result, grid, modality=modality) is None else None
+
+
+def _could_be_recognised(grid: Grid) -> bool:
+    spacing = sorted(grid.spacing_mm, reverse=True)
+    return spacing[0] <= COARSEST_MM[0] and spacing[1] <= COARSEST_MM[1] and min(grid.shape_zyx) > 1
+
+
+def _upright(volume: np.ndarray, grid: Grid, *, coarse: bool = True) -> tuple[np.ndarray, tuple[float, ...]]:
+    """A view with axes from above to below, from front to back, from right to left; oblique axes to their nearest."""
+    cosines = grid.axes  # row: axis of the array, column: x, y, z of LPS
+    order = [int(axis) for axis in _nearest_axes(cosines)]
+    view = volume.transpose(order)
+    for axis, (source, column, sign) in enumerate(zip(order, (2, 1, 0), (-1, 1, 1), strict=True)):
+        if cosines[source, column] * sign < 0:
+            view = np.flip(view, axis)
+    strides = [max(1, int(STEP_MM / grid.spacing_mm[source])) if coarse else 1 for source in order]
+    step = tuple(grid.spacing_mm[source] * stride for source, stride in zip(order, strides, strict=True))
+    return view[tuple(slice(None, None, stride) for stride in strides)], step
+
+
+def _nearest_axes(cosines: np.ndarray) -> tuple[int, int, int]:
+    """Axes of the array which lie nearest to z, y, x of the world, each once."""
+    orders = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
+    return max(
+        orders, key=lambda order: sum(abs(cosines[axis, 2 - place]) for place, axis in enumerate(order))
+    )
+
+
+def _largest(inside: np.ndarray) -> np.ndarray:
+    """The largest connected part, single voxels of noise taken off."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(ndimage.median_filter(inside.view(np.uint8), (1, 3, 3)))
+    if not count:
+        return np.zeros_like(inside)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    largest: np.ndarray = labels == sizes.argmax()
+    return largest
+
+
+def _before_cheeks(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
+    """Where (z, x) the front stands out before the parabola through both cheeks of its level."""
+    hits = np.zeros(front.shape, bool)
+    across = np.flatnonzero(np.isfinite(front).any(axis=0)) * step[2]
+    if np.ptp(across) < WIDTH_MM:
+        return hits
+    x = np.arange(front.shape[1]) * step[2] - (across[0] + across[-1]) / 2
+    cheeks, middle = (abs(x) >= CHEEKS_MM[0]) & (abs(x) <= CHEEKS_MM[1]), abs(x) <= NOSE_MM
+    for level, row in enumerate(front):
+        known = cheeks & np.isfinite(row)
+        if min((known & (x < 0)).sum(), (known & (x > 0)).sum()) >= 4:
+            curve = np.polyval(np.polyfit(x[known], row[known], 2), x)
+            hits[level] = middle & (curve - row >= BEFORE_CHEEKS_MM)
+    return hits
+
+
+def _in_front(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
+    """Where (z, x) a nose may be: about the midline, and not far behind the foremost point."""
+    across = np.flatnonzero(np.isfinite(front).any(axis=0)) * step[2]
+    x = np.arange(front.shape[1]) * step[2] - (across[0] + across[-1]) / 2
+    near: np.ndarray = front <= np.nanmin(front) + CUT_MM
+    return near & ((abs(x) <= CHEEKS_MM[0]) | bool(np.ptp(across) < WIDTH_MM))
+
+
+def _before_profile(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
+    """Where (z, x) the front stands out before what lies above and below it."""
+    reach = int(REACH_MM / step[0])
+    if reach < 2 or len(front) <= 2 * reach:
+        return np.zeros(front.shape, bool)
+    padded = np.pad(front, ((reach, reach), (0, 0)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, reach + 1, axis=0)
+    with np.errstate(invalid="ignore"):
+        above = np.where(np.isfinite(windows[: len(front)]), windows[: len(front)], -np.inf).max(axis=-1)
+        below = np.where(np.isfinite(windows[reach:]), windows[reach:], -np.inf).max(axis=-1)
+        least, most = np.minimum(above, below) - front, np.maximum(above, below) - front
+    found: np.ndarray = (least >= BEFORE_PROFILE_MM[0]) & (most <= BEFORE_PROFILE_MM[1])
+    return found
+
+
+def _nose(front: np.ndarray, hits: np.ndarray, step: tuple[float, ...]) -> Nose | None:
+    """The largest spot of hits where it is as large as a nose."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(hits, np.ones((3, 3)))
+    best: Nose | None = None
+    largest = 0.0
+    for index, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
+        height, width = (rows.stop - rows.start) * step[0], (columns.stop - columns.start) * step[2]
+        if max(height, width) >= LEAST_MM and height * width > largest and min(height, width) >= step[0]:
+            spot = labels[rows, columns] == index
+            largest = height * width
+            best = Nose(rows.start * step[0], float(front[rows, columns][spot].min()))
+    return best

@@ -1,0 +1,85 @@
+"""Nothing that was planted in the scans comes out: not in logs, events, the database, reports, records or listings."""
+
+import logging
+import secrets
+import shutil
+from pathlib import Path
+
+import dagster as dg
+from typer.testing import CliRunner
+
+from assets.ingestion import intake_report, scans
+from assets.watching import LogWatcher
+from pipelines.resources.records import RecordIOManager
+from pipelines.resources.workplace import WorkplaceResource
+from synthdata.cli import app
+from synthdata.phantom import write_cohort
+from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
+from synthdata.storage.folder import FolderStore
+from tests.intake.planter import PLANTS, TOKENS
+
+
+def plant_all(folder: Path) -> None:
+    """A folder with one planted file of each kind, and one clean patient."""
+    write_cohort(folder / "clean", patients=1, seed=3, channels=("T1w",))
+    carrier = next(path for path in sorted(folder.rglob("*.dcm")) if path.parent.name == "T1w")
+    for number, plant in enumerate(PLANTS.values()):
+        target = folder / str(number) / "0001.dcm"
+        target.parent.mkdir()
+        shutil.copy(carrier, target)
+        plant(target)
+
+
+def tokens_below(folder: Path) -> set[str]:
+    """Tokens in the names and bytes of all files below a folder."""
+    found = set()
+    for path in folder.rglob("*"):
+        text = str(path.relative_to(folder)).encode() + (path.read_bytes() if path.is_file() else b"")
+        found |= {token for token in TOKENS if token.encode() in text or token.encode("utf-16-le") in text}
+    return found
+
+
+def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> None:
+    caplog.set_level(logging.DEBUG)
+    plant_all(tmp_path / "source")
+    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    private = tmp_path / "private"
+    spec = DatasetSpec(
+        name="planted",
+        title="Planted",
+        source=Source(kind="folder", uri=str(tmp_path / "source")),
+        channels=(Channel(name="T1w", modality="MR"),),
+        grid=GridSpec(shape_zyx=(24, 40, 32), spacing_mm=(6.0, 5.5, 5.5)),
+        sampling=Sampling(cases=1),
+        release=Release(licence="CC0-1.0"),
+    )
+    (tmp_path / "home").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
+        result = dg.materialize(
+            [scans(spec), intake_report(spec)],
+            resources={
+                "io_manager": RecordIOManager(url=str(private)),
+                "private": FolderStore(private),
+                "folders": WorkplaceResource(
+                    sources_folder=str(tmp_path), staging_folder=str(tmp_path / "staging")
+                ),
+                "watcher": LogWatcher(),
+            },
+            instance=instance,
+        )
+    report = result.output_for_node("planted__intake__report")
+    assert report.quarantined + report.refused >= len(PLANTS)
+    shown = [
+        CliRunner().invoke(app, ["quarantine", *words, "--private", str(private)])
+        for words in (("list",), ("show", "planted"))
+    ]
+    inspected = CliRunner().invoke(
+        app, ["intake", str(tmp_path / "source"), "--report", str(tmp_path / "home" / "report.json")]
+    )
+    out, err = capfd.readouterr()
+    told = " ".join([out, err, caplog.text, inspected.output, *(one.output for one in shown)])
+    assert "deid.person_name" in shown[0].output
+    assert {token for token in TOKENS if token in told} == set()
+    assert tokens_below(tmp_path / "home") == set()
+    assert tokens_below(private) == set()

@@ -1,0 +1,190 @@
+"""What is held back is private, sealed, listed without a value, and let pass by a signed approval alone."""
+
+import json
+import secrets
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from typer.testing import CliRunner
+
+from synthdata.cli import app
+from synthdata.errors import ConfigError, GateError, IntegrityError, TrustError
+from synthdata.intake import inspect, take_in
+from synthdata.intake.approvals import Approval, keep_approval, load_approvals
+from synthdata.intake.quarantine import held_files, read_held
+from synthdata.intake.sealing import Seal
+from synthdata.intake.signatures import Reviewer, public_key_of
+from synthdata.records import to_json
+from synthdata.spec import Vouching
+from tests.intake.planter import FAMILY, GIVEN, TOKENS
+
+ROLE = "privacy officer"
+WHY = "Looked at both files, the word is a scanner's name."
+NAME = "intake-test"
+
+
+def planted(build, scans) -> None:
+    for number in range(3):
+        datasets = build.series(f"PAT-{number}", seed=number)
+        if number == 1:
+            datasets[2].ManufacturerModelName = f"Scanner {FAMILY}"
+        build.write(scans, datasets, f"{number}-")
+
+
+def take(build, scans, private, **vouching):
+    spec = build.spec(vouching=Vouching(**vouching))
+    return take_in(spec, scans, private, pseudonym_key=build.key)
+
+
+@pytest.fixture
+def signing(tmp_path, monkeypatch) -> Ed25519PrivateKey:
+    """A reviewer's key, as a file and on the list of reviewers."""
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "reviewer.pem").write_bytes(pem)
+    rows = [{"role": ROLE, "public_key": public_key_of(key)}]
+    (tmp_path / "reviewers.json").write_text(json.dumps(rows))
+    monkeypatch.setenv("SYNTHDATA_REVIEWERS", str(tmp_path / "reviewers.json"))
+    return key
+
+
+def test_with_a_key_nothing_of_a_held_file_can_be_read_and_with_it_all(
+    build, scans, private, tmp_path, monkeypatch
+) -> None:
+    planted(build, scans)
+    key = secrets.token_bytes(32)
+    (tmp_path / "key").write_text(key.hex())
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    take(build, scans, private)
+    files = held_files(private, NAME)
+    assert [held.sealed for held in files] == [True] * 5
+    everything = b"".join(private.read(name) for name in private.keys(""))
+    assert FAMILY.encode() not in everything
+    opened = [read_held(private, NAME, held.sha256, Seal(key)) for held in files]
+    assert sum(FAMILY.encode() in data for data in opened) == 1
+    with pytest.raises(IntegrityError):
+        read_held(private, NAME, files[0].sha256, Seal(bytes(32)))
+    with pytest.raises(GateError, match="no key"):
+        read_held(private, NAME, files[0].sha256, None)
+
+
+def test_files_that_lay_in_the_clear_are_sealed_once_there_is_a_key(
+    build, scans, private, tmp_path, monkeypatch
+) -> None:
+    planted(build, scans)
+    take(build, scans, private)
+    assert not any(held.sealed for held in held_files(private, NAME))
+    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    (scans / "more.dcm").write_bytes(b"\0" * 128 + b"DICM")  # so that the run is not the last one again
+    take(build, scans, private)
+    assert all(held.sealed for held in held_files(private, NAME))
+    assert FAMILY.encode() not in b"".join(private.read(name) for name in private.keys(""))
+
+
+def test_an_approval_lets_exactly_its_files_pass_for_exactly_its_reasons(
+    build, scans, private, signing
+) -> None:
+    planted(build, scans)
+    first = take(build, scans, private)
+    assert (first.cases.cases, first.approved) == (2, 0)
+    named = {held.sha256: held.reasons for held in held_files(private, NAME)}
+    facts = {"dataset": NAME, "role": ROLE, "because": WHY, "date": "2026-11-25"}
+    other = Approval(files=tuple(named), reasons=("deid.birth_date",), **facts)
+    keep_approval(private, other, signing)
+    assert take(build, scans, private).cases.cases == 2
+    right = Approval(files=tuple(named), reasons=("deid.name_in_text",), **facts)
+    keep_approval(private, right, signing)
+    last = take(build, scans, private)
+    assert (last.cases.cases, last.accepted, last.quarantined, last.approved) == (3, 15, 0, 1)
+    assert take(build, scans, private) == last
+
+
+def test_an_approval_by_another_key_or_role_is_not_trusted(build, scans, private, signing) -> None:
+    facts = {"files": ("00",), "reasons": ("deid.date",), "because": WHY, "date": "2026-11-25"}
+    stranger = Ed25519PrivateKey.generate()
+    known = {public_key_of(signing): Reviewer(role=ROLE, public_key=public_key_of(signing))}
+    keep_approval(private, Approval(dataset="other", role="intern", **facts), signing)
+    with pytest.raises(TrustError, match="its key belongs to"):
+        load_approvals(private, "other", known)
+    keep_approval(private, Approval(dataset=NAME, role=ROLE, **facts), stranger)
+    with pytest.raises(TrustError, match="not on the list"):
+        load_approvals(private, NAME, known)
+    with pytest.raises(ConfigError, match="no list of reviewers"):
+        load_approvals(private, NAME, {})
+    with pytest.raises(GateError, match="nobody can approve"):
+        Approval(dataset=NAME, role=ROLE, **{**facts, "reasons": ("source.synthetic",)})
+
+
+def test_only_what_the_controller_attested_is_taken_in(build, scans, private, signing, tmp_path) -> None:
+    build.write(scans, build.series("PAT-1"))
+    (tmp_path / "report.json").write_bytes(to_json(inspect(scans)))
+    said = [
+        *("attest", str(tmp_path / "report.json"), "--out", str(tmp_path / "attested.json")),
+        *("--key", str(tmp_path / "reviewer.pem"), "--controller", "A hospital", "--role", ROLE),
+        *(
+            "--legal-basis",
+            "research law",
+            "--profile",
+            "PS3.15 basic",
+            "--tool",
+            "a tool 1.0",
+            "--inspected",
+            "300",
+        ),
+    ]
+    assert CliRunner().invoke(app, said).exit_code == 0
+    where = str(tmp_path / "attested.json")
+    good = take(build, scans, private, attestation=where)
+    assert good.accepted == 5
+    assert any("0 defects in 300" in note and "1.0%" in note for note in good.notes)
+    build.write(scans, build.series("PAT-2", seed=2), "2-")
+    later = take(build, scans, private, attestation=where)
+    assert (later.accepted, {one.code for one in later.reasons}) == (0, {"source.not_attested"})
+    assert any("another inventory" in note for note in later.notes)
+
+
+def test_the_commands_show_counts_and_reasons_and_never_a_value(
+    build, scans, private, signing, tmp_path, capsys
+) -> None:
+    planted(build, scans)
+    datasets = build.series("PAT-9", seed=9)
+    datasets[0].PatientName = f"{FAMILY}^{GIVEN}"
+    build.write(scans, datasets, "9-")
+    take(build, scans, private)
+    url, run = str(tmp_path / "private"), CliRunner().invoke
+    listed = run(app, ["quarantine", "list", "--private", url])
+    shown = run(app, ["quarantine", "show", NAME, "--private", url])
+    assert "deid.name_in_text" in listed.output
+    assert "deid.person_name" in shown.output
+    held = next(one for one in held_files(private, NAME) if one.reasons == ("deid.name_in_text",))
+    said = [
+        "quarantine",
+        "approve",
+        NAME,
+        held.sha256[:12],
+        "--private",
+        url,
+        "--role",
+        ROLE,
+        "--because",
+        WHY,
+    ]
+    fetched = [
+        "quarantine",
+        "fetch",
+        NAME,
+        held.sha256[:12],
+        "--private",
+        url,
+        "--to",
+        str(tmp_path / "one.dcm"),
+    ]
+    assert run(app, fetched).exit_code == 0
+    assert FAMILY.encode() in (tmp_path / "one.dcm").read_bytes()
+    approved = run(app, [*said, "--key", str(tmp_path / "reviewer.pem")])
+    assert approved.exit_code == 0, approved.output
+    assert take(build, scans, private).approved == 1
+    told = listed.output + shown.output + approved.output + capsys.readouterr().out
+    assert not any(token in told for token in (*TOKENS, "PAT-"))
