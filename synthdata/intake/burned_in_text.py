@@ -124,4 +124,5 @@ def _grey(image: np.ndarray) -> np.ndarray:
     low, high = np.percentile(
         image[:: max(1, image.shape[0] // 512), :: max(1, image.shape[1] // 512)], (1, 99.8)
     )
-    return np.clip((image - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    grey: np.ndarray = np.clip((image - low) * (255.0 / max(high - low, 1e-6)), 0, 255).astype(np.uint8)
+    return grey

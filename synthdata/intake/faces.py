@@ -141,8 +141,9 @@ def _in_front(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
     """Where (z, x) a nose may be: about the midline, and not far behind the foremost point."""
     across = np.flatnonzero(np.isfinite(front).any(axis=0)) * step[2]
     x = np.arange(front.shape[1]) * step[2] - (across[0] + across[-1]) / 2
-    near: np.ndarray = front <= np.nanmin(front) + CUT_MM
-    return near & ((abs(x) <= CHEEKS_MM[0]) | bool(np.ptp(across) < WIDTH_MM))
+    near = front <= np.nanmin(front) + CUT_MM
+    there: np.ndarray = near & ((abs(x) <= CHEEKS_MM[0]) | bool(np.ptp(across) < WIDTH_MM))
+    return there
 
 
 def _before_profile(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:

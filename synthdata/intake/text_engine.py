@@ -64,7 +64,7 @@ class TextEngine:
         batch = np.broadcast_to((scaled / 127.5 - 1).astype(np.float32), (1, 3, *scaled.shape))
         (answer,) = self._detector.run(None, {self._detector.get_inputs()[0].name: batch})
         likely = answer[0, 0]
-        labels, count = ndimage.label(ndimage.binary_dilation(likely > LIKELY, np.ones((2, 2))))
+        labels, count = ndimage.label(ndimage.binary_dilation(likely > LIKELY, np.ones((2, 2), bool)))
         boxes = []
         for index, place in enumerate(ndimage.find_objects(labels), 1):
             height, width = (side.stop - side.start for side in place)
@@ -131,7 +131,8 @@ def _averaged(values: np.ndarray, by: int, axis: int) -> np.ndarray:
     length = values.shape[axis] // by * by
     cut = values.take(range(length), axis)
     shape = (length // by, by, cut.shape[1]) if axis == 0 else (cut.shape[0], length // by, by)
-    return cut.reshape(shape).mean(axis=axis + 1)
+    means: np.ndarray = cut.reshape(shape).mean(axis=axis + 1)
+    return means
 
 
 @cache
