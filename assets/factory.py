@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from assets import checks, generation, ingestion, preparation, release, training, validation
+from assets import checks, generation, ingestion, preparation, release, training, translation, validation
 from synthdata.spec import DatasetSpec
 
 
@@ -31,6 +31,7 @@ def dataset_assets(spec: DatasetSpec) -> DatasetGraph:
             ingestion.intake_report(spec),
             preparation.training_set(spec),
             training.checkpoint(spec),
+            *([translation.report(spec)] if spec.translation is not None else []),
             generation.plan(spec),
             generation.cases(spec),
             validation.expectations(spec),
@@ -45,6 +46,7 @@ def dataset_assets(spec: DatasetSpec) -> DatasetGraph:
             checks.intake_accepts_cases(spec),
             checks.patients_stay_in_one_group(spec),
             checks.checkpoint_loads(spec),
+            *([translation.beats_its_baselines(spec)] if spec.translation is not None else []),
             checks.generation_is_complete(spec),
             checks.suites_pass(spec),
             checks.gates(spec),

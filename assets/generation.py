@@ -9,6 +9,7 @@ from assets.preparation import training_set_stage
 from assets.secret_keys import secret_key
 from assets.stage import Stage, working
 from assets.training import CRASHED, checkpoint_stage
+from assets.translation import check_that_it_translates, translation_stage
 from assets.watching import Watcher
 from synthdata.records import CaseSet, Checkpoint, SamplePlan, TrainingSet
 from synthdata.spec import DatasetSpec
@@ -43,6 +44,7 @@ def plan(spec: DatasetSpec) -> dg.AssetsDefinition:
             "trained": dg.AssetIn(key=checkpoint_stage(spec).key),
             "prepared": dg.AssetIn(key=training_set_stage(spec).key),
         },
+        deps=[translation_stage(spec).key] if spec.translation is not None else [],
     )
     def planned(
         context: dg.AssetExecutionContext,
@@ -54,6 +56,7 @@ def plan(spec: DatasetSpec) -> dg.AssetsDefinition:
         from synthdata.generation import plan_samples
 
         with working(context, watcher, stage.key):
+            check_that_it_translates(spec, prepared, trained, private)
             watermark_key = secret_key(private, keys.WATERMARK_KEY)
             made = plan_samples(spec, trained, prepared, watermark_key=watermark_key)
         return stage.result(made, {"cases": made.cases, "shards": made.shards, "steps": made.steps})

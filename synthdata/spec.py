@@ -190,8 +190,22 @@ class GeneratorSpec:
     augment: float = 1.0  # strength of the small deformations, 0 for none
     flip_x: bool = False  # mirror left and right, where the anatomy allows it
     seed: int = 0
+    schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after its warm-up
+    monitor: float = (
+        0.0  # share of the training patients who are watched for memorisation, and not learnt from
+    )
+    pretrained: str = (
+        ""  # a local file of weights to start from: safetensors, or torch weights; `${VARIABLE}` works
+    )
+    pretrained_sha256: str = ""  # of that file
 
     def __post_init__(self) -> None:
+        if not 0 <= self.monitor <= 0.5:
+            raise ConfigError(f"generator.monitor is {self.monitor}, expected a share from 0 to 0.5")
+        if bool(self.pretrained) != bool(self.pretrained_sha256):
+            raise ConfigError(
+                "generator has one of pretrained and pretrained_sha256, expected both: a file is used by its digest"
+            )
         if self.seen < 1 or self.batch < 1 or not 0 < self.learning_rate < 1:
             raise ConfigError(
                 f"generator has seen {self.seen}, batch {self.batch}, learning_rate {self.learning_rate}: "

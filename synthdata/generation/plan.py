@@ -25,6 +25,10 @@ def plan_samples(
     Raises:
         ConfigError: A count for a value that the spec does not know, or more counts than cases.
     """
+    if spec.translation is not None and not spec.translation.draw:
+        raise ConfigError(
+            "translation.draw is false, so this dataset translates and draws no cases: set it to true to release it"
+        )
     _check_counts(spec.sampling.counts, training_set, spec.sampling.cases)
     return SamplePlan(
         dataset=spec.name,

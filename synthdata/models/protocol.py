@@ -66,6 +66,10 @@ class Generator(Protocol):
         """Switch to drawing, as torch modules do."""
         ...
 
+    def train(self) -> Any:
+        """Switch to learning, as torch modules do."""
+        ...
+
     def to(self, *args: Any, **options: Any) -> Any:
         """Move to a device, as torch modules do."""
         ...

@@ -27,6 +27,10 @@ class Progression:
     pending: list[float] = field(default_factory=list)  # losses since the last point of the curve
     rate_factor: float = 1.0  # lowered by each rewind
     rewinds: int = 0
+    parts: int = 1  # into which a batch is cut to fit into memory
+    watched: dict[str, float] = field(default_factory=dict)  # last values of the monitor
+    risen: int = 0  # checks in a row which found memorisation
+    stopped: bool = False  # early, since memorisation rose
 
 
 def train_key_of(

@@ -30,13 +30,25 @@ class TrainingCases:
     conditions: Tensor  # float32 (n, k)
     records: tuple[dict[str, Value], ...]
     volumes: np.ndarray  # label volumes in mm3 (n, l)
+    patients: tuple[str, ...]  # pseudonym of each case's patient
+
+    def rows(self, chosen: np.ndarray) -> "TrainingCases":
+        """Some of the cases."""
+        return TrainingCases(
+            images=self.images[chosen],
+            fields=self.fields[chosen],
+            conditions=self.conditions[chosen],
+            records=tuple(self.records[row] for row in chosen),
+            volumes=self.volumes[chosen],
+            patients=tuple(self.patients[row] for row in chosen),
+        )
 
 
 def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> TrainingCases:
     """Read the train group. Raises TrainingError for constant or non-finite images or unnamed labels."""
     values = tuple(training_set.labels.values())
     code = ConditionCode(training_set.columns)
-    images, fields, conditions, records, volumes = [], [], [], [], []
+    images, fields, conditions, records, volumes, patients = [], [], [], [], [], []
     for case in read_cases(private, training_set.train):
         scaled = np.stack(
             [
@@ -49,6 +61,7 @@ def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> Trai
         fields.append(torch.from_numpy(mask_fields(case.mask, values)))
         conditions.append(torch.from_numpy(code.encode(case.record)))
         records.append(dict(case.record))
+        patients.append(case.patient_id)
         volumes.append([float((case.mask == value).sum()) * case.grid.voxel_mm3 for value in values])
     if len(images) < 2:
         raise TrainingError(f"the train group has {len(images)} cases, expected 2 or more: add patients")
@@ -58,6 +71,7 @@ def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> Trai
         conditions=torch.stack(conditions),
         records=tuple(records),
         volumes=np.array(volumes).reshape(len(images), len(values)),
+        patients=tuple(patients),
     )
 
 

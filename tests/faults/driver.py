@@ -8,14 +8,14 @@ from pathlib import Path
 
 import dagster as dg
 
-import synthdata.training.loop as training_loop
+import synthdata.training.run as training_run
 from synthdata.spec import load_spec
 from tests.tiny import House, failures
 
 
 def main() -> None:
     house, stage = House(root=Path(sys.argv[1])), sys.argv[2]
-    training_loop.SAVE_SECONDS = 0.0
+    training_run.SAVE_SECONDS = 0.0
     spec = load_spec(house.root / "specs" / "tiny-head.yaml")
     groups = {
         "prepare": ("sources", "intake", "preparation"),
