@@ -1,11 +1,14 @@
 """From the training set to a generator: group `model`."""
 
+from typing import Protocol
+
 import dagster as dg
 
 from assets.describing import describe_checkpoint
 from assets.preparation import training_set_stage
 from assets.stage import Stage, working
 from assets.watching import Watcher
+from synthdata.progress import Progress
 from synthdata.records import Checkpoint, TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore
@@ -18,6 +21,21 @@ SATURDAY_NIGHT = (  # training costs: once a week, and only on inputs whose chec
     & dg.AutomationCondition.all_deps_blocking_checks_passed()
     & ~dg.AutomationCondition.in_progress()
 )
+
+
+class Trainer(Protocol):
+    """Trains a generator, in this process or in several."""
+
+    def train(
+        self,
+        context: dg.AssetExecutionContext,
+        spec: DatasetSpec,
+        prepared: TrainingSet,
+        private: ObjectStore,
+        progress: Progress,
+    ) -> Checkpoint:
+        """The finished checkpoint."""
+        ...
 
 
 def checkpoint_stage(spec: DatasetSpec) -> Stage:
@@ -44,13 +62,15 @@ def checkpoint(spec: DatasetSpec) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         prepared: TrainingSet,
         private: dg.ResourceParam[ObjectStore],
+        trainer: dg.ResourceParam[Trainer],
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[Checkpoint]:
-        from synthdata.training import train
-
         with working(context, watcher, stage.key) as progress:
             made, was_there = stage.remember(
-                private, Checkpoint, (prepared,), lambda: train(spec, prepared, private, progress=progress)
+                private,
+                Checkpoint,
+                (prepared,),
+                lambda: trainer.train(context, spec, prepared, private, progress),
             )
         return stage.result(made, describe_checkpoint(made, private), was_there=was_there)
 

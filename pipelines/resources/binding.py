@@ -8,6 +8,7 @@ from pipelines.resources.engine import EngineResource
 from pipelines.resources.records import RecordIOManager
 from pipelines.resources.signing import KeysFolder
 from pipelines.resources.stores import LazyStore
+from pipelines.resources.trainer import TrainerResource
 from pipelines.resources.workplace import WorkplaceResource
 from synthdata.errors import ConfigError
 
@@ -26,6 +27,7 @@ def default_resources(watcher: Watcher | None = None) -> dict[str, object]:
         "releases": LazyStore(releases_url()),
         "io_manager": RecordIOManager(url=private_url()),
         "engine": _engine(),
+        "trainer": TrainerResource(processes=_processes()),
         "keys_folder": KeysFolder(
             folder=address("SYNTHDATA_KEYS", VAR / "keys"),
             make_development_keys=os.environ.get("SYNTHDATA_DEVELOPMENT_KEYS", "yes") != "no",
@@ -37,6 +39,15 @@ def default_resources(watcher: Watcher | None = None) -> dict[str, object]:
         ),
         "watcher": watcher or LogWatcher(),
     }
+
+
+def _processes() -> int:
+    text = os.environ.get("SYNTHDATA_TRAINING_PROCESSES", "1")
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(
+            f"SYNTHDATA_TRAINING_PROCESSES is {text!r}, expected a number of processes from 1 on"
+        )
+    return int(text)
 
 
 def _engine() -> EngineResource:

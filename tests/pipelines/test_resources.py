@@ -108,6 +108,7 @@ def test_addresses_come_from_variables_and_default_below_var(
     [
         ("SYNTHDATA_ENGINE", "spark", "expected local or ray"),
         ("SYNTHDATA_RAY_WORKERS", "two", "is no number"),
+        ("SYNTHDATA_TRAINING_PROCESSES", "0", "from 1 on"),
     ],
 )
 def test_a_wrong_engine_is_refused(

@@ -103,7 +103,7 @@ def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]
-    outputs = [process.communicate(timeout=240)[0].decode() for process in started]
+    outputs = [process.communicate(timeout=500)[0].decode() for process in started]
     weights = [
         float(line.split()[1]) for out in outputs for line in out.splitlines() if line.startswith("w ")
     ]
