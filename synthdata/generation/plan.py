@@ -23,11 +23,17 @@ def plan_samples(
         watermark_key: Secret key of the pixel watermark; None for no watermark.
 
     Raises:
-        ConfigError: A count for a value that the spec does not know, or more counts than cases.
+        ConfigError: The checkpoint learnt from another training set, such as one on another grid; a count for a value
+            that the spec does not know, or more counts than cases.
     """
     if spec.translation is not None and not spec.translation.draw:
         raise ConfigError(
             "translation.draw is false, so this dataset translates and draws no cases: set it to true to release it"
+        )
+    if digest_of(training_set) not in checkpoint.parents:
+        raise ConfigError(
+            f"the checkpoint of {checkpoint.dataset} learnt from another training set than the one of now, "
+            f"whose grid is {training_set.grid.shape_zyx}: train it again"
         )
     _check_counts(spec.sampling.counts, training_set, spec.sampling.cases)
     return SamplePlan(
