@@ -12,7 +12,7 @@ from synthdata.spec import load_spec
 DATASETS = Path(__file__).parents[2] / "pipelines" / "datasets"
 
 
-@pytest.mark.parametrize("name", ["phantom-head", "phantom-xray"])
+@pytest.mark.parametrize("name", ["phantom-head", "phantom-mr-ct", "phantom-xray"])
 def test_spec_and_phantom_agree(name: str) -> None:
     spec = load_spec(DATASETS / f"{name}.yaml")
     channels = [channel.name for channel in spec.channels]
