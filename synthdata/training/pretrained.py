@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 from collections.abc import Mapping
 
 import torch
@@ -15,6 +14,7 @@ from synthdata.spec import GeneratorSpec, expanded
 from synthdata.storage.disk import disk_sentence
 
 PREFIXES = ("module.", "model.", "network.", "net.")  # that trainers put before the names of a network
+REFUSED = torch.serialization.pickle.UnpicklingError  # type: ignore[attr-defined] # what weights_only raises
 NESTED = ("state_dict", "model", "network", "unet_state_dict")  # under which bundles keep their tensors
 
 
@@ -35,7 +35,7 @@ def load_pretrained(spec: GeneratorSpec) -> dict[str, Tensor]:
         raise IntegrityError.of("the file of generator.pretrained", digest, spec.pretrained_sha256)
     try:
         found = load_safetensors(data) if path.suffix == ".safetensors" else _torch_tensors(data)
-    except (SafetensorError, RuntimeError, pickle.UnpicklingError, EOFError, ValueError) as error:
+    except (SafetensorError, RuntimeError, REFUSED, EOFError, ValueError) as error:
         raise TrainingError(
             "the file of generator.pretrained holds something else than tensors, expected safetensors or a torch file "
             "that weights_only reads: save its state_dict alone"
