@@ -16,6 +16,8 @@ from synthdata.records import Checkpoint, Grid, TrainingSet, from_json, to_json
 from synthdata.records.codec import build_value
 from synthdata.storage import ObjectStore, read_verified
 
+VOLUMES = 5  # axes of a batch of volumes, and of their kernels
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReadyGenerator:
@@ -42,6 +44,14 @@ def pack_config(
         "volume_range": [[float(v.min()), float(v.max())] for v in volumes.T],
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
+
+
+def move(model: Generator, device: torch.device) -> None:
+    """Put a generator on a device, kernels of volumes with the channels last: convolutions are faster with them."""
+    model.to(device)
+    for value in model.parameters():
+        if value.ndim == VOLUMES:
+            value.data = value.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def load_generator(checkpoint: Checkpoint, private: ObjectStore) -> ReadyGenerator:
@@ -72,7 +82,7 @@ def load_generator(checkpoint: Checkpoint, private: ObjectStore) -> ReadyGenerat
             "and does not fit this version: train it again"
         ) from error
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model.eval().to(device, memory_format=torch.channels_last_3d)
+    move(model.eval(), torch.device(device))
     return ReadyGenerator(
         model=model,
         geometry=geometry,

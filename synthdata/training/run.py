@@ -10,6 +10,7 @@ from torch import Tensor
 
 from synthdata.errors import TrainingError
 from synthdata.models import ChannelMap, Generator, Geometry, family_of
+from synthdata.models.build import VOLUMES, move
 from synthdata.models.conditions import ConditionCode
 from synthdata.progress import Progress
 from synthdata.records import TrainingSet
@@ -63,7 +64,7 @@ class Run:
             both = cases.rows(learnt), cases.rows(watched)
             items = self.model.encode(both[1].images, both[1].fields)
             self.monitor = Monitor(*both, items, seed=self.spec.seed)
-        self.model.to(self.device, memory_format=torch.channels_last_3d)
+        move(self.model, self.device)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.rate = self.spec.learning_rate * (ADVERSARIAL_RATE if family.adversarial else 1.0)
         self.optimizers = build_optimizers(self.named, self.rate, adversarial=family.adversarial)
@@ -121,7 +122,9 @@ class Run:
         whole = torch.randint(len(self.pool), (self.spec.batch,), generator=self.rng)
         seed = int(torch.randint(1 << 62, (), generator=self.rng)) + self.ranks.rank
         index = self.ranks.part(whole)
-        items = self.pool[index].to(self.device).contiguous(memory_format=torch.channels_last_3d)
+        items = self.pool[index].to(self.device)
+        if items.ndim == VOLUMES:
+            items = items.contiguous(memory_format=torch.channels_last_3d)
         conditions = self.conditions[index].to(self.device)
         self.stepper.parts = max(self.stepper.parts, self.at.parts)
         value = self.stepper.step(
