@@ -55,11 +55,11 @@ def learnt(
     return losses
 
 
-@pytest.mark.parametrize("law", ["mean", "flow"])
-def test_a_curve_between_two_channels_is_learnt(law: str) -> None:
+@pytest.mark.parametrize(("law", "steps"), [("mean", 60), ("flow", 240)])
+def test_a_curve_between_two_channels_is_learnt(law: str, steps: int) -> None:
     images, fields = pairs(flat=True)
     model = built(law, flat=True, translation=ChannelMap(sources=(0,), targets=(1,), draw=False))
-    learnt(model, images, fields, steps=60)
+    learnt(model, images, fields, steps=steps)
     with torch.no_grad():
         start = (model.translator.start(images[:, :1]) - images[:, 1:]).abs().mean()
         _, found = model.eval().translate(images, torch.zeros(16, 0), list(range(16)), members=4)
