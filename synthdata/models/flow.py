@@ -26,7 +26,7 @@ REFINE_TIME = 0.3  # the flow ends here: anatomy is decided, detail is left to t
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
-SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share: an outline has no grain
+SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn smoothly
 TONED_BATCH, TONED_STEPS = 16, 8
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
@@ -305,6 +305,10 @@ class FlowGenerator(nn.Module):
         focal = torch.stack(findings).to(device) * (1 - self._common)
         given = self._told(focal)
         codes = self._codes(conditions.to(device), given, rngs, steps=steps, guidance=guidance)
+        own = torch.stack([torch.randn(self.axes, *self.latent[1:], generator=rng) for rng in rngs])
+        codes[:, self.codec.width :] += (
+            smooth_noise(own).to(device) * self.law.dropped[self.codec.width :].sqrt()
+        )
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
         drawn = self._decoded(codes, placed)
         refined = self.refiner(drawn)
@@ -341,6 +345,15 @@ class FlowGenerator(nn.Module):
             starts = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
             noise = first * torch.stack(starts) + (1 - first) * noise
         return integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
+
+
+def smooth_noise(white: Tensor) -> Tensor:
+    """Standard normal noise (b, c, z, y, x) whose neighbours agree, of white noise."""
+    kernel = tuple(min(3, side) for side in white.shape[2:])
+    padding = tuple(side // 2 for side in kernel)
+    smooth = nn.functional.avg_pool3d(white, kernel, 1, padding, count_include_pad=False)
+    once = nn.functional.avg_pool3d(torch.ones_like(white[:1, :1]), kernel, 1, padding, divisor_override=1)
+    return smooth * once.sqrt()  # a mean over n values has a variance of 1 / n
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class GaussianLaw(nn.Module):
     slope: Tensor
     centre: Tensor
     leftover: Tensor
+    dropped: Tensor
 
     def __init__(self, shape: tuple[int, ...], conditions: int) -> None:
         """Build for codes of a shape (k, z, y, x) and condition vectors (conditions,)."""
@@ -52,6 +53,7 @@ class GaussianLaw(nn.Module):
         self.register_buffer("slope", torch.zeros(COMPONENTS, conditions))
         self.register_buffer("centre", torch.zeros(conditions))
         self.register_buffer("leftover", torch.ones(LEVELS))
+        self.register_buffer("dropped", torch.zeros(shape))
 
     def fit(self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None) -> None:
         """Fit.
@@ -61,7 +63,7 @@ class GaussianLaw(nn.Module):
             conditions: Conditions (m, c).
             case: Which items are of one case (m,).
             grain: Share of what the components leave that is kept, per channel of a code (k,): what is drawn there
-                knows nothing of its neighbours. All by default.
+                knows nothing of its neighbours. All by default; `dropped` tells the variance of the rest.
         """
         if len(items) > MOST_ITEMS:
             chosen = torch.randperm(len(items), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
@@ -83,7 +85,8 @@ class GaussianLaw(nn.Module):
         self.precision[:kept, :kept] = torch.linalg.inv(covariance).float()
         left = (rows - scores @ basis).square().mean(0)
         if grain is not None:
-            left = (left.view(self.shape) * grain.view(-1, 1, 1, 1)).flatten()
+            self.dropped.copy_(left.view(self.shape) * (1 - grain.view(-1, 1, 1, 1)))
+            left = left - self.dropped.flatten()
         self._fit_leftover(left)
 
     def _fit_leftover(self, variance: Tensor) -> None:

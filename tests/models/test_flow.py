@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from synthdata.models.flow import FlowConfig, FlowGenerator
+from synthdata.models.flow import FlowConfig, FlowGenerator, smooth_noise
 from synthdata.models.nets import UNetConfig
 from synthdata.models.protocol import Geometry
 from synthdata.records import Grid
@@ -69,3 +69,22 @@ def test_before_any_training_the_draws_have_outline_and_findings_of_the_patients
     truth = (real_fields[::2, 1] > 0).flatten(1).sum(1).float().mean()
     drawn = (fields[:, 1] > 0).flatten(1).sum(1).float()
     assert 0.4 < float(drawn[drawn > 0].mean() / truth) < 2.5
+
+
+@pytest.mark.parametrize("flat", [False, True], ids=["volume", "slice"])
+def test_smooth_noise_has_unit_variance_and_neighbours_that_agree(flat: bool) -> None:
+    rng = torch.Generator().manual_seed(0)
+    noise = smooth_noise(torch.randn(400, 1, 1 if flat else 5, 8, 8, generator=rng))
+    assert torch.allclose(noise.std(0), torch.ones_like(noise[0]), atol=0.2)  # at the border too
+    assert float((noise[..., 1:] * noise[..., :-1]).mean()) == pytest.approx(2 / 3, abs=0.1)
+
+
+def test_what_patients_do_not_share_of_their_outlines_is_drawn_smoothly() -> None:
+    model, _, told = fitted(flat=False, labels=2, conditions=2)
+    before, _ = model.sample(told, list(range(16)), steps=2, guidance=1.0)
+    assert float(model.law.dropped[model.codec.width :].mean()) > 0
+    assert float(model.law.dropped[: model.codec.width].abs().sum()) == 0
+    model.law.dropped.zero_()
+    after, _ = model.sample(told, list(range(16)), steps=2, guidance=1.0)
+    spread = [images.std(0).mean() for images in (before, after)]
+    assert float(spread[0]) > float(spread[1])
