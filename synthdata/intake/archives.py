@@ -83,6 +83,9 @@ def unpacked(entries: Sequence[Entry], inventory: Inventory) -> Iterator[list[En
         yield found
 
 
+NAME_END = 30 + 255  # of the first member of a ZIP: a local header and its name
+
+
 def archive_kind(path: Path) -> str:
     """`zip`, `tar`, or empty for another file; an NPZ file is none, though it is a ZIP."""
     try:
@@ -96,7 +99,7 @@ def archive_kind(path: Path) -> str:
             return "" if names and all(name.endswith(".npy") for name in names) else "zip"
         return "tar" if b"ustar" in _plain_head(path, head)[MAGIC_AT : MAGIC_AT + 5] else ""
     except zipfile.BadZipFile:
-        return "zip"
+        return "" if b".npy" in head[:NAME_END] else "zip"  # a damaged NPZ file is judged by its own reader
     except (OSError, *DAMAGE):
         return ""
 

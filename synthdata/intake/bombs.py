@@ -18,7 +18,7 @@ def is_deflated_bomb(data: bytes) -> bool:
     Args:
         data: A DICOM file.
     """
-    if data[META : META + 8] != GROUP_LENGTH:
+    if data[META : META + 8] != GROUP_LENGTH or len(data) < META + 12:
         return False
     start = META + 12 + int(struct.unpack_from("<I", data, META + 8)[0])
     if DEFLATED not in data[META:start]:

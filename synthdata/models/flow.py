@@ -349,7 +349,7 @@ class FlowGenerator(nn.Module):
 
 def smooth_noise(white: Tensor) -> Tensor:
     """Standard normal noise (b, c, z, y, x) whose neighbours agree, of white noise."""
-    kernel = tuple(min(3, side) for side in white.shape[2:])
+    kernel = tuple(3 if side > 2 else 1 for side in white.shape[2:])
     padding = tuple(side // 2 for side in kernel)
     smooth = nn.functional.avg_pool3d(white, kernel, 1, padding, count_include_pad=False)
     once = nn.functional.avg_pool3d(torch.ones_like(white[:1, :1]), kernel, 1, padding, divisor_override=1)

@@ -14,7 +14,8 @@ from synthdata.release import publish
 from synthdata.release.client import check, list_releases, pull, pulling
 from synthdata.release.trust import ReleaseSigner, init_keys, load_signer
 from synthdata.storage.folder import PARTIAL, FolderStore
-from synthdata.training import loop, train
+from synthdata.training import run as training_run
+from synthdata.training import train
 from tests.builders import ball_set, ball_spec
 from tests.faults.conftest import Disk
 from tests.faults.disks import pages_of
@@ -141,7 +142,7 @@ def test_keys_are_made_all_or_none(disk: Disk) -> None:
 def test_training_and_generation_go_on_when_there_is_room(
     disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAVE_SECONDS", 0.0)  # a state after every step
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", 0.0)  # a state after every step
     undisturbed = FolderStore(tmp_path / "undisturbed")
     training_set = ball_set(undisturbed)
     checkpoint = train(ball_spec(), training_set, undisturbed)

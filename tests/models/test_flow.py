@@ -77,6 +77,9 @@ def test_smooth_noise_has_unit_variance_and_neighbours_that_agree(flat: bool) ->
     noise = smooth_noise(torch.randn(400, 1, 1 if flat else 5, 8, 8, generator=rng))
     assert torch.allclose(noise.std(0), torch.ones_like(noise[0]), atol=0.2)  # at the border too
     assert float((noise[..., 1:] * noise[..., :-1]).mean()) == pytest.approx(2 / 3, abs=0.1)
+    few = smooth_noise(torch.randn(400, 1, 1 if flat else 2, 2, 3, generator=rng))
+    assert few.shape == (400, 1, 1 if flat else 2, 2, 3)  # the smallest grids have two points
+    assert torch.allclose(few.std(0), torch.ones_like(few[0]), atol=0.2)
 
 
 def test_what_patients_do_not_share_of_their_outlines_is_drawn_smoothly() -> None:

@@ -81,7 +81,7 @@ def test_a_source_without_usable_scans_says_why(tmp_path: Path) -> None:
         shutil.rmtree(folder)
     words = told(House(root=tmp_path / "house"), scans)
     assert (
-        "4 mask.missing: The spec has labels, and the case has no mask: send a DICOM SEG or a label map."
+        "4 mask.missing: The spec has labels, and the case has no mask: send a DICOM SEG, an RTSTRUCT or a label map."
         in words
     )
     assert (
