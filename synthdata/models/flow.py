@@ -305,10 +305,6 @@ class FlowGenerator(nn.Module):
         focal = torch.stack(findings).to(device) * (1 - self._common)
         given = self._told(focal)
         codes = self._codes(conditions.to(device), given, rngs, steps=steps, guidance=guidance)
-        own = torch.stack([torch.randn(self.axes, *self.latent[1:], generator=rng) for rng in rngs])
-        codes[:, self.codec.width :] += (
-            smooth_noise(own).to(device) * self.law.dropped[self.codec.width :].sqrt()
-        )
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
         drawn = self._decoded(codes, placed)
         refined = self.refiner(drawn)
@@ -344,7 +340,11 @@ class FlowGenerator(nn.Module):
         if first > 0:
             starts = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
             noise = first * torch.stack(starts) + (1 - first) * noise
-        return integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
+        codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
+        own = torch.stack([torch.randn(self.axes, *self.latent[1:], generator=rng) for rng in rngs])
+        left = self.law.dropped[self.codec.width :].sqrt()  # by this law; laws of other families keep it
+        codes[:, self.codec.width :] += smooth_noise(own).to(codes) * left
+        return codes
 
 
 def smooth_noise(white: Tensor) -> Tensor:
