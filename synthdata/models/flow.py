@@ -13,11 +13,13 @@ from synthdata.models.codec import FIELD_STD, PatchCodec
 from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
+from synthdata.models.noise import Noise
 from synthdata.models.patches import join, split
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
 from synthdata.models.saturation import Saturation
+from synthdata.models.tissue import Tissues
 from synthdata.models.tone import Tone
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
@@ -38,6 +40,8 @@ class FlowConfig:
     patch: int = 4  # voxels of a patch per axis; 1 along z where there is one slice
     image_components: int = 24  # per image channel
     field_components: int = 8  # per label
+    tissues: int = 6  # classes of tissue
+    tissue_components: int = 5  # per class
     network: UNetConfig = field(default_factory=UNetConfig)
     refiner: tuple[int, ...] = (48, 64)  # widths of its levels
     drop_conditions: float = 0.1  # share of training items without conditions, for guidance
@@ -49,7 +53,8 @@ class FlowConfig:
 class FlowGenerator(nn.Module):
     """Learn the expected clean code given a noisy one and the conditions; draw by integrating the flow.
 
-    Findings that only some patients have are drawn first (`FocalLaw`), and told to the network.
+    Images are learnt without noise (`Noise`), with fields of the tissues in them (`Tissues`) as further channels, c + k
+    in all. Findings that only some patients have are drawn first (`FocalLaw`), and told to the network.
     A code tells a patient's displacements of the template, and image and fields on the template. The flow ends at
     `REFINE_TIME`, where anatomy is decided and detail is not; a small network in the patient's own space takes its
     estimate from there, and what that leaves out is drawn as texture.
@@ -79,30 +84,33 @@ class FlowGenerator(nn.Module):
         flat = z == 1
         self.voxels, self.axes = patch, 2 if flat else 3
         points = (z // patch[0], y // patch[1], x // patch[2])
-        self.saturation = Saturation(geometry.channels)
-        self.alignment = Alignment(
-            channels=geometry.channels + geometry.labels, shape_zyx=(z, y, x), grid=points
-        )
+        self.noise = Noise(channels=geometry.channels, shape_zyx=(z, y, x))
+        self.tissues = Tissues(channels=geometry.channels, classes=config.tissues)
+        self.whole = geometry.channels + config.tissues  # channels that are learnt
+        self.saturation = Saturation(self.whole)
+        self.alignment = Alignment(channels=self.whole + geometry.labels, shape_zyx=(z, y, x), grid=points)
         self.codec = PatchCodec(
-            channels=geometry.channels,
+            channels=self.whole,
             labels=geometry.labels,
             shape_zyx=(z, y, x),
             patch_zyx=patch,
             components=(
-                config.image_components * geometry.channels,
+                config.image_components * geometry.channels + config.tissue_components * config.tissues,
                 config.field_components * geometry.labels,
             ),
         )
         self.width = self.codec.width + self.axes
         self.latent = (self.width, *points)
-        self.register_buffer("guides", torch.ones(1, geometry.channels + geometry.labels, 1, 1, 1))
+        self.register_buffer("guides", torch.ones(1, self.whole + geometry.labels, 1, 1, 1))
         self.register_buffer("moved", torch.ones(1, self.axes, 1, 1, 1))  # standard deviation in voxels
         self.register_buffer("std", torch.ones(1, self.width, 1, 1, 1))  # of each channel of a code
         loudness = torch.ones(1, self.width, 1, 1, 1)
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
-        self.tone = Tone(channels=geometry.channels, labels=geometry.labels)
+        kinds = config.tissues + geometry.labels
+        self.tone = Tone(channels=geometry.channels, classes=kinds)  # before noise is added
+        self.last_tone = Tone(channels=geometry.channels, classes=kinds)  # after it
         self.law = GaussianLaw(self.latent, geometry.conditions)
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
         self.told_voxels = tuple(
@@ -118,14 +126,21 @@ class FlowGenerator(nn.Module):
             flat=flat,
         )
         self.refiner = Refiner(
-            channels=geometry.channels,
+            channels=self.whole,
             labels=geometry.labels,
             shape_zyx=(z, y, x),
             widths=config.refiner,
         )
 
     def fit_codec(self, images: Tensor, fields: Tensor) -> None:
-        """Fit alignment and linear code on training images (n, c, z, y, x) and fields (n, l, z, y, x)."""
+        """Fit noise, tissues, alignment and linear code on images (n, c, z, y, x) and fields (n, l, z, y, x)."""
+        smooth = self.noise.fit(images)
+        self.tissues.fit(smooth)
+        tissues = self.tissues.fields(smooth)
+        classes = self.tissues.classes(tissues, fields)
+        self.tone.fit_true(smooth, classes)
+        self.last_tone.fit_true(images, classes)
+        images = torch.cat([smooth, tissues], dim=1)
         self.saturation.fit(images)
         common = (fields.amax(dim=(2, 3, 4)) > 0).float().mean(0) >= COMMON
         self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
@@ -156,28 +171,33 @@ class FlowGenerator(nn.Module):
 
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
-        """Measure the texture that is left to draw, once the learning is over."""
+        """Measure the texture that is left to draw, and the intensities that are drawn, once the learning is over."""
         device = self.std.device
         every = -(-len(items) // TEXTURED_CASES)
-        white, true, classes = [], [], []
+        white = []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
             told = torch.cat([row, torch.ones(1, 1)], dim=1).to(device)
             drawn = self._estimate(item.to(device), told, rng)
             refined = self.refiner(drawn)
-            image, fields = self._truth(item.to(device))
+            image, _ = self._truth(item.to(device))
             white.append(((image - drawn.centre) / drawn.spread - refined.standard) / refined.log_std.exp())
-            true.append(image)
-            classes.append(self.tone.classes(drawn.centre + drawn.spread * refined.standard, fields))
         self.refiner.fit_texture(torch.cat(white))
-        plain = [
-            self._draw(rows, torch.randint(1 << 62, (len(rows),), generator=rng).tolist(), steps=TONED_STEPS)
-            for rows in torch.split(conditions[::every], TONED_BATCH)
-        ]
-        images, drawn_classes, _ = (torch.cat(parts) for parts in zip(*plain, strict=True))
-        self.tone.fit((images, drawn_classes), (torch.cat(true), torch.cat(classes)))
+        smooth, classes = [], []
+        for rows in torch.split(conditions[::every], TONED_BATCH):
+            rngs = [
+                torch.Generator().manual_seed(int(torch.randint(1 << 62, (), generator=rng))) for _ in rows
+            ]
+            whole, fields = self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0)
+            smooth.append(whole[:, : self.geometry.channels])
+            classes.append(self.tissues.classes(whole[:, self.geometry.channels :], fields))
+        images, kinds = torch.cat(smooth), torch.cat(classes)
+        self.tone.fit_drawn(images, kinds)
+        self.last_tone.fit_drawn(self._scanned(images, kinds, [rng] * len(images)), kinds)
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
+        smooth = self.noise.smooth(image)
+        image = torch.cat([smooth, self.tissues.fields(smooth)], dim=1)
         displacement = self.alignment.register(self._guides(image, fields))
         aligned, aligned_fields = self._pull(image, fields, displacement)
         code = self.codec.encode(aligned, aligned_fields)
@@ -189,7 +209,7 @@ class FlowGenerator(nn.Module):
     @property
     def _common(self) -> Tensor:
         """1 for labels that all patients have, 0 for focal ones, (1, l, 1, 1, 1)."""
-        return self.guides[:, self.geometry.channels :]
+        return self.guides[:, self.whole :]
 
     def _told(self, focal: Tensor) -> Tensor:
         """Focal fields (b, l, z, y, x) on the template, as the network is told them."""
@@ -246,7 +266,7 @@ class FlowGenerator(nn.Module):
         maps = torch.cat([self.codec.centre, self.codec.spread, self.codec.share], dim=1)
         parts = torch.cat([standard, maps.expand(len(codes), *maps.shape[1:]), fields], dim=1)
         pushed = self.alignment.push(parts, self._shape(codes))
-        channels, labels = self.geometry.channels, self.geometry.labels
+        channels, labels = self.whole, self.geometry.labels
         standard, centre, spread, share, fields = torch.split(
             pushed, [channels, channels, channels, labels, labels], dim=1
         )
@@ -269,9 +289,9 @@ class FlowGenerator(nn.Module):
         return items[:, self.width : self.width + self.given]
 
     def _truth(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Image, its saturated ends opened, and fields of items."""
+        """Image and tissues, their saturated ends opened, and fields of items."""
         both = join(items[:, self.width + self.given :], self.voxels)
-        return both[:, : self.geometry.channels], both[:, self.geometry.channels :]
+        return both[:, : self.whole], both[:, self.whole :]
 
     def denoise(self, noisy: Tensor, time: Tensor, told: Tensor, given: Tensor) -> Tensor:
         """Expected clean codes of noisy ones (b, k, z, y, x) at times (b,); told (b, c + 1) ends in a flag.
@@ -292,14 +312,30 @@ class FlowGenerator(nn.Module):
         self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float
     ) -> tuple[Tensor, Tensor]:
         """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
-        image, classes, fields = self._draw(conditions, seeds, steps=steps, guidance=guidance)
-        return self.saturation.closed(self.tone(image, classes)), fields
+        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        whole, fields = self._draw(conditions, rngs, steps=steps, guidance=guidance)
+        smooth, tissues = whole[:, : self.geometry.channels], whole[:, self.geometry.channels :]
+        classes = self.tissues.classes(tissues, fields)
+        images = self._closed(self.last_tone(self._scanned(smooth, classes, rngs), classes))
+        return images, fields
+
+    def _closed(self, images: Tensor) -> Tensor:
+        """Images (b, c, z, y, x) cut at the ends of the training images."""
+        low, high = (end.view(1, -1, 1, 1, 1) for end in self.noise.ends.T)
+        return images.clamp(low, high)
+
+    def _scanned(self, smooth: Tensor, classes: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+        """Drawn images (b, c, z, y, x) with corrected intensities, and with noise."""
+        whites = [torch.randn(smooth.shape[1:], generator=rng) for rng in rngs]
+        patients = [torch.randn(smooth.shape[1], generator=rng) for rng in rngs]
+        toned = self._closed(self.tone(smooth, classes))
+        scanned: Tensor = self.noise(toned, torch.stack(whites).to(smooth), torch.stack(patients).to(smooth))
+        return scanned
 
     def _draw(
-        self, conditions: Tensor, seeds: Sequence[int], *, steps: int, guidance: float = 1.0
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Images before `tone`, their saturated ends open, classes of their voxels, and fields."""
-        rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self, conditions: Tensor, rngs: Sequence[torch.Generator], *, steps: int, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """Images without noise and tissues, before `tone` and with their saturated ends open, and fields."""
         device = self.std.device
         findings = [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
         focal = torch.stack(findings).to(device) * (1 - self._common)
@@ -311,8 +347,7 @@ class FlowGenerator(nn.Module):
         grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
         loud = torch.stack([torch.randn(grain.shape[1], generator=rng) for rng in rngs]).to(device)
         standard = refined.standard + self.refiner.texture(refined, grain, loud)
-        classes = self.tone.classes(drawn.centre + drawn.spread * refined.standard, refined.fields)
-        return drawn.centre + drawn.spread * standard, classes, refined.fields
+        return drawn.centre + drawn.spread * standard, refined.fields
 
     def _codes(
         self,

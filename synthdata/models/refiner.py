@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from synthdata.models.convolution import Size, conv, kernel_of
 from synthdata.models.patches import join, split
+from synthdata.models.spectrum import coloured, spectrum_of
 
 FIRST_LOG_STD = -1.0  # of standardised voxels, before the first step
 LOG_STD = (-5.0, 1.0)  # range
@@ -118,11 +119,7 @@ class Refiner(nn.Module):
         """
         white = white.clamp(-3, 3)
         self.loudness.copy_(white.square().mean(dim=(2, 3, 4)).clamp_min(1e-6).log().std(0) / 2)
-        power = torch.fft.rfftn(white - white.mean(dim=(2, 3, 4), keepdim=True), dim=(2, 3, 4)).abs().square()
-        power = power.mean(0, keepdim=True)
-        mirrored = power[..., 1 : (self.shape[2] + 1) // 2]  # the half which is left out
-        mean = torch.cat([power, mirrored], dim=-1).mean(dim=(2, 3, 4), keepdim=True)
-        self.amplitude.copy_((power / mean.clamp_min(1e-12)).sqrt())
+        self.amplitude.copy_(spectrum_of(white))
 
     def texture(self, refined: Refined, noise: Tensor, patient: Tensor) -> Tensor:
         """Residuals to add to a refined standardised image.
@@ -132,10 +129,10 @@ class Refiner(nn.Module):
             noise: Standard normal, (b, c, z, y, x).
             patient: Standard normal, (b, c): how loud the texture is.
         """
-        spectrum = torch.fft.rfftn(noise.float(), dim=(2, 3, 4)) * self.amplitude
-        field = torch.fft.irfftn(spectrum, s=self.shape, dim=(2, 3, 4))
         gain = (self.loudness * patient - self.loudness.square()).exp()
-        texture: Tensor = field * refined.log_std.exp() * gain[:, :, None, None, None]
+        texture: Tensor = (
+            coloured(noise, self.amplitude) * refined.log_std.exp() * gain[:, :, None, None, None]
+        )
         return texture
 
 

@@ -1,0 +1,26 @@
+"""Stationary Gaussian fields: a spectrum measured on residuals, and noise of that spectrum."""
+
+import torch
+from torch import Tensor
+
+AXES = (2, 3, 4)
+
+
+def spectrum_of(white: Tensor) -> Tensor:
+    """Amplitudes (1, c, z, y, x // 2 + 1) of residuals (n, c, z, y, x), such that unit white noise keeps its variance.
+
+    Random phases: where things lie in the residuals is not kept.
+    """
+    power = torch.fft.rfftn(white - white.mean(dim=AXES, keepdim=True), dim=AXES).abs().square()
+    power = power.mean(0, keepdim=True)
+    mirrored = power[..., 1 : (white.shape[-1] + 1) // 2]  # the half which is left out
+    mean = torch.cat([power, mirrored], dim=-1).mean(dim=AXES, keepdim=True)
+    amplitude: Tensor = (power / mean.clamp_min(1e-12)).sqrt()
+    return amplitude
+
+
+def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
+    """White noise (b, c, z, y, x) with a spectrum of `spectrum_of`."""
+    shape = white.shape[2:]
+    field: Tensor = torch.fft.irfftn(torch.fft.rfftn(white.float(), dim=AXES) * amplitude, s=shape, dim=AXES)
+    return field

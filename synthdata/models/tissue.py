@@ -1,0 +1,66 @@
+"""Classes of tissue that nobody labelled: clusters of intensities, told as smooth fields beside image and mask.
+
+A mean over what is possible makes a border grey; the mean of a field of distances to the border is a border. So bone,
+air, fluid and the like are found by their intensities over all channels, and learnt and drawn as masks are. Drawn
+images take the intensities of the class which a voxel lies in.
+
+Source:
+    k-means++: Arthur and Vassilvitskii, SODA 2007. Random borders by the largest of several Gaussian fields:
+    plurigaussian simulation, Armstrong et al., "Plurigaussian Simulations in Geosciences", Springer 2011.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from synthdata.models.fields import mask_fields
+
+SAMPLED = 60_000  # voxels of all images that are clustered
+ROUNDS = 30
+SEED = 0
+
+
+class Tissues(nn.Module):
+    """Find classes of like intensities, and where they lie."""
+
+    centres: Tensor
+
+    def __init__(self, *, channels: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(classes, channels))
+
+    @property
+    def count(self) -> int:
+        """Number of classes, k."""
+        return len(self.centres)
+
+    def fit(self, images: Tensor) -> None:
+        """Fit on images without noise, (n, c, z, y, x)."""
+        rng = torch.Generator().manual_seed(SEED)
+        values = images.transpose(0, 1).flatten(1).T
+        values = values[torch.randint(len(values), (min(SAMPLED, len(values)),), generator=rng)]
+        centres = values[:1]
+        while len(centres) < self.count:
+            apart = torch.cdist(values, centres).amin(1).square() + 1e-12
+            centres = torch.cat([centres, values[torch.multinomial(apart, 1, generator=rng)]])
+        for _ in range(ROUNDS):
+            nearest = torch.cdist(values, centres).argmin(1)
+            sums = torch.zeros_like(centres).index_add_(0, nearest, values)
+            counts = torch.bincount(nearest, minlength=self.count)[:, None]
+            centres = torch.where(counts > 0, sums / counts.clamp_min(1), centres)
+        self.centres.copy_(centres[centres.sum(1).argsort()])
+
+    def fields(self, images: Tensor) -> Tensor:
+        """Distances (b, k, z, y, x) to the borders of the classes in images without noise (b, c, z, y, x)."""
+        apart = (images[:, None] - self.centres[None, :, :, None, None, None]).square().sum(2)
+        places = apart.argmin(1).numpy().astype(np.uint8) + 1
+        values = tuple(range(1, self.count + 1))
+        return torch.from_numpy(np.stack([mask_fields(place, values) for place in places]))
+
+    def classes(self, tissues: Tensor, fields: Tensor) -> Tensor:
+        """Class of each voxel (b, z, y, x), of `fields` and those of l labels: a tissue, or k and on for a label."""
+        found = tissues.argmax(1)
+        if not fields.shape[1]:
+            return found
+        depth, label = fields.max(dim=1)
+        return torch.where(depth > 0, label + self.count, found)
