@@ -31,8 +31,12 @@ def workers_for(pieces: int, *, least: int) -> int:
     """
     if multiprocessing.current_process().daemon:  # such a process may have no children
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, pieces // least, MOST_WORKERS))
+    return max(1, min(cores(), pieces // least, MOST_WORKERS))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(

@@ -14,6 +14,10 @@ class LazyStore:
     def __init__(self, url: str) -> None:
         self.url = url
 
+    def __reduce__(self) -> tuple[type["LazyStore"], tuple[str]]:
+        """Another process opens the address anew."""
+        return LazyStore, (self.url,)
+
     @cached_property
     def _store(self) -> ObjectStore:
         return open_store(self.url)

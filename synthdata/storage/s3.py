@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
@@ -54,6 +55,7 @@ class S3Store:
             StoreError: The variables that name the server or the credentials cannot be used.
         """
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
+        self._anew = partial(S3Store, bucket=bucket, prefix=prefix, anonymous=anonymous)
         config = Config(
             s3={"addressing_style": "path"},
             retries={"max_attempts": 8, "mode": "standard"},
@@ -69,6 +71,10 @@ class S3Store:
                 f"S3 could not be opened ({type(error).__name__}), expected an address and credentials in the "
                 "AWS_* variables: check AWS_ENDPOINT_URL"
             ) from error
+
+    def __reduce__(self) -> tuple[partial["S3Store"], tuple[()]]:
+        """Another process opens a client of its own."""
+        return self._anew, ()
 
     @property
     def url(self) -> str:

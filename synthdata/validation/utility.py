@@ -1,11 +1,13 @@
 """Utility: train on synthetic, test on real (TSTR), beside train on real, test on real (TRTR)."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from synthdata.errors import ConfigError
+from synthdata.processes import cores, in_order, workers_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import digest_of
@@ -21,6 +23,9 @@ RESAMPLES = 1000
 LEVEL = 0.95
 LEARNT = 0.1  # above chance: TRTR below it means that the task was not learnt
 FEWEST_PATIENTS = 5
+WORTH_A_PROCESS = (
+    4_000_000  # voxels that one model sees per case of a batch: below, starting a process costs more
+)
 EQUAL_TERMS = (
     "The same network, steps and seeds for both; nothing was tuned on the test patients. Copies of the "
     "training cases would reach a ratio of 1 too: read it beside the privacy report only."
@@ -68,22 +73,70 @@ def measure_utility(
         raise ConfigError(
             f"test has {len(set(patients))} patients, expected at least {FEWEST_PATIENTS}: add patients"
         )
-    gates, arms = spec.gates, dict[str, np.ndarray]()
-    for arm, (name, case_set) in enumerate({"trtr": training_set.train, "tstr": synthetic}.items()):
-        fit_on = load_cases(case_set, private)
-        runs = []
-        for seed in range(gates.utility_seeds):
-            progress(
-                arm * gates.utility_seeds + seed, 2 * gates.utility_seeds, f"{task.kind}, {name}, seed {seed}"
-            )
-            runs.append(
-                task.results(fit_on, test, training_set, Budget(steps=gates.utility_steps, seed=seed))
-            )
-        arms[name] = np.stack(runs)
-    progress(2 * gates.utility_seeds, 2 * gates.utility_seeds, "utility measured")
+    arms = _arms(spec, training_set, synthetic, private, task, progress)
     chance = task.chance(test, training_set)
     results = Results(trtr=arms["trtr"], tstr=arms["tstr"], patients=patients, chance=chance)
     return _report(spec, training_set, synthetic, task, results)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Model:
+    """One model to train and to test."""
+
+    arm: str
+    task: Task
+    fit_on: CaseSet
+    training_set: TrainingSet
+    private: ObjectStore
+    budget: Budget
+    threads: int
+
+
+def _arms(
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    task: Task,
+    progress: Progress,
+) -> dict[str, np.ndarray]:
+    """Numbers of both arms, (seeds, test cases, names); models are trained beside each other where that pays."""
+    gates = spec.gates
+    work = gates.utility_steps * math.prod(training_set.grid.shape_zyx)
+    models = [(name, seed) for name in ("trtr", "tstr") for seed in range(gates.utility_seeds)]
+    workers = workers_for(len(models), least=1) if work >= WORTH_A_PROCESS else 1
+    pieces = [
+        _Model(
+            arm=name,
+            task=task,
+            fit_on=training_set.train if name == "trtr" else synthetic,
+            training_set=training_set,
+            private=private,
+            budget=Budget(steps=gates.utility_steps, seed=seed),
+            threads=max(1, cores() // workers),
+        )
+        for name, seed in models
+    ]
+    arms: dict[str, list[np.ndarray]] = {"trtr": [], "tstr": []}
+    progress(0, len(pieces), f"{task.kind}, {workers} at a time")
+    for done, (piece, rows) in enumerate(zip(pieces, in_order(_train, pieces, workers=workers), strict=True)):
+        arms[piece.arm].append(rows)
+        progress(done + 1, len(pieces), f"{task.kind}, {piece.arm}, seed {piece.budget.seed}")
+    return {name: np.stack(runs) for name, runs in arms.items()}
+
+
+def _train(model: _Model) -> np.ndarray:
+    """Numbers of one model, (test cases, names)."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(model.threads)
+    try:
+        fit_on = load_cases(model.fit_on, model.private)
+        test = load_cases(model.training_set.test, model.private)
+        return model.task.results(fit_on, test, model.training_set, model.budget)
+    finally:
+        torch.set_num_threads(before)
 
 
 def summarise(results: Results, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, np.ndarray]:

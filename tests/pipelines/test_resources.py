@@ -1,4 +1,5 @@
 import json
+import pickle
 from pathlib import Path
 
 import dagster as dg
@@ -80,6 +81,8 @@ def test_a_lazy_store_does_what_its_store_does_and_touches_nothing_before(tmp_pa
     assert (lazy.read("a/b"), lazy.size("a/b"), list(lazy.keys("a/"))) == (b"xyz", 3, ["a/b"])
     with lazy.open("a/b") as reader:
         assert reader.read(2) == b"xy"
+    elsewhere = pickle.loads(pickle.dumps(lazy))  # another process opens it anew
+    assert elsewhere.read("a/b") == b"xyz"
     lazy.delete("a/b")
     assert lazy.size("a/b") is None
 

@@ -2,6 +2,7 @@
 """The same release code against a real S3 server."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def test_s3_creates_only_once_and_keeps_order(s3_url: str, tmp_path: Path) -> No
     with store.open("a/0") as reader:
         reader.seek(5_000_001)
         assert reader.read(3) == (bytes(range(256)) * 40_000)[5_000_001:5_000_004]
+    elsewhere = pickle.loads(pickle.dumps(store))  # another process opens a client of its own
+    assert elsewhere.read("a/1") == b"first"
     store.delete("a/1")
     assert store.size("a/1") is None
 
