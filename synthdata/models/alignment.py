@@ -53,23 +53,28 @@ class Alignment(nn.Module):
     def fit(self, guides: Tensor) -> Tensor:
         """Fit the template on guides (n, c, z, y, x); the displacements (n, 3, *grid)."""
         displacement = torch.zeros(len(guides), 3, *self.points)
+        used = _used(guides)
         for level, iterations in self.levels:
-            small = functional.interpolate(guides, size=self._size(level), mode="area")
+            small = functional.interpolate(guides[:, used], size=self._size(level), mode="area")
             for _ in range(iterations // TEMPLATE_EVERY):
                 dense = self._dense(displacement, small.shape[2:])
                 template = _pull(small, dense).mean(0, keepdim=True)
                 displacement = self._descend(displacement, small, template, TEMPLATE_EVERY)
                 displacement -= displacement.mean(0, keepdim=True)
-        self.template.copy_(_pull(small, self._dense(displacement, small.shape[2:])).mean(0, keepdim=True))
+        self.template.zero_()
+        self.template[:, used] = _pull(small, self._dense(displacement, small.shape[2:])).mean(
+            0, keepdim=True
+        )
         return self._on_grid(displacement)
 
     def register(self, guides: Tensor) -> Tensor:
         """Displacements (b, 3, *grid) of guides (b, c, z, y, x)."""
         displacement = torch.zeros(len(guides), 3, *self.points)
+        used = _used(self.template)
         for level, iterations in self.levels:
             size = self._size(level)
-            small = functional.interpolate(guides, size=size, mode="area")
-            template = functional.interpolate(self.template, size=size, mode="area")
+            small = functional.interpolate(guides[:, used], size=size, mode="area")
+            template = functional.interpolate(self.template[:, used], size=size, mode="area")
             displacement = self._descend(displacement, small, template, iterations)
         return self._on_grid(displacement)
 
@@ -128,6 +133,12 @@ class Alignment(nn.Module):
     def _size(self, level: int) -> tuple[int, int, int]:
         z, y, x = (-(-side // level) for side in self.shape)
         return z, y, x
+
+
+def _used(guides: Tensor) -> Tensor:
+    """Indices of channels that are not 0 everywhere: the others guide nothing, and cost nothing."""
+    found = guides.abs().amax(dim=(0, 2, 3, 4)).nonzero().flatten()
+    return found if len(found) else torch.arange(1)
 
 
 def _sample(volumes: Tensor, dense: Tensor) -> Tensor:

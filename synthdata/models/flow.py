@@ -143,6 +143,7 @@ class FlowGenerator(nn.Module):
         images = torch.cat([smooth, tissues], dim=1)
         self.saturation.fit(images)
         common = (fields.amax(dim=(2, 3, 4)) > 0).float().mean(0) >= COMMON
+        self.guides[0, : self.geometry.channels] = 0  # their tissues guide in their stead
         self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
         displacement = self.alignment.fit(self._guides(images, fields))
         self.moved.copy_(displacement[:, -self.axes :].square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 LEVELS = 64
-FEWEST_VOXELS = 2000  # of a class, in drawn and in true cases each; below, its intensities stay as they are
+FEWEST_VOXELS = 500  # of a class, in drawn and in true cases each; below, its intensities stay as they are
 MOST_VOXELS = 1 << 20  # of which quantiles are taken
 
 

@@ -64,13 +64,18 @@ class Segmenter(nn.Module):
 
 
 def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross entropy plus 1 - soft Dice over the labels of the batch; target (b, z, y, x) of classes."""
+    """Cross entropy plus 1 - soft Dice over the labels that the batch has; target (b, z, y, x) of classes.
+
+    A label that no case of the batch has is left to the cross entropy: its Dice would only say to give it up.
+    """
     chance = logits.softmax(dim=1)
     truth = F.one_hot(target, logits.shape[1]).movedim(-1, 1).float()
     axes = (0, 2, 3, 4)
+    there = truth.sum(axes)
     overlap = 2 * (chance * truth).sum(axes) + 1e-2
-    dice = overlap / (chance.sum(axes) + truth.sum(axes) + 1e-2)
-    return F.cross_entropy(logits, target) + 1 - dice[1:].mean()
+    dice = overlap / (chance.sum(axes) + there + 1e-2)
+    missed = ((1 - dice) * (there > 0))[1:].sum() / (there[1:] > 0).sum().clamp_min(1)
+    return F.cross_entropy(logits, target) + missed
 
 
 def train_segmenter(

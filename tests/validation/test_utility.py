@@ -8,7 +8,14 @@ from synthdata.errors import ConfigError
 from synthdata.records import CaseSet, TrainingSet, UtilityReport, from_json, to_json
 from synthdata.spec import DatasetSpec
 from synthdata.storage.folder import FolderStore
-from synthdata.validation.segmenter import Segmenter, SegmenterConfig, dice, segment, train_segmenter
+from synthdata.validation.segmenter import (
+    Segmenter,
+    SegmenterConfig,
+    dice,
+    dice_and_cross_entropy,
+    segment,
+    train_segmenter,
+)
 from synthdata.validation.utility import Results, measure_utility, summarise
 
 Cohort = tuple[FolderStore, TrainingSet]
@@ -104,3 +111,18 @@ def test_a_label_that_few_cases_have_is_learnt_too() -> None:
     config = SegmenterConfig(channels=1, classes=3, flat=True, steps=80, seed=0)
     network = train_segmenter(images, targets, config)
     assert dice(segment(network, images[0]), targets[0], 3).min() > 0.7
+
+
+def test_a_label_that_the_batch_lacks_is_left_to_the_cross_entropy() -> None:
+    import torch
+    from torch.nn import functional
+
+    logits = torch.randn(2, 3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    target = torch.zeros(2, 1, 4, 4, dtype=torch.int64)
+    plain = functional.cross_entropy(logits, target)
+    assert torch.allclose(dice_and_cross_entropy(logits, target), plain)  # no label at all
+    target[:, :, :2] = 1
+    chance = logits.softmax(1)[:, 1]
+    dice_1 = (2 * chance[target == 1].sum() + 1e-2) / (chance.sum() + (target == 1).sum() + 1e-2)
+    expected = functional.cross_entropy(logits, target) + 1 - dice_1
+    assert torch.allclose(dice_and_cross_entropy(logits, target), expected)
