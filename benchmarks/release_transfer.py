@@ -1,9 +1,10 @@
-"""Publish and pull beside `aws s3 cp`, rclone and boto3 alone, against radosgw in memory, in one run.
+"""Publish and pull beside `aws s3 cp`, rclone and boto3's transfer, against radosgw in memory, in one run.
 
-usage: python benchmarks/release_transfer.py [--megabytes 2000] [--turns 2]
+usage: python benchmarks/release_transfer.py [--megabytes 2000] [--turns 3]
 
 Ours hashes each file, writes it only where there is none, reads it back, and verifies again while it pulls. The others
-move the bytes. Needs the Debian packages radosgw, ceph-mon, ceph-osd, ceph-common; rclone and awscli where they are.
+move the bytes. The tools take turns, and the best turn of each counts, so that other work on the machine spoils none of
+them alone. Needs the Debian packages radosgw, ceph-mon, ceph-osd, ceph-common; rclone and awscli where they are.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import boto3
@@ -32,6 +34,7 @@ from synthdata.storage.commit import sha256_of
 from tests.services import radosgw
 
 FILE_BYTES = 64_000_000
+BUCKET = "bench"
 COMMANDS = {
     "aws s3 cp": ("aws", "s3", "cp", "--recursive", "--only-show-errors"),
     "rclone": ("rclone", "copy", "--transfers", "4", "--s3-no-check-bucket"),
@@ -77,105 +80,107 @@ def ours_down(files: list[FileEntry], url: str, to: Path) -> None:
 
 
 def boto_up(folder: Path, files: list[FileEntry], bucket: str) -> None:
-    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=16))
-
-    def put(file: FileEntry) -> None:
-        client.put_object(Bucket=bucket, Key=f"boto/{file.path}", Body=(folder / file.path).read_bytes())
-
+    client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=64))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(put, files))
+        list(pool.map(lambda f: client.upload_file(str(folder / f.path), bucket, f"boto3/{f.path}"), files))
 
 
 def boto_down(files: list[FileEntry], bucket: str, to: Path) -> None:
     to.mkdir()
     client = boto3.client("s3", config=Config(s3={"addressing_style": "path"}, max_pool_connections=64))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda f: client.download_file(bucket, f"boto/{f.path}", str(to / f.path)), files))
+        list(pool.map(lambda f: client.download_file(bucket, f"boto3/{f.path}", str(to / f.path)), files))
 
 
 def run(command: str, source: str, target: str) -> None:
-    subprocess.run([*COMMANDS[command], source, target], check=True)
+    plain = {
+        name: value for name, value in os.environ.items() if name != "AWS_CA_BUNDLE"
+    }  # which rclone refuses
+    subprocess.run([*COMMANDS[command], source, target], check=True, env=plain)
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """A server and a bucket of it; yields the bucket."""
+def server() -> Iterator[radosgw.Radosgw]:
+    """A server with a bucket."""
     if reason := radosgw.missing():
         sys.exit(reason)
     with tempfile.TemporaryDirectory(prefix="rgw-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         try:
-            started = radosgw.start(folder)
+            started = radosgw.start(folder, memory_bytes=8 << 30)
             os.environ.update(started.environment())
             os.environ |= {
                 "RCLONE_CONFIG_GW_TYPE": "s3", "RCLONE_CONFIG_GW_PROVIDER": "Ceph", "RCLONE_CONFIG_GW_ENV_AUTH": "true",
-                "RCLONE_CONFIG_GW_ENDPOINT": started.endpoint,
+                "RCLONE_CONFIG_GW_ENDPOINT": started.endpoint, "RCLONE_CONFIG": "/dev/null",
             }  # fmt: skip
-            boto3.client("s3", config=Config(s3={"addressing_style": "path"})).create_bucket(Bucket="bench")
-            yield "bench"
+            boto3.client("s3", config=Config(s3={"addressing_style": "path"})).create_bucket(Bucket=BUCKET)
+            yield started
         finally:
             radosgw.stop(folder)
 
 
-def empty(url: str) -> None:
+def empty(started: radosgw.Radosgw, url: str) -> None:
+    """Delete, and have the server give the memory back."""
     store = open_store(url)
     for key in list(store.keys("")):
         store.delete(key)
+    started.collect()
 
 
-def best(turns: int, act: Callable[[], None], clean: Callable[[], None]) -> float:
-    """Seconds of the quickest turn."""
-    seconds = []
-    for _ in range(turns):
-        clean()
-        start = time.monotonic()
-        act()
-        seconds.append(time.monotonic() - start)
-    return min(seconds)
+def seconds(act: Callable[[], None]) -> float:
+    start = time.monotonic()
+    act()
+    return time.monotonic() - start
+
+
+def pairs(
+    work: Path, files: list[FileEntry]
+) -> dict[str, tuple[str, Callable[[], None], Callable[[], None]]]:
+    """Tool to its place, its upload and its download."""
+    source, got = work / "files", work / "got"
+    url = f"s3://{BUCKET}"
+    found = {
+        "ours": (
+            f"{url}/ours", lambda: ours_up(source, files, f"{url}/ours"), lambda: ours_down(files, f"{url}/ours", got)
+        ),
+        "boto3": (
+            f"{url}/boto3", lambda: boto_up(source, files, BUCKET), lambda: boto_down(files, BUCKET, got)
+        ),
+    }  # fmt: skip
+    for tool, words in COMMANDS.items():
+        if shutil.which(words[0]):
+            place = f"{url}/{words[0]}"
+            at = place.replace("s3://", "gw:") if tool == "rclone" else place
+            found[tool] = (
+                place, partial(run, tool, str(source), at), partial(run, tool, at, str(got))
+            )  # fmt: skip
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=int, default=2000)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3)
     options = parser.parse_args()
-    tools = [name for name, words in COMMANDS.items() if shutil.which(words[0])]
-    with server() as bucket, tempfile.TemporaryDirectory(prefix="transfer-") as name:
+    with server() as started, tempfile.TemporaryDirectory(prefix="transfer-") as name:
         work = Path(name)
         files = make_files(work / "files", options.megabytes)
         total = sum(file.size_bytes for file in files) / 1e6
-        up: dict[str, float] = {}
-        down: dict[str, float] = {}
-        places = {"ours": f"s3://{bucket}/ours", "boto3": f"s3://{bucket}/boto"}
-        places |= {tool: f"s3://{bucket}/{tool.split()[0]}" for tool in tools}
-
-        def address(tool: str) -> str:
-            return places[tool].replace("s3://", "gw:") if tool == "rclone" else places[tool]
-
-        for tool, place in places.items():
-            acts: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
-                "ours": (
-                    lambda: ours_up(work / "files", files, places["ours"]),
-                    lambda: ours_down(files, places["ours"], work / "got"),
-                ),
-                "boto3": (
-                    lambda: boto_up(work / "files", files, bucket),
-                    lambda: boto_down(files, bucket, work / "got"),
-                ),
-            }
-            upload, fetch = acts.get(tool) or (
-                lambda tool=tool: run(tool, str(work / "files"), address(tool)),
-                lambda tool=tool: run(tool, address(tool), str(work / "got")),
-            )
-            up[tool] = best(options.turns, upload, lambda place=place: empty(place))
-            down[tool] = best(options.turns, fetch, lambda: shutil.rmtree(work / "got", ignore_errors=True))
-            empty(place)
-            print(
-                f"{tool:10} up {total / up[tool]:6.0f} MB/s   down {total / down[tool]:6.0f} MB/s", flush=True
-            )
-        for words, seconds in (("publish", up), ("pull", down)):
-            quickest = min(value for tool, value in seconds.items() if tool != "ours")
-            print(f"{words}: ours / fastest other = {quickest / seconds['ours']:.2f} (asked 0.9)")
+        tools = pairs(work, files)
+        rates: dict[str, dict[str, list[float]]] = {tool: {"publish": [], "pull": []} for tool in tools}
+        for turn in range(options.turns):
+            for tool, (place, upload, fetch) in tools.items():
+                rates[tool]["publish"].append(total / seconds(upload))
+                rates[tool]["pull"].append(total / seconds(fetch))
+                shutil.rmtree(work / "got")
+                empty(started, place)
+                latest = {act: round(found[-1]) for act, found in rates[tool].items()}
+                print(f"turn {turn + 1} {tool:10} MB/s {latest}", flush=True)
+        for act in ("publish", "pull"):
+            best = {tool: max(found[act]) for tool, found in rates.items()}
+            fastest = max((rate, tool) for tool, rate in best.items() if tool != "ours")
+            words = ", ".join(f"{tool} {rate:.0f}" for tool, rate in best.items())
+            print(f"{act}: {words} MB/s; ours / {fastest[1]} = {best['ours'] / fastest[0]:.2f} (asked 0.9)")
 
 
 if __name__ == "__main__":

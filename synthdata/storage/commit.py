@@ -6,8 +6,6 @@ from pathlib import Path
 from synthdata.errors import IntegrityError
 from synthdata.storage.protocol import ObjectStore
 
-CHUNK_BYTES = 4 << 20
-
 
 def sha256_of(data: bytes | memoryview | Path) -> str:
     """Hex SHA-256 of bytes or of a file, in bounded memory."""
@@ -20,9 +18,8 @@ def sha256_of(data: bytes | memoryview | Path) -> str:
 def stored_sha256(store: ObjectStore, key: str) -> str:
     """Hex SHA-256 of an object as the store gives it back, in bounded memory."""
     hasher = hashlib.sha256()
-    with store.open(key) as reader:
-        while chunk := reader.read(CHUNK_BYTES):
-            hasher.update(chunk)
+    for chunk in store.chunks(key):
+        hasher.update(chunk)
     return hasher.hexdigest()
 
 

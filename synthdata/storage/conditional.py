@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 from synthdata.errors import MissingObjectError, StoreError
 from synthdata.storage import keys
+from synthdata.storage.forwarding import ForwardingStore
 from synthdata.storage.protocol import ObjectStore
 
 SETTLE_S = (
@@ -56,47 +56,23 @@ def creates_once(store: ObjectStore) -> bool:
         store.delete(key)
 
 
-class ExclusiveStore:
+class ExclusiveStore(ForwardingStore):
     """A store of which this process is the only writer: looking and then writing is enough."""
 
     def __init__(self, store: ObjectStore) -> None:
-        self._store = store
+        self._behind = store
 
     @property
-    def url(self) -> str:
-        """Address of the store."""
-        return self._store.url
-
-    def read(self, key: str) -> bytes:
-        """Whole object."""
-        return self._store.read(key)
-
-    def open(self, key: str) -> BinaryIO:
-        """Reader of an object."""
-        return self._store.open(key)
-
-    def size(self, key: str) -> int | None:
-        """Size in bytes."""
-        return self._store.size(key)
-
-    def write(self, key: str, data: bytes | Path) -> None:
-        """Write or replace an object."""
-        self._store.write(key, data)
+    def behind(self) -> ObjectStore:
+        """The store without conditional writes."""
+        return self._behind
 
     def create(self, key: str, data: bytes | Path) -> bool:
         """Write an object where there is none."""
-        if self._store.size(key) is not None:
+        if self.behind.size(key) is not None:
             return False
-        self._store.write(key, data)
+        self.behind.write(key, data)
         return True
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        """Keys below a prefix."""
-        return self._store.keys(prefix)
-
-    def delete(self, key: str) -> None:
-        """Remove an object."""
-        self._store.delete(key)
 
 
 def _take_lock(store: ObjectStore) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 from synthdata.errors import ConfigError, MissingObjectError, StoreError
 from synthdata.storage.disk import on_disk
 
+CHUNK_BYTES = 1 << 20
 PARTIAL = ".partial-"  # prefix of the name of a file which is being written; no key may use it
 
 
@@ -49,6 +50,12 @@ class FolderStore:
                 return self.path(key).open("rb")
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 raise MissingObjectError.of("the store", key) from None
+
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Pieces of the file."""
+        with self.open(key) as reader, on_disk(f"object {key}", "read"):
+            while chunk := reader.read(CHUNK_BYTES):
+                yield chunk
 
     def size(self, key: str) -> int | None:
         """Size of the file in bytes."""

@@ -21,6 +21,10 @@ class ObjectStore(Protocol):
         """Seekable reader of an object, which fetches no more than is read from it."""
         ...
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Whole object from its first to its last byte, in pieces of bounded size, by one request."""
+        ...
+
     def size(self, key: str) -> int | None:
         """Size in bytes, or None where there is no such object."""
         ...

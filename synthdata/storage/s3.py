@@ -13,6 +13,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.utils import ReadFileChunk
 
 from synthdata.errors import MissingObjectError, StoreError
 
@@ -25,6 +26,9 @@ MULTIPART_BYTES = 64 << 20  # larger objects go up in parts of this size
 PARTS = 3  # that go up at once
 CONFLICT_TRIES = 5
 RANGE_BYTES = 1 << 20  # least that one ranged read fetches
+STREAM_TRIES = 5  # to go on with one download without a byte that came
+STYLE: dict[str, Any] = {"addressing_style": "path"}
+UNHASHED = {"payload_signing_enabled": False}  # of files: who writes one reads it back and compares it
 REFUSED = frozenset(  # codes of answers; a HEAD request has a number alone
     {
         "403",
@@ -57,7 +61,7 @@ class S3Store:
         self.bucket, self.prefix = bucket, f"{prefix}/" if prefix else ""
         self._anew = partial(S3Store, bucket=bucket, prefix=prefix, anonymous=anonymous)
         config = Config(
-            s3={"addressing_style": "path"},
+            s3=STYLE,
             retries={"max_attempts": 8, "mode": "standard"},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -66,6 +70,7 @@ class S3Store:
             if anonymous or (anonymous is None and boto3.Session().get_credentials() is None):
                 config = config.merge(Config(signature_version=UNSIGNED))
             self._client = boto3.client("s3", config=config)
+            self._bulk = boto3.client("s3", config=config.merge(Config(s3=STYLE | UNHASHED)))
         except (BotoCoreError, ValueError) as error:
             raise StoreError(
                 f"S3 could not be opened ({type(error).__name__}), expected an address and credentials in the "
@@ -98,6 +103,23 @@ class S3Store:
             raise MissingObjectError.of(self.url, key)
         return io.BufferedReader(_RangedReader(self, key, size), RANGE_BYTES)
 
+    def chunks(self, key: str) -> Iterator[bytes]:
+        """Pieces of one download, which goes on where the server broke it off."""
+        at, tries = 0, 0
+        while True:
+            options = {"Range": f"bytes={at}-"} if at else {}
+            body = self._ask(key, partial(self._body, key, **options))
+            try:
+                for chunk in body.iter_chunks(RANGE_BYTES):
+                    at, tries = at + len(chunk), 0
+                    yield chunk
+            except (BotoCoreError, OSError) as error:
+                tries += 1
+                if tries == STREAM_TRIES:
+                    raise StoreError(_sentence(key, error)) from error
+            else:
+                return
+
     def read_range(self, key: str, start: int, length: int) -> bytes:
         """Bytes [start, start + length) of an object."""
         return self._ask(key, lambda: self._get(key, Range=f"bytes={start}-{start + length - 1}"))
@@ -118,7 +140,7 @@ class S3Store:
             )
             self._ask(
                 key,
-                lambda: self._client.upload_file(str(data), self.bucket, self.prefix + key, Config=transfer),
+                lambda: self._bulk.upload_file(str(data), self.bucket, self.prefix + key, Config=transfer),
             )
         else:
             self._ask(
@@ -132,8 +154,7 @@ class S3Store:
             try:
                 if large:
                     return self.size(key) is None and self._create_in_parts(key, Path(str(data)))
-                body = data.read_bytes() if isinstance(data, Path) else data
-                self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, IfNoneMatch="*")
+                self._create_at_once(key, data)
             except ClientError as error:
                 status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
                 if status == 412:
@@ -147,6 +168,14 @@ class S3Store:
                 return True
         return False
 
+    def _create_at_once(self, key: str, data: bytes | Path) -> None:
+        names = {"Bucket": self.bucket, "Key": self.prefix + key, "IfNoneMatch": "*"}
+        if isinstance(data, bytes):
+            self._client.put_object(**names, Body=data)
+            return
+        with data.open("rb") as reader:  # passed on as it is: a file in memory costs more than its sending
+            self._bulk.put_object(**names, Body=reader)
+
     def _create_in_parts(self, key: str, path: Path) -> bool:
         """Upload parts at once and complete them where there is no such object. Leaves no parts behind."""
         names = {"Bucket": self.bucket, "Key": self.prefix + key}
@@ -154,10 +183,8 @@ class S3Store:
         starts = range(0, path.stat().st_size, MULTIPART_BYTES)
 
         def put(number: int, start: int) -> dict[str, Any]:
-            with path.open("rb") as reader:
-                reader.seek(start)
-                body = reader.read(MULTIPART_BYTES)
-            answer = self._client.upload_part(**names, UploadId=upload, PartNumber=number, Body=body)
+            with ReadFileChunk.from_filename(str(path), start, MULTIPART_BYTES) as body:
+                answer = self._bulk.upload_part(**names, UploadId=upload, PartNumber=number, Body=body)
             return {"PartNumber": number, "ETag": answer["ETag"]}
 
         try:
@@ -213,10 +240,11 @@ class S3Store:
         self._ask(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))
 
     def _get(self, key: str, **options: str) -> bytes:
-        body: bytes = self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)[
-            "Body"
-        ].read()
-        return body
+        data: bytes = self._body(key, **options).read()
+        return data
+
+    def _body(self, key: str, **options: str) -> Any:
+        return self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)["Body"]
 
     def _ask(self, key: str, request: "Callable[[], T]") -> T:
         try:

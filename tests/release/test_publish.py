@@ -4,11 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
@@ -20,6 +18,7 @@ from synthdata.release.client import list_releases, pull
 from synthdata.release.trust import ReleaseSigner, init_keys, load_signer, recall, resign_timestamp
 from synthdata.release.trust.repository import settle
 from synthdata.storage.folder import FolderStore
+from synthdata.storage.forwarding import ForwardingStore
 from tests.release.builders import Made, spec_of, tree
 
 Built = tuple[Path, ReleaseManifest]
@@ -29,27 +28,15 @@ class Killed(BaseException):
     """The process would end here."""
 
 
-class FragileStore:
+class FragileStore(ForwardingStore):
     """A store whose owner is killed at one of its writes: before it, or after."""
 
     def __init__(self, store: FolderStore, *, at: int, after: bool) -> None:
         self.store, self.left, self.after, self.written = store, at, after, list[str]()
 
     @property
-    def url(self) -> str:
-        return self.store.url
-
-    def read(self, key: str) -> bytes:
-        return self.store.read(key)
-
-    def open(self, key: str) -> BinaryIO:
-        return self.store.open(key)
-
-    def size(self, key: str) -> int | None:
-        return self.store.size(key)
-
-    def keys(self, prefix: str) -> Iterator[str]:
-        return self.store.keys(prefix)
+    def behind(self) -> FolderStore:
+        return self.store
 
     def delete(self, key: str) -> None:
         self._write(lambda: self.store.delete(key), key)

@@ -43,7 +43,6 @@ GLOBAL = {
     "mon_data_avail_warn": "2",
     "osd_crush_chooseleaf_type": "0",
     "osd_objectstore": "memstore",
-    "memstore_device_bytes": str(2 << 30),
     "osd_max_object_name_len": "256",
     "osd_max_object_namespace_len": "64",
 }
@@ -78,6 +77,10 @@ class Radosgw:
         keys = (f"--access-key={access}", f"--secret-key={secret}")
         _admin(self.folder, "user", "create", f"--uid={name}", f"--display-name={name}", *keys)
 
+    def collect(self) -> None:
+        """Give back the room of what was deleted, which the server would do some hours later."""
+        _admin(self.folder, "gc", "process", "--include-all")
+
     @contextmanager
     def quota(self, bucket: str, size: str) -> Iterator[None]:
         """A bucket with a bound of its size, such as 100K, for the length of a block."""
@@ -90,15 +93,15 @@ class Radosgw:
             _admin(self.folder, "quota", "disable", *scope)
 
 
-def start(folder: Path) -> Radosgw:
-    """Start the daemons with their state in an empty folder; `stop` ends them."""
+def start(folder: Path, *, memory_bytes: int = 2 << 30) -> Radosgw:
+    """Start the daemons with their state in an empty folder, objects in so much memory; `stop` ends them."""
     for name in ("mon", "osd0", "rgw", "run", "log"):
         (folder / name).mkdir(parents=True)
     port, monitor, old_monitor = _free_ports(3)
     conf = folder / "ceph.conf"
     fsid = str(uuid.uuid4())
     addresses = f"[v2:127.0.0.1:{monitor},v1:127.0.0.1:{old_monitor}]"
-    conf.write_text(_configuration(folder, fsid, addresses, port))
+    conf.write_text(_configuration(folder, fsid, addresses, port, memory_bytes))
     _make_keys(folder)
     _run("monmaptool", "--create", "--addv", "a", addresses, "--fsid", fsid, str(folder / "monmap"))
     root = ("--setuser", "root", "--setgroup", "root")
@@ -162,9 +165,10 @@ def _alive(folder: Path) -> list[int]:
     return found
 
 
-def _configuration(folder: Path, fsid: str, addresses: str, port: int) -> str:
+def _configuration(folder: Path, fsid: str, addresses: str, port: int, memory_bytes: int) -> str:
     shared = GLOBAL | {
         "fsid": fsid,
+        "memstore_device_bytes": str(memory_bytes),
         "mon_host": addresses,
         "keyring": folder / "keyring",
         "run_dir": folder / "run",

@@ -12,7 +12,7 @@ from synthdata.errors import ConfigError, MissingObjectError, TransientError, Tr
 from synthdata.storage.opening import open_store
 from synthdata.storage.protocol import ObjectStore
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 128 << 10  # larger blocks cost the system more, as their memory is mapped anew each time
 TRIES = 6
 FIRST_PAUSE_S = 0.2  # doubled at each try, with jitter
 
