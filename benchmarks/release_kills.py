@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import boto3
 from botocore.config import Config
@@ -30,7 +32,7 @@ from synthdata.storage import open_store
 from synthdata.storage.folder import FolderStore
 from tests.release.builders import make, tree
 from tests.release.conftest import short_report
-from tests.services import radosgw
+from tests.services import faulty_s3, radosgw
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISH = """
@@ -52,8 +54,15 @@ pull("ellipsoids", None, sys.argv[1], Path(sys.argv[2]))
 """
 
 
-def run(program: str, *arguments: str, kill_after: float | None = None) -> int:
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.DEVNULL)
+def run(
+    program: str,
+    *arguments: str,
+    kill_after: float | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> int:
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments], stderr=subprocess.DEVNULL, env=os.environ | environment
+    )
     try:
         return process.wait(kill_after)
     except subprocess.TimeoutExpired:
@@ -125,11 +134,36 @@ def client(work: Path, base: str, moments: int, rng: random.Random) -> dict[str,
     return found
 
 
+def faults(work: Path, server: radosgw.Radosgw, base: str, runs: int) -> Iterator[tuple[str, dict[str, int]]]:
+    """Publish and pull through a server that spoils a fifth of the requests, each kind of fault by itself."""
+    built, keys = str(work / "built"), str(work / "keys")
+    want = released(f"{base}/whole")
+    for kind in faulty_s3.KINDS:
+        found = {"requests": 0, "spoilt": 0, "not published": 0, "not pulled": 0, "other trees": 0}
+        for number in range(runs):
+            proxy = faulty_s3.FaultyS3(server.endpoint, kind=kind, share=0.2, seed=number)
+            url, target = f"{base}/{kind}-{number}", work / f"{kind}-{number}"
+            os.environ |= {"SYNTHDATA_CONFIG": str(work / f"config-{kind}-{number}")}
+            spoilt = {"AWS_ENDPOINT_URL": proxy.endpoint}
+            found["not published"] += bool(run(PUBLISH, built, url, keys, environment=spoilt))
+            found["not pulled"] += bool(run(PULL, url, str(target), environment=spoilt))
+            proxy.stop()
+            found["requests"], found["spoilt"] = (
+                found["requests"] + proxy.requests, found["spoilt"] + proxy.spoilt
+            )  # fmt: skip
+            same = released(url) == want and files(target) == files(work / "reference")
+            found["other trees"] += not same
+        yield kind, found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--moments", type=int, default=30)
     parser.add_argument("--store", choices=["folder", "s3"], default="folder")
     parser.add_argument("--cases", type=int, default=24)
+    parser.add_argument(
+        "--faults", type=int, default=3, help="runs per kind of fault of the server, with --store s3"
+    )
     options = parser.parse_args()
     synthdata.validation.write_report = short_report
     with tempfile.TemporaryDirectory(prefix="kills-", ignore_cleanup_errors=True) as name:
@@ -142,12 +176,16 @@ def main() -> None:
         if options.store == "s3":
             if reason := radosgw.missing():
                 sys.exit(reason)
-            os.environ |= radosgw.start(work / "rgw").environment()
+            server = radosgw.start(work / "rgw")
+            os.environ |= server.environment()
             boto3.client("s3", config=Config(s3={"addressing_style": "path"})).create_bucket(Bucket="kills")
             base = "s3://kills"
         try:
             print("publisher", publisher(work, base, options.moments, rng), flush=True)
             print("client   ", client(work, base, options.moments, rng), flush=True)
+            if options.store == "s3":
+                for kind, found in faults(work, server, base, options.faults):
+                    print(f"{kind:9}", found, flush=True)
         finally:
             if options.store == "s3":
                 radosgw.stop(work / "rgw")

@@ -1,6 +1,7 @@
 # ruff: noqa: F811 - fixtures of the release tests, by import
 """A bucket that refuses, is missing or is full: a sentence, and the next try completes the release."""
 
+import random
 from pathlib import Path
 
 import boto3
@@ -8,7 +9,7 @@ import pytest
 
 from synthdata.errors import StoreError
 from synthdata.release import publish
-from synthdata.release.client import list_releases, pull
+from synthdata.release.client import check, list_releases, pull
 from synthdata.storage import open_store
 from tests.release.conftest import (  # noqa: F401 - fixtures
     _own_trust,
@@ -17,6 +18,7 @@ from tests.release.conftest import (  # noqa: F401 - fixtures
     master,
     signer,
 )
+from tests.services.faulty_s3 import KINDS, FaultyS3
 from tests.services.radosgw import ACCESS_KEY, SECRET_KEY, Radosgw
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -85,3 +87,40 @@ def test_a_full_bucket_is_completed_when_there_is_room(
     assert made.uploaded
     assert [line.version for line in list_releases(s3_url).releases] == ["1.0.0"]
     assert pull("ellipsoids", None, s3_url, tmp_path / "got").complete
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_spoilt_share_of_the_requests_spoils_no_release(
+    s3_url: str, s3_server: Radosgw, built, signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """A fifth of the requests is answered 503, slowly, not to the end or not at all, or is done twice."""
+    proxy = FaultyS3(s3_server.endpoint, kind=kind, share=0.2)
+    try:
+        with monkeypatch.context() as spoilt:
+            spoilt.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+            spoilt.setattr(boto3, "DEFAULT_SESSION", None)
+            publish(*built, open_store(s3_url), signer=signer)
+            assert pull("ellipsoids", None, s3_url, tmp_path / "got").complete
+        assert proxy.spoilt
+    finally:
+        proxy.stop()
+    assert check(tmp_path / "got").ok
+    assert not [key for key in open_store(s3_url).keys("") if key.startswith(("claims/", "probes/"))]
+    assert publish(*built, open_store(s3_url), signer=signer).uploaded == 0
+
+
+def test_a_download_that_breaks_off_goes_on_where_it_was(
+    s3_url: str, s3_server: Radosgw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = random.Random(1).randbytes(3_000_000)
+    open_store(s3_url).write("large", data)
+    proxy = FaultyS3(s3_server.endpoint, kind="cut", share=0.5, seed=1)
+    try:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        assert b"".join(open_store(s3_url).chunks("large")) == data
+        assert proxy.spoilt
+        proxy.share = 1.0
+        with pytest.raises(StoreError, match="expected a server which answers"):
+            list(open_store(s3_url).chunks("large"))
+    finally:
+        proxy.stop()
