@@ -79,9 +79,8 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
     """
     codes = _method_codes(header)
     reasons = _evidence(header, codes)
-    others = judge.judge(header.dataset, without=PATIENT_NAME)
-    name = judge.judge_one(header.dataset, PATIENT_NAME)
-    findings = name | others | judge.judge_file_meta(header.dataset.file_meta)
+    others = judge.judge_header(header, without=PATIENT_NAME)
+    findings = judge.judge_in(header, PATIENT_NAME) | others
     allowed = codes | _dates_option(header)
     reasons |= {reason for reason, options in findings if not options & allowed}
     if "deid.person_name" in reasons and _name_is_the_pseudonym(header, others):
@@ -130,9 +129,8 @@ def _name_is_the_pseudonym(header: Header, others: set[Finding]) -> bool:
 
 def _file_meta_differs(header: Header) -> bool:
     """True where the file meta information names another object than the one that follows."""
-    meta = header.dataset.file_meta
     pairs = (("MediaStorageSOPInstanceUID", "SOPInstanceUID"), ("MediaStorageSOPClassUID", "SOPClassUID"))
-    return any(str(meta.get(outer, "")) not in {"", str(header.get(inner, ""))} for outer, inner in pairs)
+    return any(header.meta(outer) not in {"", str(header.get(inner, ""))} for outer, inner in pairs)
 
 
 def _pixel_risks(header: Header, codes: set[str], body_part: str, policy: Policy) -> set[str]:

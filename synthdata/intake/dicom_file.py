@@ -18,7 +18,7 @@ from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.frames import Frame, classic_frame, enhanced_frames
-from synthdata.intake.header import Header
+from synthdata.intake.header import Header, PlainHeader
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
 from synthdata.intake.pixel_plan import NO_PIXELS, PIXEL_DATA, PixelPlan, pixel_plan
@@ -104,21 +104,17 @@ def read_instance(
     Returns:
         The instance, or None where the file is damaged or no image that intake knows.
     """
-    buffer = io.BytesIO(data)
     if is_deflated_bomb(data):
         seen.reasons.add("file.too_large")
         inventory.broken.add("")
         return None
     try:
-        header = Header(dcmread(buffer), judge.decoder)
+        header, trailing_bytes = _parsed(data, judge)
         if is_directory(header):
             seen.reasons.add("file.dicomdir")
             return None
         damage = _damage(header)
-        frame = FileFrame(
-            preamble=data[:PREAMBLE_BYTES],
-            trailing_bytes=0 if header.transfer_syntax.is_deflated else len(data) - buffer.tell(),
-        )
+        frame = FileFrame(preamble=data[:PREAMBLE_BYTES], trailing_bytes=trailing_bytes)
         seen.reasons |= codes_of(header, judge, frame, body_part=body_part)
         if damage:
             seen.reasons.add(damage)
@@ -129,6 +125,16 @@ def read_instance(
         seen.reasons.add("file.malformed")
         inventory.broken.add("")
         return None
+
+
+def _parsed(data: bytes, judge: ElementJudge) -> tuple[Header, int]:
+    """The header of a file, and the number of bytes behind its dataset."""
+    plain = judge.reader.read(data)
+    if plain is not None:
+        return PlainHeader(plain, data), 0
+    buffer = io.BytesIO(data)
+    header = Header(dcmread(buffer), judge.decoder)
+    return header, 0 if header.transfer_syntax.is_deflated else len(data) - buffer.tell()
 
 
 def _owner(header: Header, names: Pseudonyms) -> str:
@@ -167,8 +173,10 @@ def _wrong_length(header: Header, length: int) -> str:
 
 def is_directory(header: Header) -> bool:
     """True for a DICOMDIR, the table of contents of a disc or stick."""
-    stated = str(header.dataset.file_meta.get("MediaStorageSOPClassUID", ""))
-    return stated == MediaStorageDirectoryStorage or "DirectoryRecordSequence" in header
+    return (
+        header.meta("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage
+        or "DirectoryRecordSequence" in header
+    )
 
 
 def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:

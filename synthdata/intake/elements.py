@@ -24,8 +24,9 @@ from synthdata.intake.confidentiality import (
     load_rules,
     safe_private,
 )
-from synthdata.intake.header import Decoder
+from synthdata.intake.header import Decoder, Header
 from synthdata.intake.person_names import has_foreign_script, has_foreign_words, names_a_person
+from synthdata.intake.plain_file import Known, PlainReader
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.text_patterns import (
     LONG_NUMBER,
@@ -82,8 +83,38 @@ class ElementJudge:
     def __init__(self, policy: Policy = STRICT) -> None:
         self.policy = policy
         self.decoder = Decoder()  # of the attributes which are asked for by name
+        self.reader = PlainReader()
         self._rules = load_rules()
         self._cache: dict[tuple[int, str | None, bytes, str, bool], frozenset[Finding]] = {}
+
+    def judge_header(self, header: Header, *, without: BaseTag) -> set[Finding]:
+        """All findings of a file and its file meta information, except those of one attribute and of pixels."""
+        if header.plain is None:
+            return self.judge(header.dataset, without=without) | self.judge_file_meta(
+                header.dataset.file_meta
+            )
+        findings: set[Finding] = set()
+        for tag, one in header.plain.attributes.items():
+            if tag not in {PIXEL_DATA, without}:
+                findings |= self._known(one)
+        for tag, one in header.plain.meta.items():
+            if tag & 0xFFFF <= FILE_META_ALLOWED:
+                findings |= self._known(one)
+            elif one.raw.value:
+                findings.add(("deid.file_meta", NEVER))
+        return findings
+
+    def judge_in(self, header: Header, tag: BaseTag) -> frozenset[Finding]:
+        """Findings of one attribute of a file; none where the file lacks it."""
+        if header.plain is None:
+            return self.judge_one(header.dataset, tag)
+        one = header.plain.attributes.get(int(tag))
+        return self._known(one) if one is not None else frozenset()
+
+    def _known(self, one: Known) -> frozenset[Finding]:
+        if one.findings is None:
+            one.findings = frozenset(self._judge(one.element(), one.creator))
+        return one.findings
 
     def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
         """All findings of a dataset and of what is nested in it, except those of one attribute and of pixels."""

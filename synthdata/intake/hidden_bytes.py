@@ -28,7 +28,7 @@ def has_hidden_bytes(header: Header) -> bool:
     Args:
         header: The parsed file.
     """
-    return _has_gaps(header) or _pixels_hide(header)
+    return (header.plain is None and _has_gaps(header)) or _pixels_hide(header)
 
 
 def _has_gaps(header: Header) -> bool:

@@ -1,0 +1,163 @@
+"""A reader of the plain encoding (explicit VR, little endian, nothing odd); all else is left to pydicom.
+
+Slices of a series share nearly all attributes byte by byte. An attribute is therefore parsed, decoded and judged once
+per intake and found again by its bytes; what a file costs is to walk its attributes and to look each of them up.
+"""
+
+import struct
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydicom.charset import convert_encodings, python_encoding
+from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
+from pydicom.tag import BaseTag
+
+PREFIX = 132  # bytes of preamble and magic word
+LENGTH_BYTES = 12  # of the attribute that says how long the file meta information is
+GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"
+META_GROUP = 0x0002
+FIRST_GROUP, LAST_GROUP = 0x0008, 0x7FE0
+CHARACTER_SET, SYNTAX, PIXEL_DATA = 0x00080005, 0x00020010, 0x7FE00010
+PLAIN_SYNTAX = b"1.2.840.10008.1.2.1\0"
+ATTRIBUTE = struct.Struct("<HH2sH")
+LONG_LENGTH = struct.Struct("<I")
+SHORT_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()  # UN may be anything: pydicom
+)
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UR UT UV".split())
+REMEMBERED_BYTES = 1 << 16
+MOST_REMEMBERED = 1 << 16  # attributes
+UNKNOWN: Final = object()
+
+
+@dataclass(slots=True)
+class Known:
+    """One attribute as it stands in files, with what was found out about it; files share it, so none may change it."""
+
+    raw: RawDataElement  # where it begins holds for the first file only
+    encoding: str | list[str]
+    creator: str  # of its private block
+    value: Any = UNKNOWN
+    findings: frozenset[tuple[str, frozenset[str]]] | None = None
+
+    def element(self) -> DataElement:
+        """Decode it."""
+        return convert_raw_data_element(self.raw, encoding=self.encoding)
+
+    def decoded(self) -> Any:
+        """Its value, decoded once."""
+        if self.value is UNKNOWN:
+            self.value = self.element().value
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFile:
+    """Attributes by tag; they fill the file without a gap, in the order of their tags, each once."""
+
+    meta: dict[int, Known]
+    attributes: dict[int, Known]
+    pixels_at: int  # first byte of the pixels; -1 where there are none
+
+
+@dataclass(slots=True)
+class _Walk:
+    """What one walk over a file knows so far."""
+
+    last: int = -1
+    context: bytes = b""  # bytes of Specific Character Set
+    encoding: str | list[str] = "iso8859"
+    creators: dict[int, tuple[bytes, str]] = field(default_factory=dict)  # by group and block
+    pixels_at: int = -1
+
+
+class PlainReader:
+    """Reads plain files, and remembers their attributes."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes, bytes], Known] = {}
+
+    def read(self, data: bytes) -> PlainFile | None:
+        """Attributes of a file; None where it is not plain, or damaged: pydicom tells what it is."""
+        if data[PREFIX : PREFIX + len(GROUP_LENGTH)] != GROUP_LENGTH or len(data) < PREFIX + LENGTH_BYTES:
+            return None
+        end = PREFIX + LENGTH_BYTES + LONG_LENGTH.unpack_from(data, PREFIX + len(GROUP_LENGTH))[0]
+        if end > len(data):
+            return None
+        meta = self._attributes(data, PREFIX, end, _Walk(), meta=True)
+        if meta is None or SYNTAX not in meta or meta[SYNTAX].raw.value != PLAIN_SYNTAX:
+            return None
+        walk = _Walk()
+        attributes = self._attributes(data, end, len(data), walk, meta=False)
+        return PlainFile(meta, attributes, walk.pixels_at) if attributes else None
+
+    def _attributes(
+        self, data: bytes, at: int, end: int, walk: _Walk, *, meta: bool
+    ) -> dict[int, Known] | None:
+        """Attributes between two places, or None where they do not fill them in order."""
+        if len(self._known) > MOST_REMEMBERED:
+            self._known.clear()
+        found: dict[int, Known] = {}
+        while at < end:
+            if at + ATTRIBUTE.size > end:
+                return None
+            group, number, vr, length = ATTRIBUTE.unpack_from(data, at)
+            tag, start = group << 16 | number, at + ATTRIBUTE.size
+            if vr in LONG_VRS and length == 0 and start + LONG_LENGTH.size <= end:
+                (length,), start = LONG_LENGTH.unpack_from(data, start), start + LONG_LENGTH.size
+            elif vr not in SHORT_VRS:
+                return None
+            after = start + length
+            in_place = group == META_GROUP if meta else FIRST_GROUP <= group <= LAST_GROUP
+            if tag <= walk.last or after > end or not in_place:
+                return None
+            one = self._attribute(data, (at, start, after), tag, vr, walk)
+            if one is None:
+                return None
+            found[tag], walk.last, at = one, tag, after
+        return found
+
+    def _attribute(
+        self, data: bytes, place: tuple[int, int, int], tag: int, vr: bytes, walk: _Walk
+    ) -> Known | None:
+        """The attribute of a tag: where it begins, where its value begins, where it ends."""
+        at, start, after = place
+        if tag == PIXEL_DATA or after - at > REMEMBERED_BYTES:
+            if tag == PIXEL_DATA:
+                walk.pixels_at = start
+            return Known(_raw(tag, vr, data[start:after], start), walk.encoding, _creator(walk, tag)[1])
+        creator = _creator(walk, tag)
+        key = (data[at:after], walk.context, creator[0])
+        one = self._known.get(key)
+        if one is None:
+            one = self._known[key] = Known(_raw(tag, vr, data[start:after], start), walk.encoding, creator[1])
+        if tag == CHARACTER_SET and not _switch(walk, key[0], one):
+            return None
+        if tag & 0x10000 and tag & 0xFFFF < 0x100:
+            walk.creators[tag] = (key[0], str(one.decoded()))
+        return one
+
+
+def _raw(tag: int, vr: bytes, value: bytes, at: int) -> RawDataElement:
+    """As pydicom's parser would give it."""
+    name = vr.decode("ascii")
+    held = value or empty_value_for_VR(name, raw=True)
+    return RawDataElement(
+        BaseTag(tag), name, len(value), held, at, is_implicit_VR=False, is_little_endian=True
+    )
+
+
+def _creator(walk: _Walk, tag: int) -> tuple[bytes, str]:
+    """Bytes and text of the creator of a private attribute; empty for others."""
+    if not tag & 0x10000 or tag & 0xFFFF < 0x1000:
+        return b"", ""
+    return walk.creators.get(tag & 0xFFFF0000 | (tag & 0xFFFF) >> 8, (b"", ""))
+
+
+def _switch(walk: _Walk, chunk: bytes, one: Known) -> bool:
+    """Decode what follows by a character set; False where it is not one set that is known."""
+    name = one.decoded()
+    if not isinstance(name, str) or name not in python_encoding:
+        return False
+    walk.context, walk.encoding = chunk, convert_encodings(name)
+    return True

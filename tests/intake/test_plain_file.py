@@ -1,0 +1,82 @@
+"""The reader of plain files finds what pydicom finds, in clean, planted and damaged files."""
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from synthdata.intake.dicom_file import quiet_parsers, read_instance
+from synthdata.intake.elements import ElementJudge
+from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.plain_file import PlainReader
+from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.phantom import write_cohort
+
+from .planter import PLANTS
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+from fuzz_intake import mutated
+
+
+class NothingPlain(PlainReader):
+    """Leaves all files to pydicom."""
+
+    def read(self, data: bytes) -> None:  # type: ignore[override]
+        return None
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clean")
+    write_cohort(folder, patients=1, seed=1)
+    paths = sorted(folder.rglob("*.dcm"))
+    return [*paths[:3], *paths[-3:]]
+
+
+def looked_at(data: bytes, judge: ElementJudge) -> tuple[set[str], set[str], object]:
+    seen, book = SeenFile(Path("scan.dcm"), "", len(data)), Inventory()
+    with quiet_parsers():
+        instance = read_instance(
+            seen, data, judge=judge, names=Pseudonyms(bytes(32)), inventory=book, body_part=""
+        )
+    told = None
+    if instance is not None:
+        told = {name: getattr(instance, name) for name in instance.__slots__ if name != "seen"}
+    return seen.reasons, book.broken, told
+
+
+@pytest.fixture(scope="module")
+def judges() -> tuple[ElementJudge, ElementJudge]:
+    plain, other = ElementJudge(), ElementJudge()
+    other.reader = NothingPlain()
+    return plain, other
+
+
+def test_files_of_the_phantom_are_plain_and_found_again_by_their_bytes(clean) -> None:
+    reader = PlainReader()
+    first, second = (reader.read(clean[0].read_bytes()) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    dataset = dcmread(io.BytesIO(clean[0].read_bytes()))
+    assert list(first.attributes) == [int(tag) for tag in dataset.keys()]  # noqa: SIM118
+    assert first.pixels_at == dataset.get_item("PixelData").value_tell
+    assert all(second.attributes[tag] is one for tag, one in first.attributes.items() if tag != 0x7FE00010)
+
+
+@pytest.mark.parametrize("kind", PLANTS)
+def test_planted_files_are_judged_as_pydicom_reads_them(kind, clean, judges, tmp_path) -> None:
+    path = tmp_path / "scan.dcm"
+    shutil.copy(clean[0], path)
+    PLANTS[kind](path)
+    data = next(found for found in tmp_path.rglob("*") if found.is_file()).read_bytes()
+    assert looked_at(data, judges[0]) == looked_at(data, judges[1])
+
+
+def test_mutated_files_are_judged_as_pydicom_reads_them(clean, judges) -> None:
+    whole = [path.read_bytes() for path in clean]
+    for data in [*whole, *mutated(whole, 300, np.random.default_rng(3))]:
+        assert looked_at(data, judges[0]) == looked_at(data, judges[1])
