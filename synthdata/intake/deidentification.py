@@ -27,6 +27,7 @@ from synthdata.intake.policy import Policy
 
 SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
+METHOD_CODES = 0x00120064
 VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
 PROJECTIONS = frozenset(
     {
@@ -77,7 +78,7 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
     Source:
         DICOM PS3.15, Annex E (profiles and Table E.1-1); PS3.16, CID 7050 (method codes).
     """
-    codes = _method_codes(header)
+    codes = _method_codes(header, judge)
     reasons = _evidence(header, codes)
     others = judge.judge_header(header, without=PATIENT_NAME)
     findings = judge.judge_in(header, PATIENT_NAME) | others
@@ -96,7 +97,17 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
     return reasons | _pixel_risks(header, codes, body_part, judge.policy) | _origin(header)
 
 
-def _method_codes(header: Header) -> set[str]:
+def _method_codes(header: Header, judge: ElementJudge) -> set[str]:
+    """Codes by the sequence, which the files of a source share for the most part."""
+    raw = header.raw(METHOD_CODES)
+    if raw is None or raw.value is None or header.plain is None:
+        return _codes_in(header)
+    if raw.value not in judge.method_codes:
+        judge.method_codes[raw.value] = _codes_in(header)
+    return judge.method_codes[raw.value]
+
+
+def _codes_in(header: Header) -> set[str]:
     items = header.get("DeidentificationMethodCodeSequence") or []
     return {
         str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator", "") == "DCM"

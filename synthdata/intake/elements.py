@@ -84,6 +84,7 @@ class ElementJudge:
         self.policy = policy
         self.decoder = Decoder()  # of the attributes which are asked for by name
         self.reader = PlainReader()
+        self.method_codes: dict[bytes, set[str]] = {}  # by the bytes of their sequence
         self._rules = load_rules()
         self._cache: dict[tuple[int, str | None, bytes, str, bool], frozenset[Finding]] = {}
 
@@ -94,9 +95,12 @@ class ElementJudge:
                 header.dataset.file_meta
             )
         findings: set[Finding] = set()
+        skipped = {int(PIXEL_DATA), int(without)}
         for tag, one in header.plain.attributes.items():
-            if tag not in {PIXEL_DATA, without}:
-                findings |= self._known(one)
+            if tag not in skipped and (
+                found := one.findings if one.findings is not None else self._known(one)
+            ):
+                findings |= found
         for tag, one in header.plain.meta.items():
             if tag & 0xFFFF <= FILE_META_ALLOWED:
                 findings |= self._known(one)

@@ -112,13 +112,21 @@ def _largest(inside: np.ndarray) -> np.ndarray:
     """The largest connected part, single voxels of noise taken off."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(ndimage.median_filter(inside.view(np.uint8), (1, 3, 3)))
+    labels, count = ndimage.label(_without_specks(inside))
     if not count:
         return np.zeros_like(inside)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest: np.ndarray = labels == sizes.argmax()
     return largest
+
+
+def _without_specks(inside: np.ndarray) -> np.ndarray:
+    """What most of the nine pixels about a pixel are, slice by slice: the median of true and false."""
+    counts = np.pad(inside, ((0, 0), (1, 1), (1, 1)), mode="symmetric").view(np.uint8)
+    counts = counts[:, :-2] + counts[:, 1:-1] + counts[:, 2:]
+    most: np.ndarray = counts[..., :-2] + counts[..., 1:-1] + counts[..., 2:] > 4
+    return most
 
 
 def _before_cheeks(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:

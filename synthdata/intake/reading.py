@@ -38,9 +38,10 @@ def read_volume(series: Series, inventory: Inventory, *, unit: str) -> np.ndarra
             instance.seen.reasons.add(reason)
             return None
     volume = np.stack([parts[index] for index in range(len(series.slices))])
-    lowest = AIR_HU if series.first.modality == "CT" else _lowest(volume, padding)
-    for index, padded in padding.items():
-        volume[index][padded] = lowest
+    if padding:
+        lowest = AIR_HU if series.first.modality == "CT" else _lowest(volume, padding)
+        for index, padded in padding.items():
+            volume[index][padded] = lowest
     fill = AIR_HU if series.first.modality == "CT" else float(volume.min())
     return series.stack.assemble(volume, order=1, fill=fill)
 

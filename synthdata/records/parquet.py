@@ -125,7 +125,7 @@ def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Seque
         write_shard(path, cases, case_set)
         digest, size = sha256_of(path), path.stat().st_size
         key = keys.shard(case_set.dataset, stage, digest)
-        commit_blob(store, key, path)
+        commit_blob(store, key, path, sha256=digest)
     return ShardRef(key=key, sha256=digest, size_bytes=size, cases=len(cases))
 
 

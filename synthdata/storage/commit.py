@@ -23,13 +23,14 @@ def stored_sha256(store: ObjectStore, key: str) -> str:
     return hasher.hexdigest()
 
 
-def commit_blob(store: ObjectStore, key: str, data: bytes | Path) -> str:
+def commit_blob(store: ObjectStore, key: str, data: bytes | Path, *, sha256: str = "") -> str:
     """Write an object whose key names its content, once; then read it back.
 
     Args:
         store: Where to.
         key: Content-addressed key; an object which is there already is verified and kept.
         data: Bytes, or a file.
+        sha256: Their hex SHA-256 where the caller has just taken it.
 
     Returns:
         The hex SHA-256 of the object.
@@ -38,7 +39,7 @@ def commit_blob(store: ObjectStore, key: str, data: bytes | Path) -> str:
         IntegrityError: The store gives back other bytes.
         StoreError: The store cannot be written.
     """
-    want = sha256_of(data)
+    want = sha256 or sha256_of(data)
     if not store.create(key, data) and stored_sha256(store, key) == want:
         return want
     got = stored_sha256(store, key)
