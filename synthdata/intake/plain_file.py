@@ -6,7 +6,7 @@ per intake and found again by its bytes; what a file costs is to walk its attrib
 
 import struct
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from pydicom.charset import convert_encodings, python_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
@@ -141,7 +141,7 @@ class PlainReader:
 def _raw(tag: int, vr: bytes, value: bytes, at: int) -> RawDataElement:
     """As pydicom's parser would give it."""
     name = vr.decode("ascii")
-    held = value or empty_value_for_VR(name, raw=True)
+    held = cast("bytes | None", value or empty_value_for_VR(name, raw=True))
     return RawDataElement(
         BaseTag(tag), name, len(value), held, at, is_implicit_VR=False, is_little_endian=True
     )
