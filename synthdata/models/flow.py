@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -108,9 +109,8 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
-        kinds = config.tissues + geometry.labels
-        self.tone = Tone(channels=geometry.channels, classes=kinds)  # before noise is added
-        self.last_tone = Tone(channels=geometry.channels, classes=kinds)  # after it
+        tone = partial(Tone, channels=geometry.channels, tissues=config.tissues, labels=geometry.labels)
+        self.tone, self.last_tone = tone(), tone()  # before noise is added, and after it
         self.law = GaussianLaw(self.latent, geometry.conditions)
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
         self.told_voxels = tuple(
@@ -143,7 +143,8 @@ class FlowGenerator(nn.Module):
         images = torch.cat([smooth, tissues], dim=1)
         self.saturation.fit(images)
         common = (fields.amax(dim=(2, 3, 4)) > 0).float().mean(0) >= COMMON
-        self.guides[0, : self.geometry.channels] = 0  # their tissues guide in their stead
+        if self.config.tissues:
+            self.guides[0, : self.geometry.channels] = 0  # their tissues guide in their stead
         self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
         displacement = self.alignment.fit(self._guides(images, fields))
         self.moved.copy_(displacement[:, -self.axes :].square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt())
@@ -183,17 +184,18 @@ class FlowGenerator(nn.Module):
             image, _ = self._truth(item.to(device))
             white.append(((image - drawn.centre) / drawn.spread - refined.standard) / refined.log_std.exp())
         self.refiner.fit_texture(torch.cat(white))
-        smooth, classes = [], []
+        parts = []
         for rows in torch.split(conditions[::every], TONED_BATCH):
             rngs = [
                 torch.Generator().manual_seed(int(torch.randint(1 << 62, (), generator=rng))) for _ in rows
             ]
-            whole, fields = self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0)
-            smooth.append(whole[:, : self.geometry.channels])
-            classes.append(self.tissues.classes(whole[:, self.geometry.channels :], fields))
-        images, kinds = torch.cat(smooth), torch.cat(classes)
-        self.tone.fit_drawn(images, kinds)
-        self.last_tone.fit_drawn(self._scanned(images, kinds, [rng] * len(images)), kinds)
+            parts.append(self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0))
+        whole, fields = (torch.cat(part) for part in zip(*parts, strict=True))
+        smooth, tissues, classes = self._told_apart(whole, fields)
+        self.tone.fit_drawn(smooth, classes, tissues)
+        scanned = self._scanned(smooth, classes, tissues, [rng] * len(smooth))
+        self.last_tone.fit_drawn(scanned, classes, tissues)
+        self.last_tone.width.copy_(self.tone.width)  # noise hides what borders are like
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
@@ -315,21 +317,27 @@ class FlowGenerator(nn.Module):
         """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         whole, fields = self._draw(conditions, rngs, steps=steps, guidance=guidance)
+        smooth, tissues, classes = self._told_apart(whole, fields)
+        scanned = self._scanned(smooth, classes, tissues, rngs)
+        return self._closed(self.last_tone(scanned, classes, tissues)), fields
+
+    def _told_apart(self, whole: Tensor, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Images without noise, tissues, and class of each voxel."""
         smooth, tissues = whole[:, : self.geometry.channels], whole[:, self.geometry.channels :]
-        classes = self.tissues.classes(tissues, fields)
-        images = self._closed(self.last_tone(self._scanned(smooth, classes, rngs), classes))
-        return images, fields
+        return smooth, tissues, self.tissues.classes(tissues, fields)
 
     def _closed(self, images: Tensor) -> Tensor:
         """Images (b, c, z, y, x) cut at the ends of the training images."""
         low, high = (end.view(1, -1, 1, 1, 1) for end in self.noise.ends.T)
         return images.clamp(low, high)
 
-    def _scanned(self, smooth: Tensor, classes: Tensor, rngs: Sequence[torch.Generator]) -> Tensor:
+    def _scanned(
+        self, smooth: Tensor, classes: Tensor, tissues: Tensor, rngs: Sequence[torch.Generator]
+    ) -> Tensor:
         """Drawn images (b, c, z, y, x) with corrected intensities, and with noise."""
         whites = [torch.randn(smooth.shape[1:], generator=rng) for rng in rngs]
         patients = [torch.randn(smooth.shape[1], generator=rng) for rng in rngs]
-        toned = self._closed(self.tone(smooth, classes))
+        toned = self._closed(self.tone(smooth, classes, tissues))
         scanned: Tensor = self.noise(toned, torch.stack(whites).to(smooth), torch.stack(patients).to(smooth))
         return scanned
 
@@ -406,7 +414,9 @@ FAMILY = Family(
             field_components=12,
             network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4),
         ),
-        "small-2d": FlowConfig(patch=2, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)),
+        "small-2d": FlowConfig(  # projections, which have no tissues
+            patch=2, tissues=0, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
+        ),
     },
     build=FlowGenerator,
 )

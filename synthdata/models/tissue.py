@@ -2,7 +2,8 @@
 
 A mean over what is possible makes a border grey; the mean of a field of distances to the border is a border. So bone,
 air, fluid and the like are found by their intensities over all channels, and learnt and drawn as masks are. Drawn
-images take the intensities of the class which a voxel lies in.
+images take the intensities of the class which a voxel lies in. Projections have no such classes: each ray crosses many
+tissues, so presets for them have none.
 
 Source:
     k-means++: Arthur and Vassilvitskii, SODA 2007. Random borders by the largest of several Gaussian fields:
@@ -36,6 +37,8 @@ class Tissues(nn.Module):
 
     def fit(self, images: Tensor) -> None:
         """Fit on images without noise, (n, c, z, y, x)."""
+        if not self.count:
+            return
         rng = torch.Generator().manual_seed(SEED)
         values = images.transpose(0, 1).flatten(1).T
         values = values[torch.randint(len(values), (min(SAMPLED, len(values)),), generator=rng)]
@@ -52,15 +55,20 @@ class Tissues(nn.Module):
 
     def fields(self, images: Tensor) -> Tensor:
         """Distances (b, k, z, y, x) to the borders of the classes in images without noise (b, c, z, y, x)."""
+        if not self.count:
+            return images[:, :0]
         apart = (images[:, None] - self.centres[None, :, :, None, None, None]).square().sum(2)
         places = apart.argmin(1).numpy().astype(np.uint8) + 1
         values = tuple(range(1, self.count + 1))
         return torch.from_numpy(np.stack([mask_fields(place, values) for place in places]))
 
     def classes(self, tissues: Tensor, fields: Tensor) -> Tensor:
-        """Class of each voxel (b, z, y, x), of `fields` and those of l labels: a tissue, or k and on for a label."""
-        found = tissues.argmax(1)
+        """Class of each voxel (b, z, y, x), of `fields` and those of l labels: a tissue, or k and on for a label.
+
+        Without tissues there is one class beside the labels.
+        """
+        found = tissues.argmax(1) if self.count else torch.zeros_like(tissues.sum(1), dtype=torch.int64)
         if not fields.shape[1]:
             return found
         depth, label = fields.max(dim=1)
-        return torch.where(depth > 0, label + self.count, found)
+        return torch.where(depth > 0, label + max(self.count, 1), found)

@@ -4,6 +4,10 @@ A mean over aligned patients smooths edges, and noise added to it widens what is
 between bone and brain, the quiet air. So the quantiles of drawn intensities are moved to those of the training cases in
 each label and each class of tissue. A map is one for all cases, it has a few dozen numbers and keeps the order of
 intensities, so that it tells nothing of a single patient, and what differs between patients stays.
+
+Some tissues border sharply on each other, others pass into each other. So the maps of classes are mixed near a border,
+over a width that is chosen for each channel: the one for which intensities at borders, and their jumps, are distributed
+most like those of the patients (Wasserstein distance).
 """
 
 import torch
@@ -12,6 +16,8 @@ from torch import Tensor, nn
 LEVELS = 64
 FEWEST_VOXELS = 500  # of a class, in drawn and in true cases each; below, its intensities stay as they are
 MOST_VOXELS = 1 << 20  # of which quantiles are taken
+WIDTHS = (0.0, 0.01, 0.02, 0.035, 0.05, 0.1)  # of borders, in units of the fields of tissues
+BORDER_LEVELS = 256
 
 
 class Tone(nn.Module):
@@ -20,14 +26,19 @@ class Tone(nn.Module):
     drawn: Tensor
     true: Tensor
     enough: Tensor
+    borders: Tensor
+    width: Tensor
 
-    def __init__(self, *, channels: int, classes: int) -> None:
-        """Build for images of c channels whose voxels are of k classes."""
+    def __init__(self, *, channels: int, tissues: int, labels: int) -> None:
+        """Build for images of c channels whose voxels are of k tissues or l labels: class k and on for a label."""
         super().__init__()
-        knots = torch.linspace(-2, 2, LEVELS).repeat(classes, channels, 1)
+        self.tissues = tissues
+        knots = torch.linspace(-2, 2, LEVELS).repeat(max(tissues, 1) + labels, channels, 1)
         self.register_buffer("drawn", knots)
         self.register_buffer("true", knots.clone())
-        self.register_buffer("enough", torch.zeros(classes, dtype=torch.bool))
+        self.register_buffer("enough", torch.zeros(len(knots), dtype=torch.bool))
+        self.register_buffer("borders", torch.zeros(channels, 2, BORDER_LEVELS))  # true jumps, intensities
+        self.register_buffer("width", torch.zeros(channels))
 
     def fit_true(self, images: Tensor, classes: Tensor) -> None:
         """Where intensities shall go, of true images (n, c, z, y, x) and classes of their voxels (n, z, y, x)."""
@@ -37,9 +48,11 @@ class Tone(nn.Module):
             if self.enough[index]:
                 for channel in range(images.shape[1]):
                     self.true[index, channel] = _quantiles(images[:, channel][inside]).to(self.true)
+        for channel in range(images.shape[1]):
+            self.borders[channel] = _at_borders(images[:, channel], classes)
 
-    def fit_drawn(self, images: Tensor, classes: Tensor) -> None:
-        """Where intensities come from, of drawn images and classes of their voxels, likewise."""
+    def fit_drawn(self, images: Tensor, classes: Tensor, tissues: Tensor) -> None:
+        """Where intensities come from, of drawn images, classes of their voxels and fields (n, k, z, y, x)."""
         for index in range(len(self.drawn)):
             inside = classes == index
             if not self.enough[index] or int(inside.sum()) < FEWEST_VOXELS:
@@ -47,17 +60,61 @@ class Tone(nn.Module):
                 continue
             for channel in range(images.shape[1]):
                 self.drawn[index, channel] = _quantiles(images[:, channel][inside]).to(self.drawn)
+        apart = []
+        for width in WIDTHS if self.tissues > 1 else ():
+            self.width.fill_(width)
+            toned = self(images, classes, tissues)
+            found = torch.stack([_at_borders(toned[:, c], classes) for c in range(toned.shape[1])])
+            apart.append((found - self.borders.cpu()).abs().mean(2).sum(1))
+        if apart:
+            self.width.copy_(torch.tensor(WIDTHS)[torch.stack(apart).argmin(0)])
 
-    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
-        """Images (b, c, z, y, x) with corrected intensities, given classes of their voxels (b, z, y, x)."""
+    def forward(self, images: Tensor, classes: Tensor, tissues: Tensor) -> Tensor:
+        """Images with corrected intensities, given classes and tissues.
+
+        Args:
+            images: (b, c, z, y, x).
+            classes: Of their voxels, (b, z, y, x).
+            tissues: Fields (b, k, z, y, x) of which the classes came.
+        """
         corrected = images.clone()
         for index in range(len(self.drawn)):
             inside = classes == index
             for channel in range(images.shape[1]):
-                corrected[:, channel][inside] = _moved(
-                    images[:, channel][inside], self.drawn[index, channel], self.true[index, channel]
-                )
+                corrected[:, channel][inside] = self._moved(images[:, channel][inside], index, channel)
+        for channel, width in enumerate(self.width.tolist()):
+            if width > 0:
+                mixed = self._mixed(images[:, channel], channel, (tissues / width).softmax(1))
+                corrected[:, channel] = torch.where(classes < self.tissues, mixed, corrected[:, channel])
         return corrected
+
+    def _mixed(self, image: Tensor, channel: int, shares: Tensor) -> Tensor:
+        """One channel (b, z, y, x) after the maps of all tissues, by their shares (b, k, z, y, x)."""
+        mixed = torch.zeros_like(image)
+        for index in range(self.tissues):
+            moved = self._moved(image.flatten(), index, channel).view_as(image)
+            mixed = mixed + shares[:, index] * moved
+        return mixed
+
+    def _moved(self, values: Tensor, index: int, channel: int) -> Tensor:
+        return _moved(values, self.drawn[index, channel], self.true[index, channel])
+
+
+def _at_borders(image: Tensor, classes: Tensor) -> Tensor:
+    """Quantiles of jumps across borders of classes, and of intensities beside them, (2, `BORDER_LEVELS`)."""
+    jumps, values = [], []
+    for axis in range(1, image.ndim):
+        if image.shape[axis] > 1:
+            border = torch.diff(classes, dim=axis) != 0
+            jumps.append(torch.diff(image, dim=axis).abs()[border])
+            first = image.narrow(axis, 0, image.shape[axis] - 1)
+            values += [first[border], image.narrow(axis, 1, image.shape[axis] - 1)[border]]
+    found = torch.zeros(2, BORDER_LEVELS)
+    for row, parts in zip(found, (jumps, values), strict=True):
+        joined = torch.cat(parts).cpu() if parts else torch.zeros(0)
+        if len(joined):
+            row.copy_(joined.sort().values[torch.linspace(0, len(joined) - 1, BORDER_LEVELS).long()])
+    return found
 
 
 def _quantiles(values: Tensor) -> Tensor:

@@ -43,3 +43,17 @@ def test_fewer_intensities_than_classes_leave_classes_empty() -> None:
     assert torch.isfinite(fields).all()
     assert bool(((fields > 0).sum(1) == 1).all())
     assert int((fields.amax(dim=(0, 2, 3, 4)) > 0).sum()) == 2
+
+
+def test_projections_have_one_class_beside_the_labels() -> None:
+    tissues = Tissues(channels=1, classes=0)
+    image = torch.randn(2, 1, 1, 4, 4)
+    tissues.fit(image)
+    fields = tissues.fields(image)
+    assert fields.shape == (2, 0, 1, 4, 4)
+    labels = torch.full((2, 1, 1, 4, 4), -0.5)
+    labels[:, :, :, 0] = 0.5
+    classes = tissues.classes(fields, labels)
+    assert classes.shape == (2, 1, 4, 4)
+    assert torch.equal(classes == 1, labels[:, 0] > 0)
+    assert bool((tissues.classes(fields, labels[:, :0]) == 0).all())
