@@ -6,7 +6,7 @@ has more pixels than its neighbours; then the middle slice, the projection and t
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -19,10 +19,16 @@ LEAST_SIGNS = 3  # letters and digits of a line which is text
 MOST_DIGITS = 2  # of a line whose words are all of imaging, such as PORTABLE 2
 WORDS = re.compile(r"[^\W\d_]+")
 WINDOWS_HU = ((-160.0, 240.0), (0.0, 80.0))  # soft tissue and brain, in which text of CT is drawn
-MOST_SLICES = 3  # of a volume which are read for their ink
-INKS = 2  # grey values of a slice which may be ink
+MOST_INKS = 4  # grey values of a volume which are read as ink, each in the slice that has most of it
+INKS = 4  # grey values of a slice which may be ink
 LEAST_INK = 12  # px of one value, more than its neighbours have
 INK_SPREAD = 6.0  # standard deviations of a count
+INK_MIXED = 0.3  # of the window: how far an edge of a letter is from the ink
+SPOT_REACH = (3, 15)  # px, y and x, within which ink belongs to one line
+SPOT_MARGIN = 6  # px
+MOST_SPOTS = 6
+OVERLAP = (10, 40)  # px, y and x
+LEAST_SPOT, LARGEST_SPOT = 20, 128  # px: width of a line with its reach, height of it
 LEAST_STILL = 8  # px which are the same in all slices,
 STILL_SPREAD, STILL_CONTRAST = (
     0.03,
@@ -66,16 +72,67 @@ def _all(pixels: np.ndarray, modality: str) -> Iterator[np.ndarray]:
 def _telling(pixels: np.ndarray, modality: str) -> Iterator[np.ndarray]:
     """Grey images (y, x) of a volume in which its text would show; none where nothing hints at text."""
     middle = pixels[len(pixels) // 2]
+    inks = _distinct(
+        sorted((ink for index in range(len(pixels)) for ink in _inks(pixels, index)), reverse=True)
+    )
+    for _, index, ink in inks:
+        yield from _spots(pixels[index] == ink, _near(pixels[index], ink, modality))
+    if modality == "CT":
+        soft = np.clip(pixels, *WINDOWS_HU[0])
+        edges, grey = _still(soft), next(_greys(middle, modality, WINDOWS_HU[:1]))
+        yield from _spots(edges, grey)
+        yield from _quarters(grey) if edges.any() else ()
     still = _still(pixels)
     if still.any():
-        yield np.where(still, 255, _grey(middle) // 4).astype(np.uint8)
+        grey = _grey(middle)
+        yield from _spots(still, np.where(still, 255, grey // 4).astype(np.uint8))
+        yield from _spots(still, grey)
+        yield np.where(still, 255, grey // 4).astype(np.uint8)
         yield from _greys(middle, modality)
         yield _grey(pixels.max(axis=0))
-    inks = sorted((ink for index in range(len(pixels)) for ink in _inks(pixels, index)), reverse=True)
-    for _, index, ink in inks[:MOST_SLICES]:
+    for _, index, ink in inks:
         yield np.where(pixels[index] == ink, 255, _grey(pixels[index]) // 4).astype(np.uint8)
-    for index in {index for _, index, _ in inks[:MOST_SLICES]}:
+    for index in {index for _, index, _ in inks}:
         yield from _greys(pixels[index], modality)
+
+
+def _distinct(inks: list[tuple[float, int, float]]) -> list[tuple[float, int, float]]:
+    """The strongest inks, each value once: the padding of all slices would else hide the text of one."""
+    found: dict[float, tuple[float, int, float]] = {}
+    for one in inks:
+        found.setdefault(one[2], one)
+    return list(found.values())[:MOST_INKS]
+
+
+def _spots(ink: np.ndarray, grey: np.ndarray) -> Iterator[np.ndarray]:
+    """Cut-outs of a grey image (y, x) where ink lies as close together as in a line of text.
+
+    A cut-out is small, so the engine enlarges it, and reads letters of 8 to 12 pixels as it reads larger ones.
+    """
+    from scipy import ndimage
+
+    labels, count = ndimage.label(ndimage.binary_dilation(ink, np.ones(SPOT_REACH, bool)))
+    if not count:
+        return
+    amounts = np.bincount(labels[ink], minlength=count + 1)
+    places = ndimage.find_objects(labels)
+    for label in np.argsort(amounts[1:])[::-1][:MOST_SPOTS]:
+        rows, columns = places[label]
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        if amounts[label + 1] < LEAST_INK or height > LARGEST_SPOT or max(height, width) < LEAST_SPOT:
+            continue
+        yield grey[
+            max(0, rows.start - SPOT_MARGIN) : rows.stop + SPOT_MARGIN,
+            max(0, columns.start - SPOT_MARGIN) : columns.stop + SPOT_MARGIN,
+        ]
+
+
+def _near(image: np.ndarray, ink: float, modality: str) -> np.ndarray:
+    """255 at the value of the ink, less where it is mixed with what lies below, as at edges of letters."""
+    low, high = WINDOWS_HU[0] if modality == "CT" else np.percentile(image[::2, ::2], (1, 99.8))
+    distance = abs(image - ink) / max(INK_MIXED * float(high - low), 1.0)
+    near: np.ndarray = np.clip(255 * (1 - distance), 0, 255).astype(np.uint8)
+    return near
 
 
 def _whole(pixels: np.ndarray) -> np.ndarray:
@@ -113,9 +170,20 @@ def _inks(pixels: np.ndarray, index: int) -> list[tuple[float, int, float]]:
     return [(float(excess[at]), index, float(at + low)) for at in best if sure[at]]
 
 
-def _greys(image: np.ndarray, modality: str) -> Iterator[np.ndarray]:
-    yield _grey(image)
-    for low, high in WINDOWS_HU if modality == "CT" else ():
+def _quarters(grey: np.ndarray) -> Iterator[np.ndarray]:
+    """Four cut-outs which overlap by a line of small text, for the engine to enlarge."""
+    height, width = grey.shape
+    for rows in (slice(0, height // 2 + OVERLAP[0]), slice(height // 2 - OVERLAP[0], height)):
+        for columns in (slice(0, width // 2 + OVERLAP[1]), slice(width // 2 - OVERLAP[1], width)):
+            yield grey[max(0, rows.start) : rows.stop, max(0, columns.start) : columns.stop]
+
+
+def _greys(
+    image: np.ndarray, modality: str, windows: Sequence[tuple[float, float]] = ()
+) -> Iterator[np.ndarray]:
+    if not windows:
+        yield _grey(image)
+    for low, high in (windows or WINDOWS_HU) if modality == "CT" else ():
         yield np.clip((image - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
 
 
