@@ -17,14 +17,15 @@ def first_order(values: np.ndarray) -> dict[str, float]:
     mean = x.mean()
     variance = x.var()
     centred = x - mean
+    squared = centred * centred  # products: a power of arrays is many times slower
     p10, p25, p50, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
     inner = x[(x >= p10) & (x <= p90)]  # empty for two voxels of different values
     flat = variance < 1e-18
     return {
         "mean": float(mean),
         "variance": float(variance),
-        "skewness": 0.0 if flat else float((centred**3).mean() / variance**1.5),
-        "kurtosis": 0.0 if flat else float((centred**4).mean() / variance**2 - 3),
+        "skewness": 0.0 if flat else float((squared * centred).mean() / variance**1.5),
+        "kurtosis": 0.0 if flat else float((squared * squared).mean() / variance**2 - 3),
         "median": float(p50),
         "minimum": float(x.min()),
         "p10": float(p10),

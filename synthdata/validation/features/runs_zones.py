@@ -63,6 +63,7 @@ def size_zones(levels: np.ndarray) -> np.ndarray:
         pairs.append(np.stack([place[first], place[first + offset]]))
     joined = np.concatenate(pairs, axis=1)
     graph = coo_array((np.ones(joined.shape[1]), joined), shape=(len(inside), len(inside)))
+    graph.has_canonical_format = True  # each pair once: nothing to sort or to add up
     found, zone = connected_components(graph.tocsr(), directed=False)
     level = np.zeros(found, np.int64)
     level[zone] = flat[inside]
