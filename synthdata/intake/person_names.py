@@ -9,7 +9,7 @@ from importlib import resources
 from itertools import pairwise
 
 WORD = re.compile(r"[^\W\d_]+")
-CARET_NAME = re.compile(r"[^\W\d_]{2,}\s*\^\s*[^\W\d_]{2,}")
+CARET_NAME = re.compile(r"[^\W\d_]{2}\s*\^\s*[^\W\d_]{2}")  # two letters tell as much as all, in linear time
 LEAST_LETTERS = 4  # shorter names (Kim, Doe) count only beside another name
 SHORTEST_NAME = 3
 OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn

@@ -54,3 +54,18 @@ def test_a_deflated_bomb_is_refused_before_it_is_unpacked(clean, scans) -> None:
     report = inspect(scans)
     assert (report.refused, report.accepted) == (1, 1)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1 << 20  # kB: a GiB
+
+
+@pytest.mark.parametrize("run", ["a", "ab ", "A^", "1", "a.", "@a"])
+def test_a_text_of_a_million_signs_is_judged(run: str) -> None:
+    from synthdata.intake.person_names import names_a_person
+
+    assert isinstance(names_a_person(run * 300_000), bool)
+
+
+def test_names_and_addresses_behind_a_long_run_of_letters_are_found() -> None:
+    from synthdata.intake.person_names import names_a_person
+    from synthdata.intake.text_patterns import looks_identifying
+
+    assert names_a_person("x" * 300_000 + "^Quorlwick")
+    assert looks_identifying("x" * 300_000 + "@example.org")
