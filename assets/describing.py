@@ -135,6 +135,7 @@ def describe_utility(report: UtilityReport) -> Metadata:
         "metric": report.metric,
         **_estimates("", numbers),
         "per_label": table(rows),
+        **_estimates("further", report.further),
         "notes": _lines(report.notes),
     }
 

@@ -273,6 +273,7 @@ class Gates:
     canary_recall: float = 0.95
     utility_steps: int = 300
     utility_seeds: int = 2
+    utility_arms: tuple[Literal["trts", "augmented", "pretrained", "gain"], ...] = ()  # reported beside
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,7 @@
 """What the validators found, and the verdict."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from synthdata.records.codec import Record
@@ -71,6 +71,7 @@ class UtilityReport(Record):
     seeds: int
     figures: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    further: Mapping[str, Estimate] = field(default_factory=dict)  # arm of `gates.utility_arms` to its mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

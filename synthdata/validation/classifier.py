@@ -54,7 +54,10 @@ class Classifier(nn.Module):
 
 
 def train_classifier(
-    images: Sequence[np.ndarray], classes: Sequence[int], config: ClassifierConfig
+    images: Sequence[np.ndarray],
+    classes: Sequence[int],
+    config: ClassifierConfig,
+    start: Classifier | None = None,
 ) -> Classifier:
     """Train for a fixed number of steps on batches which hold all classes equally often.
 
@@ -62,6 +65,7 @@ def train_classifier(
         images: float32 (c, z, y, x) in network intensities, all of one shape.
         classes: Index of each image's class.
         config: Network and budget.
+        start: A trained network that goes on learning; None: a new one.
     """
     rng = np.random.default_rng(config.seed)
     generator = torch.Generator().manual_seed(config.seed)
@@ -70,7 +74,7 @@ def train_classifier(
     members = [np.flatnonzero(labels == value) for value in present]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = Classifier(config).train()
+        network = (Classifier(config) if start is None else start).train()
         optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, max_lr=config.learning_rate, total_steps=config.steps, pct_start=0.15

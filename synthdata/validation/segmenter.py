@@ -79,7 +79,10 @@ def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def train_segmenter(
-    images: Sequence[np.ndarray], targets: Sequence[np.ndarray], config: SegmenterConfig
+    images: Sequence[np.ndarray],
+    targets: Sequence[np.ndarray],
+    config: SegmenterConfig,
+    start: Segmenter | None = None,
 ) -> Segmenter:
     """Train for a fixed number of steps; the same cases and seed give the same weights on one machine.
 
@@ -87,11 +90,12 @@ def train_segmenter(
         images: float32 (c, z, y, x) in network intensities, all of one shape.
         targets: uint8 (z, y, x) class indices.
         config: Network and budget.
+        start: A trained network that goes on learning; None: a new one.
     """
     generator = torch.Generator().manual_seed(config.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = Segmenter(config).train()
+        network = (Segmenter(config) if start is None else start).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=config.learning_rate, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, max_lr=config.learning_rate, total_steps=config.steps, pct_start=0.15

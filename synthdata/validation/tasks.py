@@ -40,12 +40,21 @@ class Task:
         return float(per_label[counts > 0].mean()) if counts.any() else 0.0
 
     def results(
-        self, fit_on: Sequence[Case], test: Sequence[Case], training_set: TrainingSet, budget: "Budget"
+        self,
+        fit_on: Sequence[Case],
+        test: Sequence[Case],
+        training_set: TrainingSet,
+        budget: "Budget",
+        *,
+        first: Sequence[Case] = (),
     ) -> np.ndarray:
-        """Train on some cases and test on others: (test cases, names), NaN where a row does not count."""
+        """Train on some cases and test on others: (test cases, names), NaN where a row does not count.
+
+        Where there are cases to learn from `first`, the model learns from them for as many steps before.
+        """
         if self.kind == "segmentation":
-            return _segmentation(fit_on, test, training_set, budget)
-        return _classification(self, fit_on, test, training_set, budget)
+            return _segmentation(fit_on, test, training_set, budget, first)
+        return _classification(self, fit_on, test, training_set, budget, first)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +91,11 @@ def load_cases(case_set: CaseSet, private: ObjectStore) -> list[Case]:
 
 
 def _segmentation(
-    fit_on: Sequence[Case], test: Sequence[Case], training_set: TrainingSet, budget: Budget
+    fit_on: Sequence[Case],
+    test: Sequence[Case],
+    training_set: TrainingSet,
+    budget: Budget,
+    first: Sequence[Case],
 ) -> np.ndarray:
     from synthdata.validation.segmenter import SegmenterConfig, dice, segment, train_segmenter
 
@@ -96,7 +109,12 @@ def _segmentation(
     )
     to_class = np.zeros(256, np.uint8)
     to_class[values] = np.arange(1, len(values) + 1)
-    network = train_segmenter(_Images(fit_on, training_set), [to_class[case.mask] for case in fit_on], config)
+    network = None
+    for cases in filter(None, (first, fit_on)):
+        targets = [to_class[case.mask] for case in cases]
+        network = train_segmenter(_Images(cases, training_set), targets, config, network)
+    if network is None:
+        raise ConfigError("there is no case to learn from, expected some: check the cases of the arm")
     rows = []
     for case, image in zip(test, _Images(test, training_set), strict=True):
         rows.append(dice(segment(network, image), to_class[case.mask], config.classes))
@@ -104,7 +122,12 @@ def _segmentation(
 
 
 def _classification(
-    task: Task, fit_on: Sequence[Case], test: Sequence[Case], training_set: TrainingSet, budget: Budget
+    task: Task,
+    fit_on: Sequence[Case],
+    test: Sequence[Case],
+    training_set: TrainingSet,
+    budget: Budget,
+    first: Sequence[Case],
 ) -> np.ndarray:
     from synthdata.validation.classifier import ClassifierConfig, classify, train_classifier
 
@@ -112,9 +135,6 @@ def _classification(
         raise ConfigError("a classification has no column: build the task from the spec")
     name = task.column.name
     place = {value: index for index, value in enumerate(task.names)}
-    known = [case for case in fit_on if case.record.get(name) in place]
-    if not known:
-        raise ConfigError(f"no case to learn from has a value in column {name}: check the records")
     config = ClassifierConfig(
         channels=len(training_set.scales),
         classes=len(task.names),
@@ -122,8 +142,15 @@ def _classification(
         steps=budget.steps,
         seed=budget.seed,
     )
-    classes = [place[str(case.record[name])] for case in known]
-    network = train_classifier(_Images(known, training_set), classes, config)
+    network = None
+    for cases in filter(None, (first, fit_on)):
+        known = [case for case in cases if case.record.get(name) in place]
+        if not known:
+            raise ConfigError(f"no case to learn from has a value in column {name}: check the records")
+        classes = [place[str(case.record[name])] for case in known]
+        network = train_classifier(_Images(known, training_set), classes, config, network)
+    if network is None:
+        raise ConfigError("there is no case to learn from, expected some: check the cases of the arm")
     rows = np.full((len(test), len(task.names)), np.nan)
     for row, (case, image) in enumerate(zip(test, _Images(test, training_set), strict=True)):
         value = case.record.get(name)

@@ -1,13 +1,11 @@
 """Utility: train on synthetic, test on real (TSTR), beside train on real, test on real (TRTR)."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synthdata.errors import ConfigError
-from synthdata.processes import cores, in_order, workers_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import digest_of
@@ -16,16 +14,14 @@ from synthdata.records.reports import UtilityReport
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.arms import further_arms, gating_arms, run_arms
 from synthdata.validation.features import check_encoding
-from synthdata.validation.tasks import Budget, Task, load_cases, task_of
+from synthdata.validation.tasks import Task, load_cases, task_of
 
 RESAMPLES = 1000
 LEVEL = 0.95
 LEARNT = 0.1  # above chance: TRTR below it means that the task was not learnt
 FEWEST_PATIENTS = 5
-WORTH_A_PROCESS = (
-    4_000_000  # voxels that one model sees per case of a batch: below, starting a process costs more
-)
 EQUAL_TERMS = (
     "The same network, steps and seeds for both; nothing was tuned on the test patients. Copies of the "
     "training cases would reach a ratio of 1 too: read it beside the privacy report only."
@@ -60,7 +56,7 @@ def measure_utility(
         progress: Told before each of the models.
 
     Returns:
-        Both numbers and their ratio with intervals over test patients and seeds.
+        Both numbers and their ratio with intervals over test patients and seeds; and those of `gates.utility_arms`.
 
     Raises:
         ConfigError: No task, too few test patients, or cases in another encoding.
@@ -73,70 +69,25 @@ def measure_utility(
         raise ConfigError(
             f"test has {len(set(patients))} patients, expected at least {FEWEST_PATIENTS}: add patients"
         )
-    arms = _arms(spec, training_set, synthetic, private, task, progress)
+    arms = gating_arms(training_set, synthetic)
+    further = further_arms(spec, training_set, synthetic)
+    found = run_arms((*arms, *further), spec, training_set, private, task, progress)
     chance = task.chance(test, training_set)
-    results = Results(trtr=arms["trtr"], tstr=arms["tstr"], patients=patients, chance=chance)
-    return _report(spec, training_set, synthetic, task, results)
+    results = Results(trtr=found["trtr"], tstr=found["tstr"], patients=patients, chance=chance)
+    report = _report(spec, training_set, synthetic, task, results)
+    owners = {arm.name: _owners(arm.tested_on, private) for arm in further}
+    return replace(report, further={name: _mean_of(found[name], whose) for name, whose in owners.items()})
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Model:
-    """One model to train and to test."""
-
-    arm: str
-    task: Task
-    fit_on: CaseSet
-    training_set: TrainingSet
-    private: ObjectStore
-    budget: Budget
-    threads: int
+def _owners(case_set: CaseSet, private: ObjectStore) -> tuple[str, ...]:
+    return tuple(case.patient_id for case in load_cases(case_set, private))
 
 
-def _arms(
-    spec: DatasetSpec,
-    training_set: TrainingSet,
-    synthetic: CaseSet,
-    private: ObjectStore,
-    task: Task,
-    progress: Progress,
-) -> dict[str, np.ndarray]:
-    """Numbers of both arms, (seeds, test cases, names); models are trained beside each other where that pays."""
-    gates = spec.gates
-    work = gates.utility_steps * math.prod(training_set.grid.shape_zyx)
-    models = [(name, seed) for name in ("trtr", "tstr") for seed in range(gates.utility_seeds)]
-    workers = workers_for(len(models), least=1) if work >= WORTH_A_PROCESS else 1
-    pieces = [
-        _Model(
-            arm=name,
-            task=task,
-            fit_on=training_set.train if name == "trtr" else synthetic,
-            training_set=training_set,
-            private=private,
-            budget=Budget(steps=gates.utility_steps, seed=seed),
-            threads=max(1, cores() // workers),
-        )
-        for name, seed in models
-    ]
-    arms: dict[str, list[np.ndarray]] = {"trtr": [], "tstr": []}
-    progress(0, len(pieces), f"{task.kind}, {workers} at a time")
-    for done, (piece, rows) in enumerate(zip(pieces, in_order(_train, pieces, workers=workers), strict=True)):
-        arms[piece.arm].append(rows)
-        progress(done + 1, len(pieces), f"{task.kind}, {piece.arm}, seed {piece.budget.seed}")
-    return {name: np.stack(runs) for name, runs in arms.items()}
-
-
-def _train(model: _Model) -> np.ndarray:
-    """Numbers of one model, (test cases, names)."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(model.threads)
-    try:
-        fit_on = load_cases(model.fit_on, model.private)
-        test = load_cases(model.training_set.test, model.private)
-        return model.task.results(fit_on, test, model.training_set, model.budget)
-    finally:
-        torch.set_num_threads(before)
+def _mean_of(values: np.ndarray, patients: tuple[str, ...]) -> Estimate:
+    """Mean of an arm over the names that occur, with an interval over patients and seeds."""
+    counted = np.isfinite(values[0]).any(axis=0)
+    samples = summarise(Results(trtr=values, tstr=values, patients=patients))["trtr"][:, counted]
+    return _estimate(samples.mean(axis=1) if counted.any() else np.zeros(len(samples)), len(set(patients)))
 
 
 def summarise(results: Results, *, resamples: int = RESAMPLES, seed: int = 0) -> dict[str, np.ndarray]:

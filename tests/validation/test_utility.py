@@ -126,3 +126,33 @@ def test_a_label_that_the_batch_lacks_is_left_to_the_cross_entropy() -> None:
     dice_1 = (2 * chance[target == 1].sum() + 1e-2) / (chance.sum() + (target == 1).sum() + 1e-2)
     expected = functional.cross_entropy(logits, target) + 1 - dice_1
     assert torch.allclose(dice_and_cross_entropy(logits, target), expected)
+
+
+def test_further_arms_are_reported_and_do_not_change_the_gate(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    store, training_set = cohort
+    gates = replace(spec.gates, utility_steps=40, utility_seeds=1)
+    plain = measure_utility(replace(spec, gates=gates), training_set, synthesise(), store)
+    assert plain.further == {}
+    asked = replace(gates, utility_arms=("trts", "augmented", "pretrained", "gain"))
+    report = measure_utility(replace(spec, gates=asked), training_set, synthesise(), store)
+    assert report.ratio == plain.ratio
+    gains = {f"{name}_{share}%" for name in ("real", "augmented") for share in (10, 25, 50)}
+    assert set(report.further) == {"trts", "augmented", "pretrained"} | gains
+    assert all(0 <= found.low <= found.value <= found.high <= 1 for found in report.further.values())
+    assert report.further["pretrained"].value > report.trtr.value  # 80 steps instead of 40
+    assert report.further["real_10%"].value < report.further["real_50%"].value + 0.1
+    assert from_json(UtilityReport, to_json(report)) == report
+
+
+def test_trts_falls_where_masks_lie_elsewhere(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    store, training_set = cohort
+    gates = replace(spec.gates, utility_steps=100, utility_seeds=1, utility_arms=("trts",))
+    spec = replace(spec, gates=gates)
+    good = measure_utility(spec, training_set, synthesise(), store).further["trts"]
+    moved = synthesise(lambda case: replace(case, mask=np.roll(case.mask, 4, axis=2)))
+    bad = measure_utility(spec, training_set, moved, store).further["trts"]
+    assert bad.high < good.low
