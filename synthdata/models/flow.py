@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from synthdata.errors import ConfigError
 from synthdata.models.alignment import CHUNK, Alignment
 from synthdata.models.codec import FIELD_STD, PatchCodec
+from synthdata.models.flow_config import FlowConfig
 from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
@@ -20,6 +20,7 @@ from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
 from synthdata.models.saturation import Saturation
+from synthdata.models.spectrum import smooth_noise
 from synthdata.models.tissue import Tissues
 from synthdata.models.tone import Tone
 
@@ -32,23 +33,6 @@ SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so tha
 SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn smoothly
 TONED_BATCH, TONED_STEPS = 16, 8
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FlowConfig:
-    """All that is needed to build a `FlowGenerator`."""
-
-    patch: int = 4  # voxels of a patch per axis; 1 along z where there is one slice
-    image_components: int = 24  # per image channel
-    field_components: int = 8  # per label
-    tissues: int = 6  # classes of tissue
-    tissue_components: int = 5  # per class
-    network: UNetConfig = field(default_factory=UNetConfig)
-    refiner: tuple[int, ...] = (48, 64)  # widths of its levels
-    drop_conditions: float = 0.1  # share of training items without conditions, for guidance
-    time_mean: float = -0.2  # of the logit-normal law of the training times along the path
-    time_std: float = 1.2
-    start_time: float = 0.1  # the path before it is drawn from a Gaussian in closed form
 
 
 class FlowGenerator(nn.Module):
@@ -319,17 +303,12 @@ class FlowGenerator(nn.Module):
         whole, fields = self._draw(conditions, rngs, steps=steps, guidance=guidance)
         smooth, tissues, classes = self._told_apart(whole, fields)
         scanned = self._scanned(smooth, classes, tissues, rngs)
-        return self._closed(self.last_tone(scanned, classes, tissues)), fields
+        return self.noise.closed(self.last_tone(scanned, classes, tissues)), fields
 
     def _told_apart(self, whole: Tensor, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images without noise, tissues, and class of each voxel."""
         smooth, tissues = whole[:, : self.geometry.channels], whole[:, self.geometry.channels :]
         return smooth, tissues, self.tissues.classes(tissues, fields)
-
-    def _closed(self, images: Tensor) -> Tensor:
-        """Images (b, c, z, y, x) cut at the ends of the training images."""
-        low, high = (end.view(1, -1, 1, 1, 1) for end in self.noise.ends.T)
-        return images.clamp(low, high)
 
     def _scanned(
         self, smooth: Tensor, classes: Tensor, tissues: Tensor, rngs: Sequence[torch.Generator]
@@ -337,7 +316,7 @@ class FlowGenerator(nn.Module):
         """Drawn images (b, c, z, y, x) with corrected intensities, and with noise."""
         whites = [torch.randn(smooth.shape[1:], generator=rng) for rng in rngs]
         patients = [torch.randn(smooth.shape[1], generator=rng) for rng in rngs]
-        toned = self._closed(self.tone(smooth, classes, tissues))
+        toned = self.noise.closed(self.tone(smooth, classes, tissues))
         scanned: Tensor = self.noise(toned, torch.stack(whites).to(smooth), torch.stack(patients).to(smooth))
         return scanned
 
@@ -389,15 +368,6 @@ class FlowGenerator(nn.Module):
         left = self.law.dropped[self.codec.width :].sqrt()  # by this law; laws of other families keep it
         codes[:, self.codec.width :] += smooth_noise(own).to(codes) * left
         return codes
-
-
-def smooth_noise(white: Tensor) -> Tensor:
-    """Standard normal noise (b, c, z, y, x) whose neighbours agree, of white noise."""
-    kernel = tuple(3 if side > 2 else 1 for side in white.shape[2:])
-    padding = tuple(side // 2 for side in kernel)
-    smooth = nn.functional.avg_pool3d(white, kernel, 1, padding, count_include_pad=False)
-    once = nn.functional.avg_pool3d(torch.ones_like(white[:1, :1]), kernel, 1, padding, divisor_override=1)
-    return smooth * once.sqrt()  # a mean over n values has a variance of 1 / n
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:

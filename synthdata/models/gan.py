@@ -10,7 +10,7 @@ from torch.nn import functional
 from synthdata.models.coded import CodedGenerator
 from synthdata.models.convolution import conv, kernel_of
 from synthdata.models.flow import FAMILY as FLOW
-from synthdata.models.flow import FlowConfig
+from synthdata.models.flow_config import FlowConfig
 from synthdata.models.protocol import Family, Geometry
 
 SLOPE = 0.2  # of the leaky rectifier

@@ -134,6 +134,11 @@ class Noise(nn.Module):
         noisy: Tensor = smooth + loud * self._gains(self._bins(smooth)) * coloured(white, self.amplitude)
         return noisy
 
+    def closed(self, images: Tensor) -> Tensor:
+        """Images (b, c, z, y, x) cut at the ends of the training images."""
+        low, high = (end.view(1, -1, 1, 1, 1) for end in self.ends.T)
+        return images.clamp(low, high)
+
     def _bins(self, smooth: Tensor) -> Tensor:
         """Range of intensities of each voxel, 0 and the last one for the ends of the scale."""
         low, high = (end.view(1, -1, 1, 1, 1) for end in self.ends.T)

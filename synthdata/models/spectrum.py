@@ -1,7 +1,8 @@
-"""Stationary Gaussian fields: a spectrum measured on residuals, and noise of that spectrum."""
+"""Stationary Gaussian fields: a spectrum measured on residuals, noise of that spectrum, and smooth noise."""
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 AXES = (2, 3, 4)
 
@@ -24,3 +25,12 @@ def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
     shape = white.shape[2:]
     field: Tensor = torch.fft.irfftn(torch.fft.rfftn(white.float(), dim=AXES) * amplitude, s=shape, dim=AXES)
     return field
+
+
+def smooth_noise(white: Tensor) -> Tensor:
+    """Standard normal noise (b, c, z, y, x) whose neighbours agree, of white noise."""
+    kernel = tuple(3 if side > 2 else 1 for side in white.shape[2:])
+    padding = tuple(side // 2 for side in kernel)
+    smooth = functional.avg_pool3d(white, kernel, 1, padding, count_include_pad=False)
+    once = functional.avg_pool3d(torch.ones_like(white[:1, :1]), kernel, 1, padding, divisor_override=1)
+    return smooth * once.sqrt()  # a mean over n values has a variance of 1 / n

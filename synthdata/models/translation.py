@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from synthdata.errors import ConfigError
 from synthdata.models.degradation import Degraded, check_degradation, degrade
 from synthdata.models.flow import FAMILY as FLOW
-from synthdata.models.flow import FlowConfig
+from synthdata.models.flow_config import FlowConfig
 from synthdata.models.nets import UNetConfig
 from synthdata.models.protocol import Family, Generator, Geometry
 from synthdata.models.translator import Translated, Translator, TranslatorConfig

@@ -13,7 +13,7 @@ from synthdata.errors import ConfigError
 from synthdata.models.coded import CodedGenerator
 from synthdata.models.convolution import conv, kernel_of
 from synthdata.models.flow import FAMILY as FLOW
-from synthdata.models.flow import FlowConfig
+from synthdata.models.flow_config import FlowConfig
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import EMBEDDING, GROUPS, Level, ResBlock
 from synthdata.models.protocol import Family, Geometry

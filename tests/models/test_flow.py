@@ -1,9 +1,11 @@
 import pytest
 import torch
 
-from synthdata.models.flow import FlowConfig, FlowGenerator, smooth_noise
+from synthdata.models.flow import FlowGenerator
+from synthdata.models.flow_config import FlowConfig
 from synthdata.models.nets import UNetConfig
 from synthdata.models.protocol import Geometry
+from synthdata.models.spectrum import smooth_noise
 from synthdata.records import Grid
 from tests.models.test_alignment import heads
 
