@@ -13,6 +13,7 @@ from synthdata.validation.augmentation import Strength, jitter, move, random_aff
 
 STRENGTH = Strength(zoom=0.1)
 MOST_VOXELS = 1 << 17  # of a training patch
+URGENCY = 0.3  # at the first step; falls to 0 at half of the steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,10 +64,11 @@ class Segmenter(nn.Module):
         return logits[:, :, : shape[0], : shape[1], : shape[2]]
 
 
-def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+def dice_and_cross_entropy(logits: Tensor, target: Tensor, *, urgency: float = 0.0) -> Tensor:
     """Cross entropy plus 1 - soft Dice over the labels that the batch has; target (b, z, y, x) of classes.
 
-    A label that no case of the batch has is left to the cross entropy: its Dice would only say to give it up.
+    A label that no case of the batch has is left to the cross entropy: its Dice would only say to give it up. The Dice
+    of a label that is given up has no slope, so early in the training its own cross entropy counts with `urgency`.
     """
     chance = logits.softmax(dim=1)
     truth = F.one_hot(target, logits.shape[1]).movedim(-1, 1).float()
@@ -74,8 +76,10 @@ def dice_and_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     there = truth.sum(axes)
     overlap = 2 * (chance * truth).sum(axes) + 1e-2
     dice = overlap / (chance.sum(axes) + there + 1e-2)
-    missed = ((1 - dice) * (there > 0))[1:].sum() / (there[1:] > 0).sum().clamp_min(1)
-    return F.cross_entropy(logits, target) + missed
+    surprise = F.cross_entropy(logits, target, reduction="none")
+    own = (truth * surprise[:, None]).sum(axes) / there.clamp_min(1)
+    missed = (1 - dice + urgency * own) * (there > 0)
+    return surprise.mean() + missed[1:].sum() / (there[1:] > 0).sum().clamp_min(1)
 
 
 def train_segmenter(
@@ -111,7 +115,8 @@ def train_segmenter(
             chosen[-1] = having[int(torch.randint(len(having), (1,), generator=generator))]
         image = torch.from_numpy(np.stack([images[i] for i in chosen]))
         target = torch.from_numpy(np.stack([targets[i] for i in chosen]))
-        loss = dice_and_cross_entropy(*_forward(network, image, target, generator, flat=config.flat))
+        logits, truth = _forward(network, image, target, generator, flat=config.flat)
+        loss = dice_and_cross_entropy(logits, truth, urgency=URGENCY * max(0.0, 1 - 2 * step / config.steps))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
