@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -138,20 +139,21 @@ def _changed(old: pa.Table, new: pa.Table, columns: list[str], why: str) -> pa.T
     joined = new.select(["case_id", *compared]).join(
         old.select(["case_id", *compared]), "case_id", right_suffix=" before", join_type="inner"
     )
-    parts = []
+    parts = {}
     for name in compared:
         now, before = joined[name], joined[f"{name} before"]
         same = pc.or_(
             pc.fill_null(pc.equal(now, before), fill_value=False),
             pc.and_(pc.is_null(now), pc.is_null(before)),
         )
-        parts.append((COMPARED.get(name, f"record column {name}"), pc.invert(same)))
-    rows = []
-    ids = joined["case_id"].to_pylist() if any(pc.any(differs).as_py() for _, differs in parts) else []
-    flags = [(what, differs.to_pylist()) for what, differs in parts] if ids else []
-    for number, case_id in enumerate(ids):
-        if found := [what for what, differs in flags if differs[number]]:
-            rows.append({"case_id": case_id, "change": "changed", "reason": f"{', '.join(found)}: {why}"})
+        parts[COMPARED.get(name, f"record column {name}")] = pc.invert(same)
+    differs = reduce(pc.or_, parts.values())
+    flags = pa.table(parts).filter(differs).to_pylist()  # of cases that changed alone
+    ids = joined["case_id"].filter(differs).to_pylist()
+    rows = [
+        {"case_id": case_id, "change": "changed", "reason": f"{', '.join(w for w in row if row[w])}: {why}"}
+        for case_id, row in zip(ids, flags, strict=True)
+    ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from synthdata.storage.commit import sha256_of
 
 SHARD_BYTES = 64 << 20  # of raw voxels in one shard
 SHARD_CASES = 512  # at most, so that a shard of small images stays quick to take apart
+GROUP_ROWS = 8192  # of the index and the records that wait in memory
 CASE_ID = re.compile(r"SYN-[A-Za-z0-9._-]{1,60}")
 
 
@@ -49,11 +50,8 @@ class ShardWriter:
             index, records = (
                 self._files.enter_context((folder / name).open("wb")) for name in (INDEX, RECORDS)
             )
-            self._index = pq.ParquetWriter(
-                index, schema, compression="zstd", compression_level=9,
-                use_dictionary=[name for name in schema.names if name not in plain],
-            )  # fmt: skip
-            self._records = pq.ParquetWriter(records, records_schema(case_set), compression="zstd")
+            self._index = _Table(index, schema, plain=plain, compression_level=9)
+            self._records = _Table(records, records_schema(case_set))
         except BaseException:
             self._files.close()
             raise
@@ -66,12 +64,9 @@ class ShardWriter:
     ) -> None:
         with self._files:
             try:
-                self._index.close()
-                self._records.close()
+                self._index.close(whole=error is None)
             finally:
-                self._index.is_open = self._records.is_open = (
-                    False  # or they try again when they are forgotten
-                )
+                self._records.close(whole=error is None)
 
     def write(self, cases: Sequence[Case]) -> None:
         """Write one shard in all formats.
@@ -92,8 +87,8 @@ class ShardWriter:
             for number, case in enumerate(cases)
         ]  # fmt: skip
         self._read_back(names["data"], cases, rows)
-        self._index.write_table(pa.Table.from_pylist(rows, schema=self._index.schema))
-        self._records.write_table(pa.Table.from_pylist(rows, schema=self._records.schema))
+        self._index.add(rows)
+        self._records.add(rows)
         self.shards += 1
         self.cases += len(cases)
 
@@ -144,6 +139,42 @@ class ShardWriter:
                 "only generated cases are released"
             )
         self._seen.append(int.from_bytes(blake2b(case.case_id.encode(), digest_size=8).digest(), "big"))
+
+
+class _Table:
+    """A table of all cases, written in row groups of bounded size: many small ones make a long footer."""
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        schema: pa.Schema,
+        *,
+        plain: Sequence[str] = (),
+        compression_level: int | None = None,
+    ) -> None:
+        self._schema, self._waiting = schema, list[pa.Table]()
+        self._writer = pq.ParquetWriter(
+            file, schema, compression="zstd", compression_level=compression_level,
+            use_dictionary=[name for name in schema.names if name not in plain],
+        )  # fmt: skip
+
+    def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._waiting.append(pa.Table.from_pylist(rows, schema=self._schema))
+        if sum(table.num_rows for table in self._waiting) >= GROUP_ROWS:
+            self._flush()
+
+    def close(self, *, whole: bool) -> None:
+        """Write what waits, unless the table will be thrown away, and end the file."""
+        try:
+            if whole and self._waiting:
+                self._flush()
+            self._writer.close()
+        finally:
+            self._writer.is_open = False  # or it tries again when it is forgotten
+
+    def _flush(self) -> None:
+        self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=2 * GROUP_ROWS)
+        self._waiting = []
 
 
 def in_shards(cases: Iterable[Case]) -> Iterator[list[Case]]:

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -240,8 +241,11 @@ class S3Store:
         self._ask(key, lambda: self._client.delete_object(Bucket=self.bucket, Key=self.prefix + key))
 
     def _get(self, key: str, **options: str) -> bytes:
-        data: bytes = self._body(key, **options).read()
-        return data
+        """Bytes of one answer; asked for anew where it breaks off, since the object may be another one by then."""
+        for _ in range(STREAM_TRIES - 1):
+            with suppress(BotoCoreError, OSError):
+                return bytes(self._body(key, **options).read())
+        return bytes(self._body(key, **options).read())
 
     def _body(self, key: str, **options: str) -> Any:
         return self._client.get_object(Bucket=self.bucket, Key=self.prefix + key, **options)["Body"]

@@ -1,6 +1,8 @@
 """Keys: thresholds, rotation, signers by address, and what readers see meanwhile."""
 
+import importlib.util
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -190,6 +192,22 @@ def test_an_address_that_cannot_sign_is_a_sentence_and_leaves_no_keys(tmp_path: 
     with pytest.raises((ConfigError, TrustError), match="the signer"):
         init_keys(tmp_path / "k", ceremony=Ceremony(addresses={"targets": address}))
     assert not (tmp_path / "k").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "library"),
+    [("gcpkms:projects/p/x", "google.cloud.kms"), ("azurekms://vault/key", "azure.identity")],
+)
+def test_a_cloud_whose_library_is_missing_is_named_with_what_to_install(
+    tmp_path: Path, address: str, library: str
+) -> None:
+    with suppress(ModuleNotFoundError):
+        if importlib.util.find_spec(library) is not None:
+            pytest.skip(f"{library} is installed here")
+    with pytest.raises(
+        TrustError, match=r"needs a client library .+: pip install 'securesystemslib\[\w+kms\]'"
+    ):
+        init_keys(tmp_path / "k", ceremony=Ceremony(addresses={"targets": address}))
 
 
 def test_the_status_tells_what_ends_soon(published: FolderStore, keys: Path) -> None:

@@ -26,7 +26,7 @@ class FaultyS3:
         self.target, self.kind, self.share = urlsplit(endpoint).netloc, kind, share
         self.requests = self.spoilt = 0
         self._random, self._lock = random.Random(seed), threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.server = _Server(("127.0.0.1", 0), _Handler)
         self.server.daemon_threads = True
         self.server.faulty = self  # type: ignore[attr-defined]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -49,6 +49,11 @@ class FaultyS3:
             hit = self._random.random() < self.share and (writes or self.kind not in {"lost", "twice"})
             self.spoilt += hit
         return self.kind if hit else ""
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients hang up on what was spoilt."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -118,9 +118,14 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
     try:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         assert b"".join(open_store(s3_url).chunks("large")) == data
+        proxy.share = 0.2
+        with open_store(s3_url).open("large") as reader:
+            assert reader.read() == data
         assert proxy.spoilt
         proxy.share = 1.0
         with pytest.raises(StoreError, match="expected a server which answers"):
             list(open_store(s3_url).chunks("large"))
+        with pytest.raises(StoreError, match="expected a server which answers"):
+            open_store(s3_url).read("large")
     finally:
         proxy.stop()

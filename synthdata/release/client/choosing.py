@@ -11,6 +11,8 @@ from synthdata.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
 SAMPLE = re.compile(r"(\d+(?:\.\d+)?)\s*(%?)")
 
@@ -28,18 +30,17 @@ def chosen_rows(index: Path, where: str, sample: str) -> "pa.Table":
     Raises:
         ConfigError: The condition or the sample cannot be read, or no case meets the condition.
     """
+    import pyarrow as pa
     import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
 
     from synthdata.release.client.where import case_filter
 
-    source = ds.dataset(index, format="parquet")
-    condition = case_filter(where, source.schema) if where else None
-    if not sample:
-        rows = source.to_table(filter=condition)
-    else:
-        ids = source.to_table(columns=["case_id"], filter=condition)["case_id"].to_pylist()
-        kept = _sampled(ids, sample)
-        rows = source.to_table(filter=ds.field("case_id").isin(kept))
+    with pq.ParquetFile(index) as file:
+        condition = case_filter(where, file.schema_arrow) if where else None
+        if sample:
+            condition = ds.field("case_id").isin(_sampled(file, condition, sample))
+        rows = pa.concat_tables(_groups(file, condition))
     if not rows.num_rows:
         raise ConfigError(f"no case meets {where!r}: widen the condition")
     return rows
@@ -49,7 +50,8 @@ def in_parts(rows: "pa.Table", cases: int, size_bytes: int) -> Iterator["pa.Tabl
     """Cut rows into parts of at most so many cases and bytes of voxels."""
     import numpy as np
 
-    voxels = np.array(rows["shape_zyx"].to_pylist(), dtype=np.int64).prod(axis=1)
+    sides = rows["shape_zyx"].combine_chunks().flatten().to_numpy().astype(np.int64)
+    voxels = sides.reshape(-1, 3).prod(axis=1)
     start, held = 0, 0
     for row, count in enumerate(voxels):
         if row > start and (row - start >= cases or held + 3 * count > size_bytes):
@@ -65,9 +67,36 @@ def check_sample(text: str) -> None:
     _size(text, 1)
 
 
-def _sampled(ids: list[str], sample: str) -> list[str]:
-    ordered = sorted(ids, key=lambda case_id: hashlib.sha256(case_id.encode()).digest())
-    return ordered[: _size(sample, len(ids))]
+def _sampled(file: "pq.ParquetFile", condition: "pc.Expression | None", sample: str) -> list[str]:
+    """Ids of the sample; memory holds the head of a hash per case, and the ids that are kept."""
+    import numpy as np
+
+    def ids() -> Iterator[str]:
+        for table in _groups(file, condition):
+            yield from table["case_id"].to_pylist()
+
+    heads = np.fromiter((_head(case_id) for case_id in ids()), np.uint64)
+    if not len(heads):
+        return []
+    count = _size(sample, len(heads))
+    bound = int(np.partition(heads, count - 1)[count - 1])
+    return sorted((case_id for case_id in ids() if _head(case_id) <= bound), key=_digest)[:count]
+
+
+def _groups(file: "pq.ParquetFile", condition: "pc.Expression | None") -> "Iterator[pa.Table]":
+    """What meets the condition, one row group in memory at a time, however long the index is."""
+    for number in range(file.num_row_groups):
+        table = file.read_row_group(number)
+        yield table if condition is None else table.filter(condition)
+
+
+def _digest(case_id: str) -> bytes:
+    return hashlib.sha256(case_id.encode()).digest()
+
+
+def _head(case_id: str) -> int:
+    """The first 8 bytes of the digest, in its order."""
+    return int.from_bytes(_digest(case_id)[:8], "big")
 
 
 def _size(text: str, cases: int) -> int:

@@ -19,6 +19,7 @@ from synthdata.records.codec import from_json, to_json
 from synthdata.release.trust.contents import Contents, recalls_target, signed_releases
 from synthdata.release.trust.keys import ReleaseSigner
 from synthdata.release.trust.recalls import RecallList
+from synthdata.release.trust.signers import sign_with
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, read_verified
 from synthdata.storage.protocol import ObjectStore
@@ -168,9 +169,9 @@ def _sign_timestamp(
 
 def _signed(payload: Targets | Snapshot | Timestamp, signer: ReleaseSigner, role: str) -> bytes:
     metadata: Metadata[Any] = Metadata(payload)
-    metadata.sign(signer.of(role))
+    sign_with(metadata, signer.of(role), role)
     for other in signer.also.get(role, ()):
-        metadata.sign(other, append=True)
+        sign_with(metadata, other, role)
     return metadata.to_bytes()
 
 

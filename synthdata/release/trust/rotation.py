@@ -29,7 +29,7 @@ from synthdata.release.trust.keys import (
     read_root,
     write_new,
 )
-from synthdata.release.trust.signers import import_key, open_signer
+from synthdata.release.trust.signers import import_key, open_signer, sign_with
 from synthdata.storage.disk import on_disk, write_whole
 
 DRAFT = "root.draft.json"
@@ -78,7 +78,7 @@ def rotate(
         new_signers = _new_keys(folder, root, role, address) if role is not None else []
         draft = Metadata(root)
         for signer in {item.public_key.keyid: item for item in (*old_signers, *new_signers)}.values():
-            draft.sign(signer, append=True)
+            sign_with(draft, signer, Root.type)
         write_whole(folder / DRAFT, draft.to_bytes())
         return settle_draft(folder)
 
@@ -104,7 +104,7 @@ def sign_draft(folder: Path, address: str | None = None) -> Rotation:
     if not signers:
         raise TrustError("no key at hand is a root key of the old or the new root: name one with --key")
     for signer in signers:
-        draft.sign(signer, append=True)
+        sign_with(draft, signer, Root.type)
     with on_disk("the folder of the keys"):
         write_whole(folder / DRAFT, draft.to_bytes())
         return settle_draft(folder)

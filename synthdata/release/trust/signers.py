@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from getpass import getpass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,6 +22,8 @@ from securesystemslib.signer import (
     Key,
     Signer,
 )
+from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.metadata import Metadata
 
 from synthdata.errors import ConfigError, TrustError
 from synthdata.storage.disk import disk_sentence
@@ -37,6 +39,7 @@ CLOUDS: dict[str, Callable[[str], tuple[str, Key]]] = {
     "gcpkms": GCPSigner.import_,
     "azurekms": lambda path: AzureSigner.import_(*path.strip("/").split("/")[:2]),
 }
+MODULE = "PYKCS11LIB"  # variable with the library of the token's maker, read by securesystemslib
 
 
 def import_key(uri: str) -> tuple[str, Key]:
@@ -49,6 +52,7 @@ def import_key(uri: str) -> tuple[str, Key]:
     scheme, _, path = uri.partition(":")
     if scheme in {FILE, ENVIRONMENT}:
         return uri, _local(scheme, path).public_key
+    _check_module(scheme)
     return _speaking(uri, lambda: _import(scheme, path, uri))
 
 
@@ -62,10 +66,23 @@ def open_signer(uri: str, public_key: Key) -> Signer:
     if scheme in {FILE, ENVIRONMENT}:
         signer: Signer = _local(scheme, path)
     else:
+        _check_module(scheme)
         signer = _speaking(uri, lambda: Signer.from_priv_key_uri(uri, public_key, _pin))
     if signer.public_key.keyid != public_key.keyid:
         raise TrustError(f"the key at {uri} is not the one that root.json names: bring the right one")
     return signer
+
+
+def sign_with(metadata: Metadata[Any], signer: Signer, what: str) -> None:
+    """Add a signature. Raises TrustError where the key's file, cloud or token refuses."""
+    try:
+        metadata.sign(signer, append=True)
+    except UnsignedMetadataError as error:
+        reason = type(error.__cause__ or error).__name__
+        raise TrustError(
+            f"the key of {what} cannot sign ({reason}), expected a key at hand: check the PIN, the token or the rights "
+            "in the cloud, and run it again"
+        ) from error
 
 
 def pem_signer(data: bytes, name: str) -> CryptoSigner:
@@ -105,6 +122,16 @@ def _import(scheme: str, path: str, uri: str) -> tuple[str, Key]:
     return CLOUDS[scheme](path)
 
 
+def _check_module(scheme: str) -> None:
+    """Raises TrustError where a token is asked for and nothing says how to speak with it."""
+    path = os.environ.get(MODULE, "")
+    if scheme == TOKEN and not Path(path).is_file():
+        raise TrustError(
+            f"the signer is a token, and {MODULE} is {path or 'not set'!r}, expected the PKCS#11 library of its maker, "
+            "such as /usr/lib/softhsm/libsofthsm2.so: set the variable"
+        )
+
+
 def _speaking(uri: str, act: Callable[[], T]) -> T:
     """Say in one sentence what a client library of a KMS or a token has met; their errors share no base."""
     try:
@@ -112,7 +139,10 @@ def _speaking(uri: str, act: Callable[[], T]) -> T:
     except (ConfigError, TrustError):
         raise
     except UnsupportedLibraryError as error:
-        raise TrustError(f"the signer {uri} needs a client library ({error}): install it") from error
+        extra = uri.partition(":")[0]
+        raise TrustError(
+            f"the signer {uri} needs a client library ({error}): pip install 'securesystemslib[{extra}]'"
+        ) from error
     except Exception as error:  # boto3's, Google's, Azure's and PKCS#11's own
         raise TrustError(
             f"the signer {uri} cannot be used ({type(error).__name__}), expected {FORMS}: check the address and "

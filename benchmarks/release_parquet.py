@@ -1,0 +1,114 @@
+"""Write and read shards of volumes, beside what the machine's zstd and SHA-256 alone take for the same bytes.
+
+usage: python benchmarks/release_parquet.py [--volumes 2000] [--shard 64]
+
+Ours writes a shard as a release does, a page per array, and hashes the file; and hashes the file and reads its cases.
+The limit compresses each array, at Parquet's level, and hashes what comes out; and hashes that and unpacks it. They
+take turns shard by shard, in one thread. Volumes are smooth blobs with noise, 40 x 56 x 40 int16 with an 8 bit mask.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from synthdata.records import Case, CaseSet, ColumnSpec, Grid
+from synthdata.records.parquet import read_file, write_shard
+from synthdata.storage.commit import sha256_of
+
+GRID = Grid(shape_zyx=(40, 56, 40), spacing_mm=(1.0,) * 3, origin_mm=(0.0,) * 3)
+CASE_SET = CaseSet(
+    dataset="volumes", origin="synthetic", channels=("T1w",), modalities=("MR",), units=("1",), labels={"ball": 1},
+    columns=(ColumnSpec(name="age", kind="number", unit="a"),), shards=(),
+)  # fmt: skip
+CODEC = pa.Codec("zstd")  # at the level that Parquet takes where none is given
+
+
+def volumes(count: int) -> Iterator[Case]:
+    """Each with noise of its own."""
+    z, y, x = np.indices(GRID.shape_zyx) - np.array(GRID.shape_zyx).reshape(3, 1, 1, 1) / 2
+    distance = np.sqrt(z * z + y * y + x * x)
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        mask = (distance < 8 + 6 * rng.random()).astype(np.uint8)
+        image = np.rint(300 * np.exp(-distance / 20) + 90 * mask + rng.normal(0, 8, mask.shape)).astype(
+            np.int16
+        )
+        yield Case(
+            case_id=f"SYN-{number:06d}", patient_id=f"SYN-{number:06d}", image=image[None], mask=mask, grid=GRID,
+            record={"age": float(rng.integers(20, 90))}, provenance={"seed": number},
+        )  # fmt: skip
+
+
+class Clock:
+    """Seconds by what was done."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str, act: Callable[[], object]) -> object:
+        start = time.perf_counter()
+        result = act()
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return result
+
+
+def write_ours(path: Path, cases: list[Case]) -> None:
+    write_shard(path, cases, CASE_SET, page_per_array=True)
+    sha256_of(path)
+
+
+def write_limit(arrays: list[np.ndarray]) -> list[bytes]:
+    packed = [CODEC.compress(array, asbytes=True) for array in arrays]
+    for data in packed:
+        sha256_of(data)
+    return packed
+
+
+def read_ours(path: Path) -> int:
+    sha256_of(path)
+    with pq.ParquetFile(path) as file:
+        return sum(int(case.image[0, 0, 0, 0]) for case in read_file(file, CASE_SET.columns))
+
+
+def read_limit(packed: list[bytes], arrays: list[np.ndarray]) -> None:
+    for data, array in zip(packed, arrays, strict=True):
+        sha256_of(data)
+        CODEC.decompress(data, array.nbytes)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--volumes", type=int, default=2000)
+    parser.add_argument("--shard", type=int, default=64)
+    options = parser.parse_args()
+    pa.set_cpu_count(1)
+    pa.set_io_thread_count(1)
+    stream, clock, total, stored = volumes(options.volumes), Clock(), 0, 0
+    with tempfile.TemporaryDirectory(prefix="parquet-") as name:
+        path = Path(name) / "shard.parquet"
+        while cases := list(islice(stream, options.shard)):
+            arrays = [array for case in cases for array in (case.image, case.mask)]
+            total += sum(array.nbytes for array in arrays)
+            packed = clock("limit of writing", lambda arrays=arrays: write_limit(arrays))
+            clock("writing", lambda cases=cases: write_ours(path, cases))
+            clock("limit of reading", lambda packed=packed, arrays=arrays: read_limit(packed, arrays))
+            clock("reading", lambda: read_ours(path))
+            stored += path.stat().st_size
+    print(f"{options.volumes} volumes, {total / 1e6:.0f} MB of voxels, {stored / 1e6:.0f} MB stored")
+    for act in ("writing", "reading"):
+        ours, limit = (total / 1e6 / clock.seconds[name] for name in (act, f"limit of {act}"))
+        print(f"{act}: {ours:.0f} MB/s, limit {limit:.0f}; ratio {ours / limit:.2f} (asked 0.8)")
+
+
+if __name__ == "__main__":
+    main()
