@@ -52,9 +52,12 @@ class Task:
 
         Where there are cases to learn from `first`, the model learns from them for as many steps before.
         """
+        stages = [cases for cases in (first, fit_on) if cases]
+        if not stages:
+            raise ConfigError("there is no case to learn from, expected some: check the cases of the arm")
         if self.kind == "segmentation":
-            return _segmentation(fit_on, test, training_set, budget, first)
-        return _classification(self, fit_on, test, training_set, budget, first)
+            return _segmentation(stages, test, training_set, budget)
+        return _classification(self, stages, test, training_set, budget)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,11 +94,10 @@ def load_cases(case_set: CaseSet, private: ObjectStore) -> list[Case]:
 
 
 def _segmentation(
-    fit_on: Sequence[Case],
+    stages: Sequence[Sequence[Case]],
     test: Sequence[Case],
     training_set: TrainingSet,
     budget: Budget,
-    first: Sequence[Case],
 ) -> np.ndarray:
     from synthdata.validation.segmenter import SegmenterConfig, dice, segment, train_segmenter
 
@@ -110,11 +112,10 @@ def _segmentation(
     to_class = np.zeros(256, np.uint8)
     to_class[values] = np.arange(1, len(values) + 1)
     network = None
-    for cases in filter(None, (first, fit_on)):
+    for cases in stages:
         targets = [to_class[case.mask] for case in cases]
         network = train_segmenter(_Images(cases, training_set), targets, config, network)
-    if network is None:
-        raise ConfigError("there is no case to learn from, expected some: check the cases of the arm")
+    assert network is not None  # there is a stage, `results` says so
     rows = []
     for case, image in zip(test, _Images(test, training_set), strict=True):
         rows.append(dice(segment(network, image), to_class[case.mask], config.classes))
@@ -123,11 +124,10 @@ def _segmentation(
 
 def _classification(
     task: Task,
-    fit_on: Sequence[Case],
+    stages: Sequence[Sequence[Case]],
     test: Sequence[Case],
     training_set: TrainingSet,
     budget: Budget,
-    first: Sequence[Case],
 ) -> np.ndarray:
     from synthdata.validation.classifier import ClassifierConfig, classify, train_classifier
 
@@ -143,14 +143,13 @@ def _classification(
         seed=budget.seed,
     )
     network = None
-    for cases in filter(None, (first, fit_on)):
+    for cases in stages:
         known = [case for case in cases if case.record.get(name) in place]
         if not known:
             raise ConfigError(f"no case to learn from has a value in column {name}: check the records")
         classes = [place[str(case.record[name])] for case in known]
         network = train_classifier(_Images(known, training_set), classes, config, network)
-    if network is None:
-        raise ConfigError("there is no case to learn from, expected some: check the cases of the arm")
+    assert network is not None  # there is a stage, `results` says so
     rows = np.full((len(test), len(task.names)), np.nan)
     for row, (case, image) in enumerate(zip(test, _Images(test, training_set), strict=True)):
         value = case.record.get(name)

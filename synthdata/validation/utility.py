@@ -75,7 +75,10 @@ def measure_utility(
     chance = task.chance(test, training_set)
     results = Results(trtr=found["trtr"], tstr=found["tstr"], patients=patients, chance=chance)
     report = _report(spec, training_set, synthetic, task, results)
-    owners = {arm.name: _owners(arm.tested_on, private) for arm in further}
+    owners = {
+        arm.name: patients if arm.tested_on == training_set.test else _owners(arm.tested_on, private)
+        for arm in further
+    }
     return replace(report, further={name: _mean_of(found[name], whose) for name, whose in owners.items()})
 
 
