@@ -16,10 +16,8 @@ from synthdata.release.trust import ReleaseSigner, recall
 from synthdata.release.trust.contents import Contents
 from synthdata.storage.folder import FolderStore
 from tests.release.builders import Made, spec_of
+from tests.services import axe
 
-CHROMIUM = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync",
-            "--disable-dev-shm-usage", "--enable-logging=stderr", "--hide-scrollbars")  # fmt: skip
 VOID = {"meta", "link", "img", "br", "input"}
 
 
@@ -140,7 +138,7 @@ def test_a_real_browser_shows_the_page_without_a_complaint(
     store: FolderStore, tmp_path: Path, scheme: str
 ) -> None:
     shot = tmp_path / "shot.png"
-    command = ["chromium", *CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}",
+    command = ["chromium", *axe.CHROMIUM, f"--user-data-dir={tmp_path / 'profile'}", f"--screenshot={shot}",
                "--window-size=1000,1400", *(["--force-dark-mode"] if scheme == "dark" else []),
                (store.root / "index.html").as_uri()]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
@@ -152,3 +150,35 @@ def test_a_real_browser_shows_the_page_without_a_complaint(
         assert image.size[0] == 1000
     assert isinstance(corner, tuple)
     assert (max(corner) < 60) == (scheme == "dark")
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.skipif(bool(axe.missing()), reason=axe.missing() or "installed")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1000), ("dark", 1000), ("light", 500)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "index.html",
+        "datasets/ellipsoids/1.1.0/datasheet.html",
+        "datasets/ellipsoids/1.1.0/gallery/index.html",
+    ],
+)
+def test_axe_finds_no_violation(
+    store: FolderStore, tmp_path: Path, name: str, scheme: str, width: int
+) -> None:
+    found = axe.judge(store.root / name, tmp_path / "profile", dark=scheme == "dark", width=width)
+    assert (found.dark, found.violations, found.console) == (scheme == "dark", (), ())
+    assert found.passes >= 20
+    # what is scrolled out of sight cannot be judged there; its colours are judged above
+    assert all(rule.startswith("color-contrast") for rule in found.undecided)
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.skipif(bool(axe.missing()), reason=axe.missing() or "installed")
+def test_axe_sees_a_picture_without_words(store: FolderStore, tmp_path: Path) -> None:
+    page = store.root / "index.html"
+    page.write_text(re.sub(r' alt="[^"]*"', "", page.read_text()))
+    found = axe.judge(page, tmp_path / "profile", dark=False)
+    assert [rule for rule in found.violations if rule.startswith("image-alt")]

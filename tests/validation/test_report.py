@@ -29,6 +29,7 @@ from synthdata.storage.folder import FolderStore
 from synthdata.validation import measure_fidelity, write_report
 from synthdata.validation.pictures import case_sheet
 from synthdata.validation.report.content import SHEET_CASES, spread_cases
+from tests.services import axe
 
 Cohort = tuple[FolderStore, TrainingSet]
 PNG = re.compile(r"data:image/png;base64,([A-Za-z0-9+/=]+)")
@@ -166,6 +167,21 @@ def test_a_report_of_other_cases_is_refused(
     other = replace(inputs["utility"], synthetic="0" * 64)
     with pytest.raises(RecordError, match="utility report is of CaseSet"):
         write_report(spec, cohort[0], **{**inputs, "utility": other}, edition="public")
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.skipif(bool(axe.missing()), reason=axe.missing() or "installed")
+@pytest.mark.parametrize(
+    ("edition", "scheme", "width"), [("public", "light", 500), ("private", "dark", 1000)]
+)
+def test_axe_finds_no_violation(
+    editions: dict[str, dict[str, str]], tmp_path: Path, edition: str, scheme: str, width: int
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(editions[edition]["html"], encoding="utf-8")
+    found = axe.judge(page, tmp_path / "profile", dark=scheme == "dark", width=width)
+    assert (found.dark, found.violations) == (scheme == "dark", ())
 
 
 @pytest.mark.service
