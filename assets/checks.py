@@ -7,7 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.describing import Row, table
+from assets.describing import Row, describe_expectations, table
 from assets.generation import cases_stage, plan_stage
 from assets.ingestion import intake_stage
 from assets.preparation import training_set_stage
@@ -203,7 +203,9 @@ def suites_pass(spec: DatasetSpec) -> dg.AssetChecksDefinition:
         ]
         passed = bool(report.suites) and all(report.suites.values()) and not report.failed
         return dg.AssetCheckResult(
-            passed=passed, severity=ERROR, metadata={"suites": table(rows), "evaluated": report.evaluated}
+            passed=passed,
+            severity=ERROR,
+            metadata={"suites": table(rows), **describe_expectations(report)},
         )
 
     return check

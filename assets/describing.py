@@ -167,8 +167,10 @@ def describe_privacy(report: PrivacyReport) -> Metadata:
 
 
 def describe_expectations(report: ExpectationsReport) -> Metadata:
-    """Suites and what failed, without values."""
+    """Suites and what failed, without values, and where in the private store Data Docs lie."""
+    first = report.figures.get("data_docs")
     return {
+        **({"data_docs": dg.MetadataValue.path(first)} if first else {}),
         "evaluated": report.evaluated,
         "failed": len(report.failed),
         **{f"suite_{name}": passed for name, passed in report.suites.items()},

@@ -56,14 +56,21 @@ def expectations(spec: DatasetSpec) -> dg.AssetsDefinition:
     """Suites over the tables."""
     stage = validation_stage(spec, "expectations")
     text = (
-        "Great Expectations suites over the case and record tables; results say pass or fail, never a value."
+        "Great Expectations suites over the tables of cases, records and metrics, as Data Docs; results on cases say "
+        "pass or fail, never a value."
     )
 
-    @dg.asset(**stage.options(text), ins=real_and_synthetic(spec))
-    def expected(
+    names = ("fidelity", "utility", "privacy")
+    measured = {name: dg.AssetIn(key=validation_stage(spec, name).key) for name in names}
+
+    @dg.asset(**stage.options(text), ins={**real_and_synthetic(spec), **measured})
+    def expected(  # noqa: PLR0913, PLR0917 - tables of cases and of every report
         context: dg.AssetExecutionContext,
         prepared: TrainingSet,
         synthetic: CaseSet,
+        fidelity: FidelityReport,
+        utility: UtilityReport,
+        privacy: PrivacyReport,
         private: dg.ResourceParam[ObjectStore],
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[ExpectationsReport]:
@@ -73,8 +80,16 @@ def expectations(spec: DatasetSpec) -> dg.AssetsDefinition:
             made, was_there = stage.remember(
                 private,
                 ExpectationsReport,
-                (prepared, synthetic),
-                lambda: check_expectations(spec, prepared, synthetic, private),
+                (prepared, synthetic, fidelity, utility, privacy),
+                lambda: check_expectations(
+                    spec,
+                    prepared,
+                    synthetic,
+                    private,
+                    fidelity=fidelity,
+                    utility=utility,
+                    privacy=privacy,
+                ),
             )
         return stage.result(made, describe_expectations(made), was_there=was_there)
 

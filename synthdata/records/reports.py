@@ -115,13 +115,14 @@ class PrivacyReport(Record):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectationsReport(Record):
-    """Outcome of the Great Expectations suites over the case and record tables."""
+    """Outcome of the Great Expectations suites over the tables of cases, records and metrics."""
 
     dataset: str
     synthetic: str
     suites: Mapping[str, bool]  # suite name to success
     failed: tuple[str, ...]  # `<suite>/<column>/<expectation>`; no values
     evaluated: int
+    figures: Mapping[str, str] = field(default_factory=dict)  # pages of Data Docs to keys (private)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

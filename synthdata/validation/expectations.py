@@ -1,10 +1,14 @@
-"""Great Expectations over the case and record tables; results are BOOLEAN_ONLY, so no value leaves the run."""
+"""Great Expectations over the tables of cases, records and metrics.
+
+Results of tables of cases and records are `BOOLEAN_ONLY`, so that no value leaves the run.
+"""
 
 import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +16,22 @@ from synthdata.errors import MissingExtraError
 from synthdata.records.case_set import CaseSet, ColumnSpec
 from synthdata.records.codec import digest_of
 from synthdata.records.parquet import read_records
-from synthdata.records.reports import ExpectationsReport
+from synthdata.records.reports import (
+    ExpectationsReport,
+    FidelityReport,
+    PrivacyReport,
+    UtilityReport,
+)
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.case_table import case_table, record_table
+from synthdata.validation.data_docs import without_values, write_data_docs
+from synthdata.validation.metric_table import fidelity_table, privacy_table, utility_table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from great_expectations.core import ExpectationSuiteValidationResult
 
 Expectation = dict[str, Any]  # {"type": ..., "kwargs": {...}}, as Great Expectations spells it
 BEYOND = (
@@ -27,8 +39,24 @@ BEYOND = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Checked:
+    """A table and what is expected of it."""
+
+    table: "pd.DataFrame"
+    expectations: list[Expectation]
+    shown: bool = False  # whether results may hold values: of metrics alone
+
+
 def check_expectations(
-    spec: DatasetSpec, training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    *,
+    fidelity: FidelityReport,
+    utility: UtilityReport,
+    privacy: PrivacyReport,
 ) -> ExpectationsReport:
     """Run the suites of `validation/suites` and those which follow from the spec's clinical columns.
 
@@ -36,41 +64,77 @@ def check_expectations(
         spec: Its `clinical` gives ranges and categories.
         training_set: The real cases; all three parts run the suites for real cases.
         synthetic: Generated cases; they run the same suites, and those of synthetic ids and pixels.
-        private: Where the cases are kept.
+        private: Where the cases are kept, and where Data Docs are written.
+        fidelity: Of the same CaseSet; its numbers are a table of their own.
+        utility: Of the same CaseSet.
+        privacy: Of the same CaseSet.
 
     Returns:
-        Success per suite and the names of failed expectations, never a value.
+        Success per suite and the names of failed expectations, never a value; `figures` has the pages of Data Docs.
 
     Raises:
         MissingExtraError: Great Expectations is not installed.
     """
-    real = {"train": training_set.train, "control": training_set.control, "test": training_set.test}
-    tables: dict[str, pd.DataFrame] = {}
-    suites: dict[str, list[Expectation]] = {}
-    for group, case_set in real.items():
-        tables[f"real_cases/{group}"] = case_table(case_set, training_set, private)
-        suites[f"real_cases/{group}"] = _suite("cases", _parameters(case_set, training_set))
-        tables[f"real_records/{group}"] = record_table(case_set, private)
-        suites[f"real_records/{group}"] = _suite("records", _parameters(case_set, training_set))
-        suites[f"real_records/{group}"] += _column_expectations(spec.clinical)
-    parameters = _parameters(synthetic, training_set) | {"real_ids": _real_ids(real, private)}
-    tables["synthetic_cases"] = case_table(synthetic, training_set, private)
-    suites["synthetic_cases"] = _suite("cases", parameters) + _suite("synthetic_cases", parameters)
-    tables["synthetic_records"] = record_table(synthetic, private)
-    suites["synthetic_records"] = _suite("records", parameters) + _column_expectations(spec.clinical)
-    suites["synthetic_records"] += _no_new_nulls(spec.clinical, tables["real_records/train"])
-    failed = {name: run_suite(name, tables[name], suites[name]) for name in suites}
+    checked = dict(_case_suites(spec, training_set, synthetic, private))
+    checked |= dict(_metric_suites(fidelity, utility, privacy))
+    outcomes = {name: run_suite(name, each) for name, each in checked.items()}
+    failed = {name: failures(outcome) for name, outcome in outcomes.items()}
+    digest = digest_of(synthetic)
+    with _quiet():
+        pages = write_data_docs(outcomes, private, dataset=training_set.dataset, digest=digest)
     return ExpectationsReport(
         dataset=training_set.dataset,
-        synthetic=digest_of(synthetic),
+        synthetic=digest,
         suites={name: not found for name, found in failed.items()},
         failed=tuple(f"{name}/{found}" for name, some in failed.items() for found in some),
-        evaluated=sum(len(some) for some in suites.values()),
+        evaluated=sum(len(each.expectations) for each in checked.values()),
+        figures=pages,
     )
 
 
-def run_suite(name: str, table: "pd.DataFrame", expectations: Sequence[Expectation]) -> list[str]:
-    """Run one suite over one table; gives `<column>/<expectation>` of what failed.
+def _case_suites(
+    spec: DatasetSpec, training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore
+) -> Iterator[tuple[str, _Checked]]:
+    """Suites of real cases by group, then of synthetic ones."""
+    real = {"train": training_set.train, "control": training_set.control, "test": training_set.test}
+    ranges = _column_expectations(spec.clinical)
+    for group, case_set in real.items():
+        parameters = _parameters(case_set, training_set)
+        cases = case_table(case_set, training_set, private)
+        yield f"real_cases/{group}", _Checked(table=cases, expectations=_suite("cases", parameters))
+        records = record_table(case_set, private)
+        yield (
+            f"real_records/{group}",
+            _Checked(table=records, expectations=_suite("records", parameters) + ranges),
+        )
+    parameters, known = _parameters(synthetic, training_set), _real_ids(real, private)
+    cases = case_table(synthetic, training_set, private)
+    for name in ("case_id", "patient_id"):  # a flag, since a set of real ids would stand in Data Docs
+        cases[f"{name}_is_real"] = cases[name].isin(known)
+    wanted = _suite("cases", parameters) + _suite("synthetic_cases", parameters)
+    yield "synthetic_cases", _Checked(table=cases, expectations=wanted)
+    wanted = _suite("records", parameters) + ranges
+    wanted += _no_new_nulls(spec.clinical, record_table(training_set.train, private))
+    yield "synthetic_records", _Checked(table=record_table(synthetic, private), expectations=wanted)
+
+
+def _metric_suites(
+    fidelity: FidelityReport, utility: UtilityReport, privacy: PrivacyReport
+) -> Iterator[tuple[str, _Checked]]:
+    """Suites of the numbers on which people decide: they are there, and possible."""
+    from synthdata.privacy.findings import GATING_TESTS  # whose package reads the faults of this one
+
+    found = (
+        ("fidelity", fidelity_table(fidelity), _suite("metrics", {})),
+        ("utility", utility_table(utility), _suite("metrics", {})),
+        ("privacy", privacy_table(privacy), _suite("privacy_metrics", {"gating": sorted(GATING_TESTS)})),
+    )
+    for name, table, expectations in found:
+        yield f"metrics/{name}", _Checked(table=table, expectations=expectations, shown=True)
+
+
+def run_suite(name: str, checked: _Checked) -> "ExpectationSuiteValidationResult":
+    """Run one suite over one table; what must not be shown is taken out of the result.
 
     Raises:
         MissingExtraError: Great Expectations is not installed.
@@ -84,14 +148,29 @@ def run_suite(name: str, table: "pd.DataFrame", expectations: Sequence[Expectati
             raise MissingExtraError.of("The expectations of the case and record tables", "pipeline") from None
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
+        suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(checked.expectations)))
         asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
         batch = asset.add_batch_definition_whole_dataframe("whole")
         validation = gx.ValidationDefinition(name=name, data=batch, suite=suite)
         run = context.validation_definitions.add(validation)
-        outcome = run.run(batch_parameters={"dataframe": table}, result_format="BOOLEAN_ONLY")
+        outcome = run.run(
+            batch_parameters={"dataframe": checked.table},
+            result_format="SUMMARY" if checked.shown else "BOOLEAN_ONLY",
+        )
+    if not checked.shown:
+        without_values(outcome)
+    return outcome
+
+
+def failures(outcome: "ExpectationSuiteValidationResult") -> list[str]:
+    """What failed, as `<column>/<expectation>`."""
     failed = [result.expectation_config for result in outcome.results if not result.success]
-    return [f"{found.kwargs.get('column', 'table')}/{found.type}" for found in failed if found is not None]
+    return [f"{_column(found.kwargs)}/{found.type}" for found in failed if found is not None]
+
+
+def _column(kwargs: Mapping[str, Any]) -> str:
+    """The column of an expectation, or the first of a pair."""
+    return str(kwargs.get("column") or kwargs.get("column_A") or "table")
 
 
 def _suite(name: str, parameters: Mapping[str, object]) -> list[Expectation]:
@@ -144,7 +223,7 @@ def _no_new_nulls(columns: Sequence[ColumnSpec], real: "pd.DataFrame") -> list[E
     return [
         {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": column.name}}
         for column in columns
-        if not real[column.name].isna().any()
+        if column.name in real and not real[column.name].isna().any()
     ]
 
 

@@ -18,7 +18,7 @@ from pipelines.resources.signing import KeysFolder
 from pipelines.resources.workplace import WorkplaceResource
 from synthdata.errors import GateError, TrustError
 from synthdata.privacy.waivers import Waiver, public_key_of, sign_waiver
-from synthdata.records import FileEntry, ReleaseManifest, Verdict, digest_of, to_json
+from synthdata.records import ExpectationsReport, FileEntry, ReleaseManifest, Verdict, digest_of, to_json
 from synthdata.spec import DatasetSpec
 from synthdata.storage import keys
 from synthdata.storage.folder import FolderStore
@@ -212,3 +212,28 @@ def test_a_taken_version_is_followed_by_the_next_major_one(
     package_stage(spec).keep(store, built, parents)
     assert choose_version(spec, "", parents, store, releases).release.version == "1.0.0"
     assert choose_version(spec, "", (FAIL,), store, releases).release.version == "2.0.0"
+
+
+def test_the_check_of_the_suites_names_the_first_page_of_data_docs(spec: DatasetSpec, tmp_path: Path) -> None:
+    page = "datasets/tiny-head/reports/5/data_docs/index.html"
+    report = ExpectationsReport(
+        dataset="tiny-head",
+        synthetic="5" * 64,
+        suites={"cases": True},
+        failed=(),
+        evaluated=3,
+        figures={"data_docs": page},
+    )
+
+    @dg.asset(key=validation_stage(spec, "expectations").key)
+    def given() -> dg.MaterializeResult[ExpectationsReport]:
+        return dg.MaterializeResult(value=report)
+
+    result = dg.materialize(
+        [given, checks.suites_pass(spec)],
+        resources={"io_manager": RecordIOManager(url=str(tmp_path / "private"))},
+        instance=dg.DagsterInstance.ephemeral(),
+    )
+    (found,) = result.get_asset_check_evaluations()
+    assert found.passed
+    assert found.metadata["data_docs"].value == page

@@ -1,6 +1,7 @@
 """Write one edition of the validation report to the private store."""
 
 import json
+import posixpath
 from dataclasses import fields
 from importlib.resources import files
 from typing import Any
@@ -20,6 +21,7 @@ from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.data_docs import INDEX
 from synthdata.validation.pictures import LABEL_COLOURS
 from synthdata.validation.report.content import Edition, Inputs, label_colours, pictures
 
@@ -122,7 +124,15 @@ def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
             "verdict": digest_of(inputs.verdict),
             "feature encoder": inputs.fidelity.encoder,
         },
+        data_docs=_data_docs(inputs) if edition == "private" else None,
     )
+
+
+def _data_docs(inputs: Inputs) -> str | None:
+    """Address of Data Docs as seen from the report; both lie in folders of one dataset."""
+    first = inputs.expectations.figures.get(INDEX)
+    report = keys.report(inputs.spec.name, digest_of(inputs.verdict), "private.html")
+    return None if first is None else posixpath.relpath(first, posixpath.dirname(report))
 
 
 def _numbers(inputs: Inputs, edition: Edition) -> dict[str, Any]:
