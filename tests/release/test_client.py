@@ -366,3 +366,20 @@ def test_help_loads_no_heavy_package() -> None:
     )
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
+
+
+def test_a_consumer_loads_none_of_what_only_producers_need(published: FolderStore, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nimport synthdata\n"
+        "from synthdata.release.client import check, pull\n"
+        f"out = Path({str(tmp_path / 'out')!r})\n"
+        f"pull('ellipsoids', None, {str(published.root)!r}, out, where='age > 31')\n"
+        "check(out)\n"
+        "opened = synthdata.open_release(out)\n"
+        "assert list(opened.cases()) and opened.dataset().count_rows() and list(opened.dicom())\n"
+        "producers = {'torch', 'monai', 'dagster', 'ray', 'great_expectations', 'highdicom', 'scipy', 'nibabel',\n"
+        "             'matplotlib', 'yaml', 'jinja2'} & set(sys.modules)\n"
+        "sys.exit(', '.join(sorted(producers)) or 0)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
