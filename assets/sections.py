@@ -27,7 +27,7 @@ CODE = {  # packages of synthdata whose change makes the results of a stage stal
     "preparation": ("preparation",),
     "model": ("models", "training"),
     "generation": ("generation", "models", "provenance"),
-    "validation": ("validation", "privacy"),
+    "validation": ("validation", "privacy", "models"),
     "release": ("release", "provenance", "dicom", "validation"),
 }
 

@@ -155,11 +155,14 @@ def privacy(spec: DatasetSpec) -> dg.AssetsDefinition:
     stage = validation_stage(spec, "privacy")
     text = "Are generated cases nearer to training patients than chance allows? With the power of each test."
 
-    @dg.asset(**stage.options(text), ins=real_and_synthetic(spec))
+    trained_by = {"trained": dg.AssetIn(key=checkpoint_stage(spec).key)}
+
+    @dg.asset(**stage.options(text), ins={**real_and_synthetic(spec), **trained_by})
     def private_enough(
         context: dg.AssetExecutionContext,
         prepared: TrainingSet,
         synthetic: CaseSet,
+        trained: Checkpoint,
         private: dg.ResourceParam[ObjectStore],
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[PrivacyReport]:
@@ -169,8 +172,10 @@ def privacy(spec: DatasetSpec) -> dg.AssetsDefinition:
             made, was_there = stage.remember(
                 private,
                 PrivacyReport,
-                (prepared, synthetic),
-                lambda: measure_privacy(spec, prepared, synthetic, private, progress=progress),
+                (prepared, synthetic, trained),
+                lambda: measure_privacy(
+                    spec, prepared, synthetic, private, checkpoint=trained, progress=progress
+                ),
             )
         return stage.result(made, describe_privacy(made), was_there=was_there)
 

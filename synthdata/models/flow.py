@@ -32,6 +32,7 @@ TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
 SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn smoothly
 TONED_BATCH, TONED_STEPS = 16, 8
+PROBES = 3  # times from `start_time` to `REFINE_TIME` at which a case's own error is told
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
 
@@ -225,11 +226,33 @@ class FlowGenerator(nn.Module):
         keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
         noisy = _along(1 - time, codes) * noise + _along(time, codes) * codes
         told = torch.cat([conditions * keep, keep], dim=1)
-        wrong = (self.denoise(noisy, time, told, self._given(items)) - codes) / self.loudness
-        error = wrong.square().mean(dim=(1, 2, 3, 4))
+        error = self._errors(codes, noisy, time, told, self._given(items))
         weight = (1 + (time / (1 - time)).square()).clamp_max(MAX_WEIGHT)
         loss: Tensor = (weight * error).mean() + self._refiner_loss(items, told, rng)
         return loss
+
+    @torch.inference_mode()
+    def case_losses(self, items: Tensor, conditions: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Matching error of items (b, ...) with conditions (b, c) at `PROBES` times of the path, (b, PROBES).
+
+        Mean over seeds, each of which gives the same noise to every item, so that items differ in themselves alone.
+        """
+        codes, given = items[:, : self.width], self._given(items)
+        told = torch.cat([conditions, conditions.new_ones(len(conditions), 1)], dim=1)
+        found = codes.new_zeros((len(codes), PROBES))
+        for seed in seeds:
+            rng = torch.Generator().manual_seed(seed)
+            noise = torch.randn(codes.shape[1:], generator=rng).to(codes)
+            for column, at in enumerate(torch.linspace(self.config.start_time, REFINE_TIME, PROBES)):
+                time = at.to(codes).expand(len(codes))
+                noisy = (1 - at) * noise + at * codes
+                found[:, column] += self._errors(codes, noisy, time, told, given) / len(seeds)
+        return found
+
+    def _errors(self, codes: Tensor, noisy: Tensor, time: Tensor, told: Tensor, given: Tensor) -> Tensor:
+        """Mean squared error of the expected clean codes, per item (b,)."""
+        wrong = (self.denoise(noisy, time, told, given) - codes) / self.loudness
+        return wrong.square().mean(dim=(1, 2, 3, 4))
 
     def _refiner_loss(self, items: Tensor, told: Tensor, rng: torch.Generator) -> Tensor:
         few = max(1, len(items) // REFINED_SHARE)
@@ -389,4 +412,5 @@ FAMILY = Family(
         ),
     },
     build=FlowGenerator,
+    tells_losses=True,
 )

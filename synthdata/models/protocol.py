@@ -91,6 +91,14 @@ class Generator(Protocol):
         ...
 
 
+class LossTeller(Protocol):
+    """A generator which can say how well it knows a single case; who has the checkpoint can ask it."""
+
+    def case_losses(self, items: Tensor, conditions: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Positive losses (b, t) of items (b, ...) with conditions (b, k), at fixed places and with fixed noise."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """One row of `GENERATORS`."""
@@ -99,3 +107,4 @@ class Family:
     presets: Mapping[str, Any]  # name to config
     build: Callable[[Any, Geometry], Any]  # gives a torch module which is a Generator
     adversarial: bool = False  # learns by a game: plain Adam without momentum at a fifth of the rate
+    tells_losses: bool = False  # is a LossTeller too

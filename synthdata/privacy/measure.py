@@ -29,9 +29,9 @@ from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
-from synthdata.privacy.reported import VIEW, reported_tests, table_tests
+from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests
 from synthdata.progress import Progress, silent
-from synthdata.records import CaseSet, PrivacyReport, TrainingSet, digest_of
+from synthdata.records import CaseSet, Checkpoint, PrivacyReport, TrainingSet, digest_of
 from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, Gates
 from synthdata.storage import ObjectStore, keys
@@ -67,6 +67,7 @@ def measure_privacy(
     synthetic: CaseSet,
     private: ObjectStore,
     *,
+    checkpoint: Checkpoint | None = None,
     progress: Progress = silent,
 ) -> PrivacyReport:
     """Test whether generated cases are nearer to training patients than chance allows.
@@ -76,6 +77,7 @@ def measure_privacy(
         training_set: Its train and control cases are compared; control patients were never trained on.
         synthetic: The generated cases, after the watermark.
         private: Store of all shards; the sheet of nearest pairs is written to it.
+        checkpoint: The generator, for the attack of somebody who has it; without it that is left out, and told.
         progress: Told after each step.
 
     Returns:
@@ -107,6 +109,7 @@ def measure_privacy(
     flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
     (apart,) = rng.spawn(1)  # so that what is only reported changes nothing that gates
     images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
+    losses, loss_notes = checkpoint_tests(checkpoint, training_set, private)
     risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
     tests = (
         tail_test(result, curves, gates),
@@ -115,6 +118,7 @@ def measure_privacy(
         *control_tests(replay, rejections, gates),
         attack_test(distance_attack(pool, evidence.synthetic.vectors)),
         *images,
+        *losses,
         *risks,
     )
     figures = _pair_sheet(training_set, synthetic, private, evidence)
@@ -130,7 +134,12 @@ def measure_privacy(
         suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
         detectable_share=curves["counted"].detectable(gates.power),
         figures=figures,
-        notes=(*method_notes(result, curves, evidence.thresholds, pool), *image_notes, *table_notes),
+        notes=(
+            *method_notes(result, curves, evidence.thresholds, pool),
+            *image_notes,
+            *loss_notes,
+            *table_notes,
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""What the privacy report shows beside the tests that gate: reviews, a density-ratio attack, risks of the table.
+"""What the privacy report shows beside the tests that gate: reviews, further attacks, risks of the table.
 
 None of these passes or fails a release. One that asks for a look is INCONCLUSIVE in the report, which blocks nothing:
 the gating tests are named in `findings.GATING_TESTS`.
@@ -11,6 +11,7 @@ import numpy as np
 from synthdata.errors import ConfigError
 from synthdata.privacy.clinical import Risk, table_findings, table_risks
 from synthdata.privacy.cohort import Pool
+from synthdata.privacy.findings import MEMBERSHIP_AUC
 from synthdata.privacy.membership import auc_with_interval
 from synthdata.privacy.neighbours import nearest_patients
 from synthdata.privacy.reviews import (
@@ -23,7 +24,7 @@ from synthdata.privacy.reviews import (
     three_sample_statistic,
     true_positives_at,
 )
-from synthdata.records import CaseSet, PrivacyTest, TrainingSet
+from synthdata.records import CaseSet, Checkpoint, PrivacyTest, TrainingSet
 from synthdata.records.parquet import read_records
 from synthdata.storage import ObjectStore
 
@@ -62,6 +63,37 @@ def reported_tests(
         except ConfigError as error:
             notes.append(str(error))
     return tuple(tests), tuple(notes)
+
+
+def checkpoint_tests(
+    checkpoint: Checkpoint | None, training_set: TrainingSet, private: ObjectStore
+) -> tuple[tuple[PrivacyTest, ...], tuple[str, ...]]:
+    """Membership inference by whoever has the checkpoint, as a test; a sentence where it cannot be asked."""
+    if checkpoint is None:
+        return (), ("No checkpoint was given: the attack from its losses was not measured.",)
+    from synthdata.privacy.loss_attack import loss_attack  # needs torch
+
+    attack = loss_attack(checkpoint, training_set, private)
+    if attack is None:
+        told = f"Family {checkpoint.family} tells no losses of single cases: the attack from them was not measured."
+        return (), (told,)
+    seen = attack.recognised.low > MEMBERS_SEEN or attack.auc.low > MEMBERSHIP_AUC
+    advice = "keep the checkpoint as private as the patients" if seen else "nothing to look at"
+    return (
+        PrivacyTest(
+            name="loss_attack",
+            outcome="INCONCLUSIVE" if seen else "PASS",
+            statistic=attack.auc.value,
+            p_value=attack.p_value,
+            threshold=MEMBERSHIP_AUC,
+            power=None,
+            explanation=(
+                f"with the checkpoint, its loss tells {attack.auc.n} training patients from {attack.others} control "
+                f"patients with AUC {attack.auc}, 0.5 is guessing; {attack.recognised} of them are recognised at 1 % "
+                f"of false alarms; {advice}; the checkpoint is not released, so this is reported only"
+            ),
+        ),
+    ), ()
 
 
 def table_tests(
@@ -131,10 +163,10 @@ def _density_attack(pool: Pool, generated: np.ndarray, rng: np.random.Generator)
     auc, seen = auc_with_interval(*scores), true_positives_at(*scores)
     return PrivacyTest(
         name="density_ratio_attack",
-        outcome="INCONCLUSIVE" if seen.low > MEMBERS_SEEN or auc.low > 0.6 else "PASS",
+        outcome="INCONCLUSIVE" if seen.low > MEMBERS_SEEN or auc.low > MEMBERSHIP_AUC else "PASS",
         statistic=auc.value,
         p_value=None,
-        threshold=0.6,
+        threshold=MEMBERSHIP_AUC,
         power=None,
         explanation=(
             f"AUC {auc}, {seen} of the members are recognised at 1 % of {len(others)} false alarms; reported, never a "
