@@ -10,6 +10,7 @@ from synthdata.errors import StoreError
 from synthdata.records import (
     CaseSet,
     Checkpoint,
+    CopyFilterCounts,
     Estimate,
     ExpectationsReport,
     FidelityReport,
@@ -159,11 +160,20 @@ def describe_privacy(report: PrivacyReport) -> Metadata:
         "outcome": report.outcome,
         **_estimates("", {"copies": report.copies}),
         "suspects": len(report.suspects),
+        **_copy_filter(report.copy_filter),
         "detectable_share": report.detectable_share,
         "tests": table(tests),
         "canaries": table(canaries),
         "notes": _lines(report.notes),
     }
+
+
+def _copy_filter(counts: CopyFilterCounts | None) -> dict[str, float]:
+    """What the copy filter removed; nothing where none was used."""
+    if counts is None:
+        return {}
+    removed = {"copy_filter_removed": counts.removed, "copy_filter_draws": counts.draws}
+    return removed | _estimates("", {"copies_before_filter": counts.before})
 
 
 def describe_expectations(report: ExpectationsReport) -> Metadata:

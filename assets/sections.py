@@ -26,7 +26,7 @@ CODE = {  # packages of synthdata whose change makes the results of a stage stal
     "intake": ("intake", "dicom", "provenance"),
     "preparation": ("preparation",),
     "model": ("models", "training"),
-    "generation": ("generation", "models", "provenance"),
+    "generation": ("generation", "models", "provenance", "privacy"),
     "validation": ("validation", "privacy", "models"),
     "release": ("release", "provenance", "dicom", "validation"),
 }

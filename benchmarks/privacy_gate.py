@@ -27,9 +27,8 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from synthdata.privacy.cohort import Embedded, Pool, duplicate_clusters
-from synthdata.privacy.copy_search import harmless_ratios, suspected, thresholds_of
+from synthdata.privacy.copy_search import COPY_RATE, harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.findings import MEMBERSHIP_AUC
-from synthdata.privacy.measure import COPY_RATE
 from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.ratio_tail import LabelShuffles
 

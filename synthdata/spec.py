@@ -14,6 +14,7 @@ from synthdata.spec_yaml import bind_file
 SPEC_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 DEFAULT_FOLDERS = {"SYNTHDATA_REALDATA": "../shared/data"}  # where a variable is not set
 PRIVATE_ELEMENT = re.compile(r"[^|]{1,64}\|[0-9A-F]{3}[13579BDF],[0-9A-F]{2}")
+MOST_COPY_SHARE = 0.01
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 
 
@@ -271,9 +272,19 @@ class Gates:
     copies: float = 0.05  # share of copies which the privacy test must be able to see ...
     power: float = 0.8  # ... with this probability, else INCONCLUSIVE
     canary_recall: float = 0.95
+    copy_share: float = (
+        0.0001  # of cases of nobody which the copy filter may remove and draw again; 0: no filter
+    )
     utility_steps: int = 300
     utility_seeds: int = 2
     utility_arms: tuple[Literal["trts", "augmented", "pretrained", "gain"], ...] = ()  # reported beside
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.copy_share <= MOST_COPY_SHARE:
+            raise ConfigError(
+                f"gates.copy_share is {self.copy_share}, expected 0 (no copy filter) to {MOST_COPY_SHARE}: a filter "
+                "that removes more would shape the cases"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

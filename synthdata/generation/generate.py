@@ -1,5 +1,6 @@
 """Carry out a plan, shard by shard; what is committed is never drawn again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from synthdata.errors import GenerationError
@@ -7,10 +8,19 @@ from synthdata.generation.engines import Engine
 from synthdata.generation.receipts import Receipt, ReceiptBook
 from synthdata.generation.worker import ShardWorker
 from synthdata.models.build import load_generator
+from synthdata.privacy.copy_filter import CopyFilter
 from synthdata.progress import Progress, silent
-from synthdata.records import CaseSet, Checkpoint, SamplePlan, TrainingSet, digest_of
+from synthdata.records import (
+    CaseSet,
+    Checkpoint,
+    CopyFilterReport,
+    SamplePlan,
+    TrainingSet,
+    digest_of,
+    to_json,
+)
 from synthdata.records.parquet import commit_shard
-from synthdata.storage import ObjectStore, open_store
+from synthdata.storage import ObjectStore, commit_blob, keys, open_store
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +44,14 @@ class ShardRunner:
     def __init__(self, task: ShardTask, private: ObjectStore) -> None:
         self.private = private
         ready = load_generator(task.checkpoint, private)
-        self.worker = ShardWorker(task.plan, ready, task.training_set, watermark_key=task.watermark_key)
+        share = task.plan.copy_share
+        self.worker = ShardWorker(
+            task.plan,
+            ready,
+            task.training_set,
+            watermark_key=task.watermark_key,
+            copy_filter=CopyFilter.of(task.training_set, private, share=share) if share else None,
+        )
         self.empty = empty_case_set(task.plan, task.checkpoint, task.training_set)
         self.book = ReceiptBook(private, task.plan.dataset, digest_of(task.plan))
 
@@ -42,7 +59,16 @@ class ShardRunner:
         """Draw and commit shard `index`; the number of its cases."""
         cases, tally = self.worker.draw(index)
         shard = commit_shard(self.private, self.empty, "synthetic", cases)
-        self.book.write(index, Receipt(shard=shard, rejected=tally.rejected, kept_failing=tally.kept_failing))
+        removed = commit_shard(self.private, self.empty, "removed", tally.removed) if tally.removed else None
+        receipt = Receipt(
+            shard=shard,
+            rejected=tally.rejected,
+            kept_failing=tally.kept_failing,
+            removed=removed,
+            removed_draws=tally.removed_draws,
+            kept_suspect=tally.kept_suspect,
+        )
+        self.book.write(index, receipt)
         return shard.cases
 
 
@@ -68,10 +94,12 @@ def generate(
         progress: Called after each shard.
 
     Returns:
-        The synthetic CaseSet, shards in order of the plan, watermarked.
+        The synthetic CaseSet, shards in order of the plan, watermarked. Where the plan asks for the copy filter, its
+        report is in the private store, and the CaseSet names it behind the plan.
 
     Raises:
         GenerationError: Records that do not belong together, or shards that failed.
+        ConfigError: The training set has too few patients for the copy filter that the plan asks for.
     """
     if plan.checkpoint != digest_of(checkpoint) or plan.training_set != digest_of(training_set):
         raise GenerationError("the plan names another checkpoint or training set: plan the samples again")
@@ -90,14 +118,36 @@ def generate(
     )
     for count, _ in enumerate(engine.map(task, todo), start=done + 1):
         progress(min(count * plan.shard_size, plan.cases), plan.cases, f"shard {count} of {plan.shards}")
-    receipts = [book.read(index) for index in range(plan.shards)]
-    missing = [index for index, receipt in enumerate(receipts) if receipt is None]
-    if missing:
-        raise GenerationError(
-            f"{len(missing)} of {plan.shards} shards were not committed: run the stage again"
-        )
-    shards = tuple(receipt.shard for receipt in receipts if receipt is not None)
-    return replace(empty_case_set(plan, checkpoint, training_set), shards=shards)
+    receipts = [receipt for index in range(plan.shards) if (receipt := book.read(index)) is not None]
+    if missing := plan.shards - len(receipts):
+        raise GenerationError(f"{missing} of {plan.shards} shards were not committed: run the stage again")
+    empty = empty_case_set(plan, checkpoint, training_set)
+    made = replace(empty, shards=tuple(receipt.shard for receipt in receipts))
+    if not plan.copy_share:
+        return made
+    digest = _keep_filter_report(plan, empty, receipts, private)
+    return replace(made, parents=(*made.parents, digest))
+
+
+def _keep_filter_report(
+    plan: SamplePlan, empty: CaseSet, receipts: Sequence[Receipt], private: ObjectStore
+) -> str:
+    """Put what the copy filter removed on record; the digest of its report."""
+    report = CopyFilterReport(
+        dataset=plan.dataset,
+        plan=digest_of(plan),
+        training_set=plan.training_set,
+        share=plan.copy_share,
+        judged=plan.cases,
+        draws=sum(receipt.removed_draws for receipt in receipts),
+        kept=sum(receipt.kept_suspect for receipt in receipts),
+        removed=replace(
+            empty, shards=tuple(receipt.removed for receipt in receipts if receipt.removed is not None)
+        ),
+    )
+    digest = digest_of(report)
+    commit_blob(private, keys.record(CopyFilterReport.__name__, digest), to_json(report))
+    return digest
 
 
 def rejections(private: ObjectStore, plan: SamplePlan) -> dict[str, int]:

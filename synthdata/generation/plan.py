@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 
 from synthdata.errors import ConfigError
+from synthdata.privacy.copy_filter import removal_share
 from synthdata.provenance.keys import key_id
 from synthdata.records import Checkpoint, SamplePlan, TrainingSet, digest_of
 from synthdata.spec import DatasetSpec
 
-CODE_VERSION = "generation-1"  # changes when the same plan would give other bytes
+CODE_VERSION = "generation-2"  # changes when the same plan would give other bytes
 
 
 def plan_samples(
@@ -17,7 +18,7 @@ def plan_samples(
     """Plan the sampling section of a spec.
 
     Args:
-        spec: Names the cases, the steps, the shard size and the counts per value.
+        spec: Names the cases, the steps, the shard size, the counts per value and the share of the copy filter.
         checkpoint: The generator.
         training_set: Its grid, scales and columns.
         watermark_key: Secret key of the pixel watermark; None for no watermark.
@@ -48,6 +49,7 @@ def plan_samples(
         conditions=json.dumps({k: dict(v) for k, v in spec.sampling.counts.items()}, sort_keys=True),
         watermark_key="" if watermark_key is None else key_id(watermark_key),
         code_version=CODE_VERSION,
+        copy_share=removal_share(spec.gates, spec.sampling.cases),
     )
 
 

@@ -1,7 +1,7 @@
 """Create-only proof that a shard was committed; the manifest is built from receipts, never from a listing."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from synthdata.errors import GenerationError, MissingObjectError
@@ -16,6 +16,9 @@ class Receipt:
     shard: ShardRef
     rejected: dict[str, int]
     kept_failing: int
+    removed: ShardRef | None = None  # first draws that the copy filter removed
+    removed_draws: int = 0
+    kept_suspect: int = 0
 
 
 class ReceiptBook:
@@ -26,16 +29,7 @@ class ReceiptBook:
 
     def write(self, index: int, receipt: Receipt) -> bool:
         """Write once; False where another worker was first (its shard counts)."""
-        ref = receipt.shard
-        document = {
-            "key": ref.key,
-            "sha256": ref.sha256,
-            "size_bytes": ref.size_bytes,
-            "cases": ref.cases,
-            "rejected": receipt.rejected,
-            "kept_failing": receipt.kept_failing,
-        }
-        data = json.dumps(document, sort_keys=True).encode()
+        data = json.dumps(asdict(receipt), sort_keys=True).encode()
         return self.private.create(keys.receipt(self.dataset, self.plan, index), data)
 
     def read(self, index: int) -> Receipt | None:
@@ -47,5 +41,7 @@ class ReceiptBook:
             return None
         except ValueError:
             raise GenerationError(f"receipt {key} is not JSON: delete it and run again") from None
-        tally = {name: document.pop(name) for name in ("rejected", "kept_failing")}
-        return Receipt(shard=ShardRef(**document), **tally)
+        shard, removed = document.pop("shard"), document.pop("removed")
+        return Receipt(
+            shard=ShardRef(**shard), removed=None if removed is None else ShardRef(**removed), **document
+        )

@@ -121,6 +121,13 @@ class Embedded:
         """Some of the cases; rows are indices or a mask."""
         return Embedded(vectors={name: values[:, rows] for name, values in self.vectors.items()})
 
+    def with_rows(self, rows: np.ndarray, others: "Embedded") -> "Embedded":
+        """The same cases with those at `rows` replaced by others."""
+        vectors = {name: values.copy() for name, values in self.vectors.items()}
+        for name, values in vectors.items():
+            values[:, rows] = others.vectors[name]
+        return Embedded(vectors=vectors)
+
     def matches(self, pool: Pool, *, own: np.ndarray | None = None) -> dict[str, Matches]:
         """Matches in the pool per view; `own` is a patient of the pool left out for each case, -1 for none."""
         return {name: matches_of(self._nearest(pool, name, own)) for name in self.vectors}

@@ -24,6 +24,7 @@ from synthdata.records import Estimate
 
 DIMENSION_LEVEL = 0.05  # one-sided, of the lower bound of D
 TAIL_SHARE = 0.2  # of the ratios, from which the tail's own D is estimated
+COPY_RATE = 0.5  # of the gate's level: clean releases with one or more suspects by chance
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,7 +64,14 @@ def thresholds_of(
         cases: How many generated cases will be searched.
         rate: Share of clean releases that may hold one or more suspects, 0..1.
     """
-    chance = rate / (cases * len(harmless))
+    return thresholds_at(harmless, units=units, share=rate / cases)
+
+
+def thresholds_at(
+    harmless: Mapping[str, np.ndarray], *, units: int, share: float
+) -> dict[str, CopyThreshold]:
+    """Thresholds per view that a case of nobody reaches in any view with a probability of at most `share`, 0..1."""
+    chance = share / len(harmless)
     thresholds = {}
     for view, values in harmless.items():
         logs = np.sort(-np.log(np.clip(values, 1e-12, 1.0)))[::-1]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import stats
 
 from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import NEGATIVE
@@ -11,13 +12,14 @@ from synthdata.privacy.copy_search import CopyThreshold
 from synthdata.privacy.membership import Attack
 from synthdata.privacy.power import PowerCurve
 from synthdata.privacy.ratio_tail import Matches, TailResult
-from synthdata.records import CanaryRecall, PrivacyTest
+from synthdata.records import CanaryRecall, CopyFilterCounts, PrivacyTest
 from synthdata.records.reports import Outcome
 from synthdata.spec import Gates
 
 RATIO_TAIL, COPY_SEARCH, CANARIES = "ratio_tail", "copy_search", "canary_self_test"
+BEFORE_FILTER = "before_filter"
 POSITIVE, NEGATIVE_CONTROL, MEMBERSHIP = "positive_control", "negative_control", "membership_inference"
-GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, CANARIES, POSITIVE, NEGATIVE_CONTROL})
+GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, BEFORE_FILTER, CANARIES, POSITIVE, NEGATIVE_CONTROL})
 MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
 NEGATIVES_REJECTED = 0.10  # of random splits of real strangers: more, and the test itself is broken
 NEGATIVES_SUSPECTED = 0.05
@@ -99,6 +101,56 @@ def copy_test(
         explanation=(
             f"{count} of {len(flags)} cases are suspected copies of a training patient; the closest has "
             f"d1/d2 = {least:.2f} in view {view}, suspected below {limit:.2f}; {advice}"
+        ),
+    )
+
+
+def before_filter_test(
+    counts: CopyFilterCounts | None, gates: Gates, *, tail: TailResult, attack: Attack
+) -> PrivacyTest:
+    """The cases as they were drawn, before the copy filter removed any: what it removes cannot make a release pass.
+
+    Args:
+        counts: What was removed; None where no filter was used, so that the other tests have seen the cases as drawn.
+        gates: Level and power.
+        tail: The primary test on the cases as drawn.
+        attack: Membership inference on them.
+    """
+    if counts is None:
+        return PrivacyTest(
+            name=BEFORE_FILTER,
+            outcome="PASS",
+            statistic=0.0,
+            p_value=None,
+            threshold=gates.privacy_alpha,
+            power=None,
+            explanation="no copy filter was used: the other tests have judged the cases as they were drawn",
+        )
+    alpha, cases, suspects = gates.privacy_alpha, counts.judged, round(counts.before.value * counts.judged)
+    p_value = float(stats.binom.sf(suspects - 1, cases, counts.share))
+    enough = int(stats.binom.isf(alpha, cases, counts.share)) + 1  # as many suspects reject
+    seen = float(stats.beta.ppf(gates.power, enough, cases - enough + 1)) if enough <= cases else 1.0
+    faults = {
+        f"more than the {counts.share:.2%} that chance allows": p_value < alpha,
+        f"the primary test rejects them (adjusted p {tail.p_value:.3g})": tail.p_value < alpha,
+        f"members are recognised (AUC {attack.auc})": attack.auc.low > MEMBERSHIP_AUC,
+        f"{counts.kept} cases could not be replaced": counts.kept > 0,
+    }
+    found = [reason for reason, there in faults.items() if there]
+    told = "; ".join(found) or "no more than chance allows, and the primary test does not reject them either"
+    advice = (
+        "; a filter cannot mend a generator that copies: train shorter or on more patients" if found else ""
+    )
+    return PrivacyTest(
+        name=BEFORE_FILTER,
+        outcome="FAIL" if found else "PASS",
+        statistic=counts.before.value,
+        p_value=p_value,
+        threshold=alpha,
+        power=None,
+        explanation=(
+            f"{counts}; {told}{advice}; {seen:.1%} of copies that the search can see are "
+            f"more than chance allows with a probability of {gates.power:.0%}"
         ),
     )
 

@@ -9,7 +9,9 @@ from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
 from synthdata.privacy.canaries import Planted, plant, recalls, strangers
 from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
+from synthdata.privacy.copy_filter import Drawn, Released, as_drawn, filter_report_of
 from synthdata.privacy.copy_search import (
+    COPY_RATE,
     CopyThreshold,
     copy_share,
     harmless_ratios,
@@ -18,6 +20,7 @@ from synthdata.privacy.copy_search import (
 )
 from synthdata.privacy.findings import (
     attack_test,
+    before_filter_test,
     canary_test,
     combined_outcome,
     control_tests,
@@ -31,13 +34,12 @@ from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests
 from synthdata.progress import Progress, silent
-from synthdata.records import CaseSet, Checkpoint, PrivacyReport, TrainingSet, digest_of
+from synthdata.records import CaseSet, Checkpoint, CopyFilterCounts, PrivacyReport, TrainingSet, digest_of
 from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, Gates
 from synthdata.storage import ObjectStore, keys
 
 SEED = 20261122  # of shuffles, planted copies and splits: the same inputs give the same report
-COPY_RATE = 0.5  # of the gate's level: clean releases with one or more suspects by chance
 PAIRS = 6
 STEPS = 8
 
@@ -54,6 +56,7 @@ class _Evidence:
     real_matches: dict[str, Matches]  # of real cases, each without its own patient
     matches: dict[str, Matches]  # of generated cases in train and control
     thresholds: dict[str, CopyThreshold]
+    drawn: Drawn | None  # the same before the copy filter; None where none was used
 
     @property
     def floors(self) -> dict[str, float]:
@@ -86,6 +89,7 @@ def measure_privacy(
     Raises:
         ConfigError: Nothing to compare: too few patients, a patient in both groups, or no generated case.
         ShapeError: Cases on another grid.
+        GateError: The cases went through a copy filter whose report is not about them.
     """
     if not synthetic.cases:
         raise ConfigError("the synthetic CaseSet has no cases, expected one or more: generate first")
@@ -111,12 +115,20 @@ def measure_privacy(
     images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
     losses, loss_notes = checkpoint_tests(checkpoint, training_set, private)
     risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
+    attack = distance_attack(pool, evidence.synthetic.vectors)
+    drawn, counts, before = evidence.drawn, _filter_counts(evidence.drawn), (result, attack)
+    if drawn is not None and drawn.report.removed.cases:
+        before = (
+            shuffles.test(drawn.matches, evidence.floors),
+            distance_attack(pool, drawn.embedded.vectors),
+        )
     tests = (
         tail_test(result, curves, gates),
         copy_test(evidence.matches, evidence.thresholds, flags),
+        before_filter_test(counts, gates, tail=before[0], attack=before[1]),
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
-        attack_test(distance_attack(pool, evidence.synthetic.vectors)),
+        attack_test(attack),
         *images,
         *losses,
         *risks,
@@ -140,6 +152,22 @@ def measure_privacy(
             *loss_notes,
             *table_notes,
         ),
+        copy_filter=counts,
+    )
+
+
+def _filter_counts(drawn: Drawn | None) -> CopyFilterCounts | None:
+    """Of the copy filter, for everybody to read."""
+    if drawn is None:
+        return None
+    report = drawn.report
+    return CopyFilterCounts(
+        share=report.share,
+        judged=report.judged,
+        removed=report.removed.cases,
+        draws=report.draws,
+        kept=drawn.kept,
+        before=copy_share(drawn.suspects, report.judged),
     )
 
 
@@ -184,6 +212,13 @@ def _gather(
         cases=synthetic.cases,
         rate=COPY_RATE * spec.gates.privacy_alpha,
     )
+    report = filter_report_of(synthetic, private)
+    drawn = None
+    if report is not None:
+        released = Released(
+            pool=pool, real=real_matches, embedded=generated, matches=matches, case_ids=thumbnails.case_id
+        )
+        drawn = as_drawn(report, training_set, private, released)
     return _Evidence(
         pool=pool,
         real=real,
@@ -193,6 +228,7 @@ def _gather(
         real_matches=real_matches,
         matches=matches,
         thresholds=thresholds,
+        drawn=drawn,
     )
 
 

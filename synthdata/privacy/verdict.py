@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 
 from synthdata.errors import GateError
-from synthdata.privacy.findings import RATIO_TAIL
+from synthdata.privacy.findings import BEFORE_FILTER, RATIO_TAIL
 from synthdata.records import (
     CaseSet,
     ExpectationsReport,
@@ -168,6 +168,11 @@ def _privacy(report: PrivacyReport, gates: Gates) -> Finding:
         if report.suspects or any(test.outcome == "FAIL" for test in report.tests) or not report.tests:
             return "FAIL", (
                 "the privacy report says PASS but holds suspects or a failed test: measure it again",
+            )
+        seen = {test.name: test.outcome for test in report.tests}
+        if report.copy_filter is not None and (report.copy_filter.kept or seen.get(BEFORE_FILTER) != "PASS"):
+            return "FAIL", (
+                "the privacy report says PASS but the cases before the copy filter did not: measure it again",
             )
         primary = max((test.power or 0.0 for test in report.tests if test.name == RATIO_TAIL), default=0.0)
         if primary < gates.power:

@@ -10,6 +10,8 @@ from synthdata.records.model import Checkpoint, SamplePlan
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.records.reports import (
     CanaryRecall,
+    CopyFilterCounts,
+    CopyFilterReport,
     ExpectationsReport,
     FaultTest,
     FidelityReport,
@@ -28,6 +30,8 @@ __all__ = [
     "ChannelScale",
     "Checkpoint",
     "ColumnSpec",
+    "CopyFilterCounts",
+    "CopyFilterReport",
     "Estimate",
     "ExpectationsReport",
     "FaultTest",

@@ -57,7 +57,7 @@ class CaseSet(Record):
     labels: Mapping[str, int]  # name to mask value
     columns: tuple[ColumnSpec, ...]
     shards: tuple[ShardRef, ...]
-    parents: tuple[str, ...] = ()  # digests of the records it was made from
+    parents: tuple[str, ...] = ()  # digests of the records it was made from; synthetic: plan, copy filter
 
     @property
     def cases(self) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from synthdata.records.codec import Record
 
@@ -29,6 +30,7 @@ class Checkpoint(Record):
 class SamplePlan(Record):
     """What to draw: one seed per case, so the same plan gives the same bytes, whatever the shard order."""
 
+    VERSION: ClassVar[int] = 2
     dataset: str
     checkpoint: str  # digest
     training_set: str  # digest
@@ -40,6 +42,7 @@ class SamplePlan(Record):
     conditions: str = "{}"  # canonical JSON: counts asked for, per column value
     watermark_key: str = ""  # public identifier of the secret key; empty: no watermark
     code_version: str = ""
+    copy_share: float = 0.0  # of cases of nobody which the copy filter may remove; 0: no filter
 
     @property
     def shards(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import Record
 from synthdata.records.estimate import Estimate
 
@@ -97,9 +98,42 @@ class PrivacyTest(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CopyFilterReport(Record):
+    """What the copy filter took out of one plan's cases while they were drawn (private)."""
+
+    dataset: str
+    plan: str  # digest
+    training_set: str  # digest
+    share: float  # of cases of nobody which the filter may remove
+    judged: int  # cases of the plan
+    draws: int  # removed draws, repeated ones of one case counted each
+    kept: int  # cases whose last draw was suspect too
+    removed: CaseSet  # the removed first draw of each case, under the id of the case that replaces it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CopyFilterCounts(Record):
+    """What the copy filter removed, as the privacy report tells it: counted anew from the cases, not taken over."""
+
+    share: float  # of cases of nobody which the filter may remove
+    judged: int  # cases
+    removed: int  # of them, whose first draw was removed and replaced
+    draws: int  # removed draws, repeated ones of one case counted each
+    kept: int  # released cases that the filter would remove
+    before: Estimate  # share of suspects among the first draws, before any was removed
+
+    def __str__(self) -> str:
+        return (
+            f"removed by the copy filter: {self.removed} of {self.judged} cases ({self.draws} draws); "
+            f"rate before filtering {self.before}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PrivacyReport(Record):
     """Whether generated cases are nearer to training patients than chance allows."""
 
+    VERSION: ClassVar[int] = 2
     dataset: str
     synthetic: str
     training_set: str
@@ -111,6 +145,7 @@ class PrivacyReport(Record):
     detectable_share: float  # smallest share of copies that the primary test catches with the aimed power
     figures: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    copy_filter: CopyFilterCounts | None = None  # None: none was used
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

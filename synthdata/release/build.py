@@ -141,12 +141,23 @@ def _check(
         raise GateError(
             "the plan was made for another checkpoint or another number of cases: generate the set again"
         )
+    _check_copy_filter(inputs)
     check_licence(spec)
     if not VERSION.fullmatch(release.version):
         raise GateError(f"release.version is {release.version!r}, expected a semantic one such as 1.0.0")
     if not DATE.fullmatch(inputs.created):
         raise GateError(f"created is {inputs.created!r}, expected a date such as 2026-11-22")
     return waivers
+
+
+def _check_copy_filter(inputs: ReleaseInputs) -> None:
+    """What the filter of the plan took out must have been judged too, or it would hide copies."""
+    counts = inputs.privacy.copy_filter
+    if inputs.plan.copy_share and (counts is None or counts.judged != inputs.plan.cases):
+        raise GateError(
+            "the plan has a copy filter, but the privacy report does not judge the cases before it: "
+            "measure privacy again"
+        )
 
 
 @contextmanager

@@ -187,6 +187,9 @@ def _privacy(inputs: ReleaseInputs) -> tuple[Block, ...]:
             text=f"Outcome: {privacy.outcome}. Suspected copies: {_of(privacy.copies)} of the cases. The primary test "
             f"sees a share of copies of {privacy.detectable_share:.1%} or more."
         ),
+        Text(
+            text=f"Copy filter: {privacy.copy_filter or 'none was used, the cases are as they were drawn'}."
+        ),
         Table(header=("Test", "Outcome", "p", "Power", "What it means"), rows=tests),
         Table(header=("Planted canaries", "Planted", "Found"), rows=canaries),
     )

@@ -25,7 +25,7 @@ def memo(asset: str, stage_key: str) -> str:
 
 
 def shard(dataset: str, stage: str, sha256: str) -> str:
-    """A Parquet shard of cases, by its content; stage is intake, prepared or synthetic (private)."""
+    """A Parquet shard of cases, by its content; stage is intake, prepared, synthetic or removed (private)."""
     return f"datasets/{dataset}/shards/{stage}/{sha256}.parquet"
 
 

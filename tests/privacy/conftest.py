@@ -1,122 +1,19 @@
-"""A cohort whose anatomy we know: smooth organs in air, of one law for train, control and clean generators alike."""
+"""Cohorts of blobs, and people who are in no group."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from scipy import ndimage
 
-from synthdata.records import Case, CaseSet, ChannelScale, Grid, TrainingSet
-from synthdata.records.parquet import commit_shards
-from synthdata.spec import Channel, DatasetSpec, Gates, GridSpec, Release, Sampling, Source
-from synthdata.storage.folder import FolderStore
-
-SHAPE = (10, 16, 16)
-SCALE = ChannelScale(
-    channel="T1w", modality="MR", method="percentile", unit="1", low=0, high=1000, percentiles=(0.5, 99.5)
-)
-MODES = [
-    ndimage.gaussian_filter(np.random.default_rng(mode).normal(size=SHAPE), 1.6, mode="nearest") * 12
-    for mode in range(16)
-]
-Z, Y, X = np.indices(SHAPE)
-INSIDE = ((Z - 4.5) / 2.4) ** 2 + ((Y - 7.5) / 5.2) ** 2 + (
-    (X - 7.5) / 5.2
-) ** 2 < 1  # the organ; around it is air
-
-
-def anatomy(rng: np.random.Generator) -> np.ndarray:
-    """Sixteen numbers that make a patient."""
-    return rng.normal(size=len(MODES))
-
-
-def draw_case(name: str, patient: str, numbers: np.ndarray, rng: np.random.Generator) -> Case:
-    """A smooth field of the anatomy; the mask is where it is high."""
-    field = sum(weight * mode for weight, mode in zip(numbers, MODES, strict=True))
-    image = np.clip(np.where(INSIDE, 500 + 120 * field, 0) + rng.normal(0, 8, SHAPE), 0, 1000)
-    mask = INSIDE * (1 + (field > 1.0))
-    grid = Grid(shape_zyx=SHAPE, spacing_mm=(2.0, 2.0, 2.0))
-    return Case(
-        case_id=name,
-        patient_id=patient,
-        image=np.rint(image).astype(np.int16)[None],
-        mask=mask.astype(np.uint8),
-        grid=grid,
-        record={},
-    )
-
-
-def strangers(prefix: str, count: int, rng: np.random.Generator) -> list[Case]:
-    """Cases of `count` new people."""
-    return [draw_case(f"{prefix}-{i}", f"{prefix}-{i}", anatomy(rng), rng) for i in range(count)]
-
-
-@dataclass
-class Cohort:
-    """A store with train and control, and how to add a synthetic set."""
-
-    store: FolderStore
-    spec: DatasetSpec
-    training_set: TrainingSet
-    train: list[Case]
-
-    def synthetic(self, cases: Sequence[Case]) -> CaseSet:
-        named = (
-            replace(case, case_id=f"SYN-{i:04d}", patient_id=f"SYN-{i:04d}") for i, case in enumerate(cases)
-        )
-        return commit(self.store, "synthetic", named)
-
-
-def commit(store: FolderStore, stage: str, cases: Iterator[Case] | Sequence[Case]) -> CaseSet:
-    base = CaseSet(
-        dataset="blobs",
-        origin="synthetic" if stage == "synthetic" else "real",
-        channels=("T1w",),
-        modalities=("MR",),
-        units=("1",),
-        labels={"high": 1, "peak": 2},
-        columns=(),
-        shards=(),
-    )
-    return replace(base, shards=commit_shards(store, base, stage, list(cases)))
+from synthdata.records import Case
+from tests import blobs
+from tests.blobs import Cohort
 
 
 @pytest.fixture(scope="session")
 def make_cohort(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Cohort]:
     """A cohort of n training and n control patients."""
-
-    def make(patients: int) -> Cohort:
-        rng = np.random.default_rng(patients)
-        store = FolderStore(Path(tmp_path_factory.mktemp("store")))
-        train, control = strangers("T", patients, rng), strangers("H", patients, rng)
-        training_set = TrainingSet(
-            dataset="blobs",
-            grid=train[0].grid,
-            scales=(SCALE,),
-            labels={"high": 1, "peak": 2},
-            columns=(),
-            train=commit(store, "prepared", train),
-            control=commit(store, "prepared", control),
-            test=commit(store, "prepared", strangers("E", 4, rng)),
-            patients={"train": patients, "control": patients, "test": 4},
-            dropped={},
-        )
-        spec = DatasetSpec(
-            name="blobs",
-            title="Blobs",
-            source=Source(kind="phantom"),
-            channels=(Channel(name="T1w", modality="MR"),),
-            grid=GridSpec(shape_zyx=SHAPE, spacing_mm=(2.0, 2.0, 2.0)),
-            sampling=Sampling(cases=200),
-            release=Release(licence="CC-BY-4.0"),
-            labels={"high": 1, "peak": 2},
-            gates=Gates(),
-        )
-        return Cohort(store=store, spec=spec, training_set=training_set, train=train)
-
-    return make
+    return lambda patients: blobs.make_cohort(tmp_path_factory.mktemp("store"), patients)
 
 
 @pytest.fixture(scope="session")
@@ -132,4 +29,4 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session")
 def new_people() -> Callable[[int, int], list[Case]]:
     """Cases of people who are in no group; the arguments are a count and a seed."""
-    return lambda count, seed: strangers("S", count, np.random.default_rng(seed))
+    return lambda count, seed: blobs.strangers("S", count, np.random.default_rng(seed))

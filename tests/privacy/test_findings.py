@@ -1,9 +1,15 @@
+from dataclasses import replace
+
 import pytest
+from scipy import stats
 
 from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
-from synthdata.privacy.findings import tail_test
+from synthdata.privacy.copy_search import copy_share
+from synthdata.privacy.findings import before_filter_test, tail_test
+from synthdata.privacy.membership import Attack
 from synthdata.privacy.power import PowerCurve
 from synthdata.privacy.ratio_tail import Tail, TailResult
+from synthdata.records import CopyFilterCounts, Estimate, PrivacyTest
 from synthdata.spec import Gates
 
 TAIL = Tail(view="image", name="5%", cases=10, distinct=10, in_train=5, p_value=0.6, attainable=1e-4)
@@ -26,3 +32,55 @@ def test_power_against_the_counted_copies_decides_and_not_that_against_easy_ones
     test = tail_test(CALM, curves, Gates())
     assert (test.outcome, test.power) == (outcome, counted)
     assert "all of them redrawn: 0.03" in test.explanation
+
+
+def counted(suspects: int, cases: int, *, kept: int = 0) -> CopyFilterCounts:
+    return CopyFilterCounts(
+        share=1e-4,
+        judged=cases,
+        removed=suspects,
+        draws=suspects,
+        kept=kept,
+        before=copy_share(suspects, cases),
+    )
+
+
+def before(counts: CopyFilterCounts | None, *, p_value: float = 0.8, auc: float = 0.5) -> PrivacyTest:
+    attack = Attack(auc=Estimate(value=auc, low=auc - 0.05, high=auc + 0.05, n=60), p_value=0.5)
+    return before_filter_test(counts, Gates(), tail=replace(CALM, p_value=p_value), attack=attack)
+
+
+@pytest.mark.parametrize(
+    ("suspects", "cases", "outcome"),
+    [
+        (0, 200, "PASS"),
+        (1, 200, "PASS"),
+        (2, 200, "FAIL"),
+        (1, 40, "FAIL"),
+        (4, 10_000, "PASS"),
+        (9, 10_000, "FAIL"),
+    ],
+)
+def test_the_rate_before_filtering_fails_from_more_suspects_than_chance_allows(
+    suspects: int, cases: int, outcome: str
+) -> None:
+    test = before(counted(suspects, cases))
+    assert test.outcome == outcome
+    assert test.p_value == pytest.approx(stats.binomtest(suspects, cases, 1e-4, alternative="greater").pvalue)
+    assert f"removed by the copy filter: {suspects} of {cases} cases" in test.explanation
+
+
+def test_the_cases_before_filtering_are_judged_by_the_other_tests_too() -> None:
+    assert before(counted(0, 200), p_value=0.002).outcome == "FAIL"
+    assert before(counted(0, 200), auc=0.7).outcome == "FAIL"
+    assert "1 cases could not be replaced" in before(counted(0, 200, kept=1)).explanation
+
+
+def test_the_share_that_the_rate_would_have_caught_is_a_binomial_quantile() -> None:
+    said = before(counted(0, 200)).explanation
+    share = float(said.split("; ")[-1].split("%")[0]) / 100
+    assert stats.binom.sf(1, 200, share) == pytest.approx(0.8, abs=0.01)  # two suspects reject
+
+
+def test_without_a_filter_the_other_tests_have_seen_the_cases_as_drawn() -> None:
+    assert before(None, p_value=0.002).outcome == "PASS"

@@ -9,6 +9,7 @@ from synthdata.privacy import decide, may_release, sign_waiver
 from synthdata.privacy.waivers import Signatory, Waiver, public_key_of
 from synthdata.records import (
     CaseSet,
+    CopyFilterCounts,
     Estimate,
     ExpectationsReport,
     FaultTest,
@@ -161,6 +162,17 @@ def test_the_power_of_another_test_does_not_stand_in_for_the_primary_one(cohort,
     weak, other = replace(privacy.tests[0], power=0.3), replace(privacy.tests[0], name="other", power=1.0)
     report = replace(privacy, tests=(weak, other))
     assert judge(cohort, reports, privacy=report).gates["privacy"] == "INCONCLUSIVE"
+
+
+def test_a_pass_without_a_judgement_before_the_copy_filter_fails(cohort, reports) -> None:
+    privacy = reports[1]["privacy"]
+    counts = CopyFilterCounts(share=1e-4, judged=300, removed=0, draws=0, kept=0, before=privacy.copies)
+    assert judge(cohort, reports, privacy=replace(privacy, copy_filter=counts)).gates["privacy"] == "FAIL"
+    judged = replace(privacy.tests[0], name="before_filter", power=None)
+    filtered = replace(privacy, copy_filter=counts, tests=(*privacy.tests, judged))
+    assert judge(cohort, reports, privacy=filtered).gates["privacy"] == "PASS"
+    kept = replace(filtered, copy_filter=replace(counts, kept=1))
+    assert judge(cohort, reports, privacy=kept).gates["privacy"] == "FAIL"
 
 
 def test_nothing_measured_is_inconclusive(cohort, reports) -> None:

@@ -16,7 +16,7 @@ import pydicom
 import pytest
 
 from synthdata.errors import GateError, StoreError
-from synthdata.records import ReleaseManifest, from_json, to_json
+from synthdata.records import CopyFilterCounts, Estimate, ReleaseManifest, digest_of, from_json, to_json
 from synthdata.records.parquet import read_cases, read_file
 from synthdata.release import shards
 from synthdata.spec import Gates
@@ -180,6 +180,28 @@ def test_a_gate_that_does_not_hold_leaves_nothing(
     with pytest.raises(GateError, match=words):
         change(made).build(private, tmp_path / "out" / "a")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_the_copy_filter_removed_must_be_judged_and_stands_in_the_datasheet(
+    made: Made, private: FolderStore, tmp_path: Path
+) -> None:
+    filtered = replace(made, plan=replace(made.plan, copy_share=1e-4))
+    with pytest.raises(GateError, match="does not judge the cases before it"):
+        filtered.build(private, tmp_path / "hidden")
+    counts = CopyFilterCounts(
+        share=1e-4,
+        judged=6,
+        removed=1,
+        draws=2,
+        kept=0,
+        before=Estimate(value=1 / 6, low=0.0, high=0.64, n=6),
+    )
+    privacy = replace(made.privacy, copy_filter=counts)
+    verdict = replace(made.verdict, reports={**made.verdict.reports, "privacy": digest_of(privacy)})
+    replace(filtered, privacy=privacy, verdict=verdict).build(private, tmp_path / "told")
+    told = "removed by the copy filter: 1 of 6 cases (2 draws); rate before filtering 0.167 [0, 0.64]"
+    assert told in (tmp_path / "told" / "datasheet.md").read_text()
+    assert told in (tmp_path / "told" / "datasheet.html").read_text()
 
 
 def test_a_real_looking_id_is_never_released(
