@@ -25,7 +25,12 @@ from synthdata.intake.confidentiality import (
     safe_private,
 )
 from synthdata.intake.header import Decoder, Header
-from synthdata.intake.person_names import has_foreign_script, has_foreign_words, names_a_person
+from synthdata.intake.person_names import (
+    has_foreign_script,
+    has_foreign_words,
+    is_protocol_path,
+    names_a_person,
+)
 from synthdata.intake.plain_file import Known, PlainReader
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.text_patterns import (
@@ -63,6 +68,14 @@ MAKERS = frozenset(
         "CodingSchemeDesignator",
     }
 )  # where words of vendors stand that no list has
+PROTOCOLS = frozenset(
+    {
+        "StudyDescription",
+        "ProtocolName",
+        "PerformedProcedureStepDescription",
+        "RequestedProcedureDescription",
+    }
+)  # where carets part the levels of a protocol's tree
 INTEGERS = frozenset({"US", "SS", "UL", "SL"})
 TELLING = re.compile(
     r"\b(?:date|birth|patient|person|physician|operator|hospital|institution|serial|accession|suite|user name|host|"
@@ -285,6 +298,8 @@ def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Ite
     """Dates, numbers, addresses and names in a text."""
     if any(map(looks_identifying, values)):
         yield ("deid.text_pattern", NEVER)
+    if keyword in PROTOCOLS:
+        values = [value.replace("^", " . ") if is_protocol_path(value) else value for value in values]
     if any(map(names_a_person, values)) or any(map(has_foreign_script, values)):
         yield ("deid.name_in_text", kept)
     if keyword not in MAKERS | CODES and any(map(has_foreign_words, values)):

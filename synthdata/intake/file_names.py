@@ -11,6 +11,8 @@ from synthdata.intake.person_names import has_foreign_script, names_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
 
+UID_ROOTS = frozenset({"0.", "1.", "2."})
+DASHES = re.compile(r"[\s-]+")
 SEPARATORS = re.compile(r"[_+~,;()\[\]{}]+")
 
 
@@ -32,8 +34,9 @@ def judge_file_names(files: Iterable[SeenFile], root: Path, deny: DenyList) -> N
 @lru_cache(1 << 14)
 def _identifies(part: str) -> bool:
     whole, short = part.rsplit(".", 1)[0], part.split(".", 1)[0]
-    if is_uid(whole) or is_uid(part):
+    if part[:2] in UID_ROOTS and (is_uid(whole) or is_uid(part)):
         return uid_is_dated(whole if is_uid(whole) else part)
-    words = SEPARATORS.sub(" ", short)
-    texts = (part, short, words, words.replace("-", " "))
-    return any(map(looks_identifying, texts)) or names_a_person(words) or has_foreign_script(words)
+    words, dotted = SEPARATORS.sub(" ", short), SEPARATORS.sub(" ", whole)
+    texts = {part, short, words, dotted, DASHES.sub(" ", words), DASHES.sub(" ", dotted)}
+    identifying = any(looks_identifying(text, prose=False) for text in texts)
+    return identifying or names_a_person(words, prose=False) or has_foreign_script(words)

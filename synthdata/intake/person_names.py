@@ -16,6 +16,7 @@ OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn
 HEXADECIMAL = re.compile(
     r"(?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}(?![^\W_])", re.IGNORECASE
 )  # digests have no names
+CODE = re.compile(r"[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*")  # letters about digits, such as QMNx85rKkkg
 UNITS = frozenset("µμåΩ°")
 
 
@@ -39,21 +40,80 @@ def imaging_words() -> frozenset[str]:
     return frozenset([*words, *vocabulary["imaging_terms"], *vocabulary["vendor_words"], *dummies])
 
 
+@cache
+def everyday_words() -> frozenset[str]:
+    """Words of everyday English of four letters or more, less frequent given names, in lower case.
+
+    Source: SCOWL; its copyright notice stands at the head of the file.
+    """
+    packed = resources.files("synthdata.intake").joinpath("everyday_words.txt.gz").read_bytes()
+    lines = gzip.decompress(packed).decode("ascii").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
 @lru_cache(1 << 14)
-def names_a_person(text: str) -> bool:
-    """True where a text holds a name, two names in a row, or a name in DICOM's notation `Family^Given`."""
+def names_a_person(text: str, *, prose: bool = True) -> bool:
+    """True where a text holds a name, two names in a row, or a name in DICOM's notation `Family^Given`.
+
+    A name that is an everyday word too (`bird cage coil`), or that medicine uses (`Baker cyst`), counts only alone or
+    beside another name; two everyday words in lower case are none. Of the most frequent surnames (`hall`) that holds in
+    lower case alone.
+
+    Args:
+        text: What is looked at.
+        prose: False where lower case tells nothing, as in names of files.
+    """
     text = HEXADECIMAL.sub(" ", text)
     if CARET_NAME.search(text) and not all(_is_imaging(word) for word in WORD.findall(text)):
         return True
-    words = [part for word in WORD.findall(text) for part in OWN_CASE.split(word)]
-    whole = [_plain(word) for word in WORD.findall(text)]
+    whole = WORD.findall(text)
+    words = [part for word in whole for part in OWN_CASE.split(word)]
     known = [_plain(word) in gazetteer() for word in words]
-    if any(flag and len(word) >= LEAST_LETTERS for word, flag in zip(words, known, strict=True)):
+    for (left, right), both in zip(pairwise(words), pairwise(known), strict=True):
+        plain = prose and _is_plain_word(left) and _is_plain_word(right)
+        if all(both) and min(len(left), len(right)) >= SHORTEST_NAME and not plain:
+            return True
+    alone = [word for word, flag in zip(words, known, strict=True) if flag]
+    alone += [word for word in whole if word not in words and _plain(word) in gazetteer()]
+    return any(
+        len(word) >= LEAST_LETTERS and not _means_something_else(word, words, prose=prose) for word in alone
+    )
+
+
+def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
+    """An everyday word or an eponym, where words of imaging tell that it is no name."""
+    if name not in words:
+        return False
+    at = words.index(name)
+    told = [len(word) > 1 and word != name and _plain(word) in imaging_words() for word in words]
+    if _plain(name) in _listed("eponyms") and (
+        any(told[at + 1 : at + 2]) or [word.lower() for word in words[max(0, at - 1) : at]] == ["of"]
+    ):
         return True
-    if any(word in gazetteer() and len(word) >= LEAST_LETTERS for word in whole):
-        return True
-    pairs = zip(words, words[1:], known, known[1:], strict=False)
-    return any(a and b and min(len(left), len(right)) >= SHORTEST_NAME for left, right, a, b in pairs)
+    if prose and _is_plain_word(name):
+        return any(told) or any(word != name and _is_plain_word(word) for word in words)
+    capital = name.istitle() and any(
+        word.islower() for word in words[:at]
+    )  # within a sentence, as names have
+    return not capital and _plain(name) in everyday_words() - _listed("frequent_surnames") and any(told)
+
+
+def _is_plain_word(word: str) -> bool:
+    """An everyday word in lower case, as prose has it."""
+    return word.islower() and word in everyday_words()
+
+
+@cache
+def _listed(key: str) -> frozenset[str]:
+    """A list of the vocabulary."""
+    text = resources.files("synthdata.intake").joinpath("vocabulary.json").read_text(encoding="utf-8")
+    return frozenset(json.loads(text)[key])
+
+
+def is_protocol_path(text: str) -> bool:
+    """True for `Region^Examination`, as vendors describe a study: one side is of imaging words alone."""
+    sides = [WORD.findall(side) for side in text.split("^")]
+    return len(sides) > 1 and any(words and all(map(_is_imaging, words)) for words in sides)
 
 
 @lru_cache(1 << 14)
@@ -65,13 +125,18 @@ def has_foreign_script(text: str) -> bool:
 
 @lru_cache(1 << 14)
 def has_foreign_words(text: str) -> bool:
-    """True where two words in a row are none of imaging, as an unusual name is."""
-    strange = [len(word) >= LEAST_LETTERS and not _is_imaging(word) for word in WORD.findall(text)]
+    """True where two words in a row are none of imaging or of everyday, as an unusual name is."""
+    words = WORD.findall(CODE.sub(" . ", text))
+    strange = [len(word) >= LEAST_LETTERS and not _is_usual(word) for word in words]
     return any(left and right for left, right in pairwise(strange))
 
 
 def _is_imaging(word: str) -> bool:
     return len(word) <= 2 or _plain(word) in imaging_words()
+
+
+def _is_usual(word: str) -> bool:
+    return _is_imaging(word) or _plain(word) in everyday_words()
 
 
 def _plain(word: str) -> str:

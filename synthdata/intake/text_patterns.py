@@ -11,18 +11,44 @@ from synthdata.intake.national_ids import holds_national_id
 from synthdata.intake.person_names import gazetteer, names_a_person
 
 _MONTH = (
-    "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mär|mai|okt|dez|janv|févr|avr|juin|juil|août|déc|"
-    "ene|abr|ago|dic|gen|mag|giu|lug|set|ott)[a-zéûèä]*"
-)
+    "(?:jan(?:uary?|uar|v(?:ier)?|eiro)?|feb(?:ruary?|ruar|rero|braio)?|févr?(?:ier)?|fevereiro|mar(?:ch|s|zo|ço)?|märz?|"
+    "apr(?:il|ile)?|avr(?:il)?|abr(?:il)?|may|mai|mayo|maio|maggio|june?|juin|juni|junio|junho|giugno|july?|juil(?:let)?|juli|"
+    "julio|julho|luglio|aug(?:ust)?|août|ago(?:sto)?|sept?(?:ember|embre|tiembre)?|settembre|setembro|oct(?:ober|obre|ubre)?|"
+    "okt(?:ober)?|ott(?:obre)?|outubro|nov(?:ember|embre|iembre|embro)?|dec(?:ember)?|déc(?:embre)?|dez(?:ember|embro)?|"
+    "dic(?:iembre|embre)?|ene(?:ro)?|gen(?:naio)?|mag|giu|lug|set)"
+)  # whole words: "12 marked 01" is no date
 _DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12]\\d|3[01])", "(?:0?[1-9]|1[0-2])", "(?:18[89]|19\\d|20[0-4])\\d"
 _ROAD = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|crescent|terrace|close|way|square|sq|"
     "highway|parkway"
 )
 _LABEL = (
-    r"mrn|ssn|dob|nhs no|d\.o\.b|date of birth|geb\.|geboren|born|née|patient name|pat\.? id|name:|phone|tel\.?:|fax|"
-    r"mobile:|passport|e-?mail"
+    r"(?:mrn|ssn|dob|nhs no|date of birth|geboren|born|née|patient name|pat\.? id|(?:tele)?phone|fax|passport|e-?mail)"
+    r"(?![^\W\d_])|d\.o\.b|geb\.|name:|tel\.?:|mobile:"
 )
+_GAP = "[ ./-]"  # between groups of a telephone number
+_TELEPHONE_WORD = "tel|telef\\w{0,4}|mobile|phone|fax"
+_GROUPS = r"[1-9]\d{1,3}(?:[ -]\d{2,4}){1,3}"
+_TELEPHONES = (
+    r"(?<![^\W_.])\+\d[\d ()/._-]{7,}\d(?!\d)",  # international
+    rf"(?<![\w.,-])00 ?[1-9]\d{{0,2}}{_GAP}\(?\d(?:[ ()/.-]{{0,2}}\d){{7,12}}(?![\w.,])",  # 0049 30 ...
+    r"(?<![\w.,-])(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}(?![\w.])",  # North America
+    # National ones begin with a trunk 0 and an area that does not. Areas of large towns are short and have numbers
+    # of seven to nine digits, solid or in groups of two to four; none begins with 0, but for pairs (France).
+    r"(?<![\w.,-])0[1-9](?P<gap>[ .-]?)\d\d(?:(?P=gap)\d\d){3}(?![\w.,-])",
+    rf"(?<![\w.,-])\(?0[1-9]\d?\)?{_GAP}+(?:[1-9]\d{{6,8}}|(?=(?:\d[ -]?){{7,9}}){_GROUPS})(?![\w.,])",
+    r"(?<![\w.,-])\(?0[1-9]\d\)?[ /-]+[1-9]\d{1,2} \d\d \d\d(?![\w.,])",  # 031-12 34 56
+    rf"(?<![\w.,-])\(?0[1-9]\d{{2,3}}\)?{_GAP}+(?:[1-9]\d{{4,7}}|(?=(?:\d[ -]?){{5,8}}){_GROUPS})(?![\w.,])",
+    rf"(?<![^\W_])(?:{_TELEPHONE_WORD})[ .:_-]{{1,3}}\(?\d(?:[ ()/._-]{{0,2}}\d){{5,}}",  # told to be one
+)
+LOOSE_TELEPHONE = re.compile(
+    r"(?<![\w.,-])\(?(?:0[1-9]\d{1,3}\)?[ /-]+[1-9]\d(?:[ -]?\d){2,4}|\d{3}\)?[ .-]?\d{3}[ .-]\d{4})(?![\w.,])"
+)  # of small towns, or of no plan
+_STATES = (
+    r"(?:ma 0[12]|nh 03|me 0[34]|ri 02|ct 06|nj 0[78]|vt 05|pr 00)\d{3}|(?:de|ny|pa) 1\d{4}|"
+    r"(?:dc|md|nc|sc|va|wv) 2\d{4}|(?:al|fl|ga|ms|tn) 3\d{4}|(?:in|ky|mi|oh) 4\d{4}|(?:ia|mn|mt|nd|sd|wi) 5\d{4}|"
+    r"(?:il|ks|mo|ne) 6\d{4}|(?:ar|la|ok|tx) 7\d{4}|(?:az|co|id|nm|nv|ut|wy) 8\d{4}|(?:ak|ca|hi|or|wa) 9\d{4}"
+)  # with the first digits of their ZIP codes: "case MR 00123" is no place
 _PATTERNS = (
     r"[\w.+-]@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}",  # e-mail; one sign before the @, since a search from each would be slow
     r"\b(?:https?|ftp)://|\bwww\.\w",  # address of a page, which names a house
@@ -34,9 +60,7 @@ _PATTERNS = (
     rf"(?<![\d.]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?:\.\d+)?(?!\d)",
     rf"\b{_DAY}(?:st|nd|rd|th|\.)?[ -]*(?:de |of )?{_MONTH}\.?[ ,-]+(?:de |of )?(?:{_YEAR}|\d\d)\b",  # 25 Apr 2024
     rf"\b{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}\b",
-    r"(?<![\w.])\+\d[\d ()/.-]{7,}\d\b",  # international telephone
-    r"(?<![\w.-])\(?\d{3}\)?[ .-]?\d{3}[ .-]\d{4}(?![\w.])",  # North American telephone
-    r"(?<![\w.,-])(?:\(0\d{1,4}\)|0\d{1,4})[ /-]+\d{2,4}(?:[ -]?\d{2,4}){1,3}(?![\w.,])",  # national telephone
+    *_TELEPHONES,
     rf"\b(?:{_LABEL})",
     r"\b(?:mrs|ms|miss|dr|prof|herr|frau|madame|mme|señora?|sig\.ra|mr\.)\.? [^\W\d_]{3,}",  # "MR" is a modality
     r"\b(?:patient|pt|pat|subject)\s*[:=]\s*[^\W\d_]{3,}",
@@ -48,7 +72,7 @@ _PATTERNS = (
     r"\bp\.? ?o\.? box \d+",
     r"\b[a-z]{1,2}\d[a-z\d]? \d[abd-hjlnp-uw-z]{2}\b",  # postcode of the United Kingdom
     r"\b[a-ceghj-npr-tvxy]\d[a-z] \d[a-z]\d\b",  # of Canada
-    r"\b[^\W\d_]{3,},? [A-Z]{2} \d{5}(?:-\d{4})?\b",  # Springfield, IL 62704
+    rf"\b[^\W\d_]{{3,}},? (?:{_STATES})(?:-\d{{4}})?\b",  # Springfield, IL 62704
 )
 LONG_NUMBER = re.compile(r"(?<![\d.])\d{7,}(?![\d.])")
 IDENTIFYING = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS), re.IGNORECASE)
@@ -72,9 +96,15 @@ WORD = re.compile(r"[^\W\d_]+")
 
 
 @lru_cache(1 << 14)
-def looks_identifying(text: str) -> bool:
-    """True where a text holds a date, a telephone or identity number, an e-mail or postal address or a titled name."""
-    return bool(IDENTIFYING.search(text)) or holds_national_id(text)
+def looks_identifying(text: str, *, prose: bool = True) -> bool:
+    """True where a text holds a date, a telephone or identity number, an e-mail or postal address or a titled name.
+
+    Args:
+        text: What is looked at.
+        prose: False in names of files, where loose groups of digits are rather a site and a subject.
+    """
+    found = IDENTIFYING.search(text) or (prose and LOOSE_TELEPHONE.search(text))
+    return bool(found) or holds_national_id(text)
 
 
 def texts_of(data: bytes) -> Iterator[str]:

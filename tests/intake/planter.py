@@ -305,6 +305,9 @@ NAMES = (
     "MRN 4711/0001.dcm",
     "943 476 5919.dcm",
     f"a/b/c/{FAMILY}{GIVEN}/0001.dcm",
+    "030-9018 2000/0001.dcm",
+    "scan_555-867-5309.dcm",
+    "0049_30_90182000.dcm",
 )
 PLANTS: dict[str, Plant] = {
     **{name: on_dataset(change) for name, change in {**HEADER, **STATEMENTS}.items()},
