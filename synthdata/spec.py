@@ -288,6 +288,14 @@ class Gates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DicomOutput:
+    """How cases are written as DICOM, where `formats` has it."""
+
+    enhanced: tuple[Literal["MR", "CT"], ...] = ()  # modalities written as one multi-frame object per series
+    measurements: bool = False  # a structured report with the volumes of the segments
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
     """What is published."""
 
@@ -296,6 +304,7 @@ class Release:
     formats: tuple[Literal["parquet", "dicom", "nifti", "fhir"], ...] = ("parquet", "dicom")
     attribution: str = ""  # of the source, as its licence asks for
     source_licence: str = ""  # SPDX
+    dicom: DicomOutput = field(default_factory=DicomOutput)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -339,6 +348,21 @@ class DatasetSpec:
         if unknown := sorted(named - set(columns)):
             raise ConfigError(f"rare.columns or source.fhir names {unknown}, which clinical lacks")
         self._check_translation()
+        self._check_dicom()
+
+    def _check_dicom(self) -> None:
+        output = self.release.dicom
+        if (output.enhanced or output.measurements) and "dicom" not in self.release.formats:
+            raise ConfigError("release.dicom is set, but release.formats lacks dicom: add it there")
+        absent = sorted(set(output.enhanced) - {channel.modality for channel in self.channels})
+        if absent:
+            raise ConfigError(
+                f"release.dicom.enhanced names {', '.join(absent)}, which is no channel's modality"
+            )
+        if output.measurements and not self.labels:
+            raise ConfigError(
+                "release.dicom.measurements is true, but without labels there is nothing to measure"
+            )
 
     def _check_translation(self) -> None:
         translates = self.generator.family == "translation"

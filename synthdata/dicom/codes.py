@@ -1,8 +1,13 @@
 """Coded concepts as DICOM items, written in specs as `<code>|<meaning>`."""
 
+from typing import TYPE_CHECKING
+
 from pydicom.dataset import Dataset
 
 from synthdata.errors import ConfigError
+
+if TYPE_CHECKING:
+    from highdicom.sr import CodedConcept
 
 
 def split_code(text: str) -> tuple[str, str]:
@@ -23,3 +28,11 @@ def code_item(text: str, scheme: str = "SCT") -> Dataset:
     item.CodingSchemeDesignator = scheme
     item.CodeMeaning = meaning
     return item
+
+
+def concept(text: str, scheme: str = "SCT") -> "CodedConcept":
+    """The same as highdicom wants it; highdicom is installed where this is called."""
+    import highdicom as hd
+
+    code, meaning = split_code(text)
+    return hd.sr.CodedConcept(value=code, scheme_designator=scheme, meaning=meaning)

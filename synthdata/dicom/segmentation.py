@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydicom.dataset import Dataset
 
-from synthdata.dicom.codes import split_code
+from synthdata.dicom.codes import concept
 from synthdata.dicom.header import Deidentification
+from synthdata.dicom.texts import DUMMY_DATE, DUMMY_TIME
 from synthdata.dicom.uids import uid_of
 from synthdata.errors import MissingExtraError, ShapeError
 from synthdata.records.grid import Grid
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
-    from highdicom.sr import CodedConcept
 
-DUMMY_DATE = "19000101"  # Content Date is mandatory: a value that nobody takes for a date
-DUMMY_TIME = "000000"
 ANATOMY = "91723000|Anatomical Structure"
 ABNORMALITY = "49755003|Morphologically Abnormal Structure"
 TISSUE = "85756007|Tissue"
@@ -55,7 +53,8 @@ def segmentation_dataset(
     Args:
         mask: Label values uint8 (z, y, x); 0 is background.
         grid: Grid of the mask, the same as that of the series.
-        source_datasets: The series in the order of z, as `image_datasets` gives it.
+        source_datasets: The series in the order of z, as `image_datasets` gives it, or the one object of
+            `multiframe_dataset`.
         labels: Name to value in the mask. Segments are numbered from 1 by rising value, present in this
             case or not, and carry the name as Segment Label.
         codes: Name to `<SNOMED CT code>|<meaning>`; a name without a code is coded as a tissue.
@@ -104,9 +103,10 @@ def segmentation_dataset(
 
 
 def _check(mask: np.ndarray, grid: Grid, sources: Sequence[Dataset], labels: Mapping[str, int]) -> None:
-    if mask.dtype != np.uint8 or mask.shape != grid.shape_zyx or len(sources) != len(mask):
+    slices = sum(int(source.get("NumberOfFrames", 1)) for source in sources)
+    if mask.dtype != np.uint8 or mask.shape != grid.shape_zyx or slices != len(mask):
         raise ShapeError(
-            f"mask is {mask.dtype} of shape {mask.shape} with a series of {len(sources)} slices, "
+            f"mask is {mask.dtype} of shape {mask.shape} with a series of {slices} slices, "
             f"expected uint8 (z, y, x) of {grid.shape_zyx} and one slice per z"
         )
     found = set(np.flatnonzero(np.bincount(mask.ravel(), minlength=256)).tolist()) - {0}
@@ -124,20 +124,13 @@ def _description(
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=name,
-        segmented_property_category=_concept(category),
-        segmented_property_type=_concept(code or TISSUE),
+        segmented_property_category=concept(category),
+        segmented_property_type=concept(code or TISSUE),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(
-            name=header.algorithm, version=header.software, family=_concept(header.algorithm_family, "DCM")
+            name=header.algorithm, version=header.software, family=concept(header.algorithm_family, "DCM")
         ),
     )
-
-
-def _concept(text: str, scheme: str = "SCT") -> "CodedConcept":
-    import highdicom as hd
-
-    code, meaning = split_code(text)
-    return hd.sr.CodedConcept(value=code, scheme_designator=scheme, meaning=meaning)
 
 
 def _without_clock(dataset: Dataset, source: Dataset, header: SegmentationHeader) -> Dataset:
@@ -154,7 +147,7 @@ def _without_clock(dataset: Dataset, source: Dataset, header: SegmentationHeader
         item.DimensionOrganizationUID = organisation
     if "BodyPartExamined" in source:
         dataset.BodyPartExamined = source.BodyPartExamined
-    if "ImageOrientationPatient" not in source:  # a projection has no place in space
+    if "PatientOrientation" in source:  # a projection has no place in space
         dataset.PatientOrientation = source.PatientOrientation
     if header.deidentification is not None:
         header.deidentification.apply(dataset)

@@ -72,9 +72,9 @@ def _slices(image: np.ndarray, grid: Grid, header: SeriesHeader, shared: Element
         ]
         if header.modality not in PROJECTIONS:
             position = np.asarray(grid.origin_mm) + index * step
-            place = "\\".join(_decimal(value) for value in position)
+            place = "\\".join(decimal(value) for value in position)
             own.append((IMAGE_POSITION, "DS", place.encode()))
-            own.append((SLICE_LOCATION, "DS", _decimal(index * grid.spacing_mm[0]).encode()))
+            own.append((SLICE_LOCATION, "DS", decimal(index * grid.spacing_mm[0]).encode()))
         # raw elements are immutable, so slices can share them
         dataset = Dataset(shared | {BaseTag(element[0]): raw_element(*element) for element in own})
         dataset.set_original_encoding(is_implicit_vr=False, is_little_endian=True, character_encoding=UTF_8)
@@ -88,7 +88,7 @@ def _template(grid: Grid, header: SeriesHeader) -> Dataset:
     dataset.SOPClassUID = SOP_CLASSES[header.modality]
     dataset.SOPInstanceUID = uid_of(header.series_uid, "template")
     header.apply(dataset)
-    _pixel_module(dataset, grid, signed=header.modality not in PROJECTIONS)
+    pixel_module(dataset, grid, signed=header.modality not in PROJECTIONS)
     if header.modality in PROJECTIONS:
         _projection_modules(dataset, grid)
     else:
@@ -102,7 +102,8 @@ def _template(grid: Grid, header: SeriesHeader) -> Dataset:
     return dataset
 
 
-def _pixel_module(dataset: Dataset, grid: Grid, *, signed: bool) -> None:
+def pixel_module(dataset: Dataset, grid: Grid, *, signed: bool) -> None:
+    """Image Pixel: 16 bits of grey, one sample per pixel."""
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = "MONOCHROME2"
     dataset.Rows, dataset.Columns = grid.shape_zyx[1:]
@@ -117,16 +118,16 @@ def _plane_modules(dataset: Dataset, grid: Grid, header: SeriesHeader) -> None:
     dataset.PositionReferenceIndicator = ""
     dataset.PatientPosition = "HFS"
     rows, columns = grid.axes[1], grid.axes[2]  # first the direction along a row, which is that of x
-    dataset.ImageOrientationPatient = [_decimal(value) for value in (*columns, *rows)]
-    dataset.PixelSpacing = [_decimal(value) for value in grid.spacing_mm[1:]]
-    dataset.SliceThickness = _decimal(grid.spacing_mm[0])
-    dataset.SpacingBetweenSlices = _decimal(grid.spacing_mm[0])
+    dataset.ImageOrientationPatient = [decimal(value) for value in (*columns, *rows)]
+    dataset.PixelSpacing = [decimal(value) for value in grid.spacing_mm[1:]]
+    dataset.SliceThickness = decimal(grid.spacing_mm[0])
+    dataset.SpacingBetweenSlices = decimal(grid.spacing_mm[0])
     dataset.AcquisitionNumber = 1
 
 
 def _projection_modules(dataset: Dataset, grid: Grid) -> None:
     dataset.PatientOrientation = ["L", "F"]
-    dataset.PixelSpacing = [_decimal(value) for value in grid.spacing_mm[1:]]
+    dataset.PixelSpacing = [decimal(value) for value in grid.spacing_mm[1:]]
     dataset.ImagerPixelSpacing = dataset.PixelSpacing
     dataset.ViewPosition = "AP"
     dataset.AcquisitionNumber = 1
@@ -174,7 +175,7 @@ def _dx_modules(dataset: Dataset) -> None:
 OWN_MODULES = {"MR": _mr_module, "CT": _ct_module, "DX": _dx_modules}  # CR Image has no mandatory attribute
 
 
-def _decimal(value: float) -> str:
+def decimal(value: float) -> str:
     """A decimal string of at most 16 characters which is nearest to the value."""
     value = float(value) + 0.0  # no negative zero
     for digits in range(16, 0, -1):

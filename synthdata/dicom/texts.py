@@ -1,5 +1,7 @@
 """Texts as DICOM stores them."""
 
+DUMMY_DATE = "19000101"  # Content Date is mandatory: a value that nobody takes for a date
+DUMMY_TIME = "000000"
 LONG_STRING = 64  # characters of a value of LO, and of a component group of PN; DICOM PS3.5, table 6.2-1
 
 

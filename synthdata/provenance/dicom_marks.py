@@ -5,6 +5,7 @@ All of them can be removed or forged by whoever edits a header: they tell the ho
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 from pydicom.dataset import Dataset
 
@@ -19,6 +20,7 @@ METHOD = "fully synthetic, no subject"
 MANUFACTURER = "synthdata"
 PURPOSE = ("109100", "DCM", "Synthesizing Equipment")  # DICOM PS3.16, CID 7005
 CODE_STRING = 16  # characters of a value of VR CS
+Kind = Literal["image", "enhanced", "segmentation", "report"]
 HINTS = frozenset({"ImageType", "PatientName", "SeriesDescription"})
 # scanners compute contrasts of real patients and call them synthetic: a hint counts beside a synthetic id
 IDS = frozenset({"PatientID", "patient_id"})
@@ -39,14 +41,15 @@ class HeaderMarks:
         return any(name in IDS for name in self.found) and any(name in HINTS for name in self.found)
 
 
-def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: bool = False) -> None:
+def mark(dataset: Dataset, *, dataset_name: str, version: str, kind: Kind = "image") -> None:
     """Declare in place that a DICOM object is synthetic.
 
     Args:
         dataset: An image, a SEG or any other object made for a release. Its Patient ID starts with `SYN-`.
         dataset_name: Name of the released dataset.
         version: Its semantic version.
-        is_segmentation: A SEG, whose IOD allows no Image Type but DERIVED, PRIMARY.
+        kind: What the object is. A SEG and an enhanced multi-frame image must be PRIMARY by their IOD; a report has no
+            Image Type and no Image Comments.
 
     Raises:
         MarkError: The Patient ID is not synthetic; then nothing was changed.
@@ -62,7 +65,7 @@ def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: 
         )
     dataset.SyntheticData = "YES"
     _equipment(dataset, dataset_name, version)
-    _image_type(dataset, is_segmentation=is_segmentation)
+    _image_type(dataset, kind)
     dataset.Manufacturer = MANUFACTURER
     dataset.PatientName = f"{NAME}^{patient}"[:LONG_STRING]
     dataset.PatientIdentityRemoved = "YES"
@@ -72,8 +75,9 @@ def mark(dataset: Dataset, *, dataset_name: str, version: str, is_segmentation: 
     dataset.SeriesDescription = _prefixed(str(dataset.get("SeriesDescription", "")))
     if "StudyDescription" in dataset:
         dataset.StudyDescription = _prefixed(str(dataset.StudyDescription))
-    dataset.ImageComments = COMMENT
-    if not is_segmentation:
+    if kind != "report":
+        dataset.ImageComments = COMMENT
+    if kind == "image":
         dataset.DerivationDescription = (
             f"Drawn by a generative model; {dataset_name} {version}; no acquisition"
         )
@@ -125,10 +129,15 @@ def _is_synthesizer(item: Dataset) -> bool:
     return any((code.get("CodeValue"), code.get("CodingSchemeDesignator")) == PURPOSE[:2] for code in codes)
 
 
-def _image_type(dataset: Dataset, *, is_segmentation: bool) -> None:
+def _image_type(dataset: Dataset, kind: Kind) -> None:
     """Out of the cohorts that select ORIGINAL or PRIMARY images; the third value is the modality's own."""
-    if is_segmentation:
+    if kind == "report":
+        return
+    if kind == "segmentation":
         dataset.ImageType = ["DERIVED", "PRIMARY"]
+        return
+    if kind == "enhanced":
+        dataset.ImageType = ["DERIVED", "PRIMARY", "VOLUME", NAME]
         return
     old = dataset.get("ImageType", "")
     values = [old] if isinstance(old, str) else [str(value) for value in old or ()]

@@ -1,7 +1,7 @@
-"""Synthetic cases as DICOM: one study per case, an image series per channel and a SEG, all marked as synthetic."""
+"""Synthetic cases as DICOM: a study per case, an image series per channel, a SEG, a report; all marked as synthetic."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -9,12 +9,21 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 import synthdata
-from synthdata.dicom import SeriesHeader, encode, image_datasets, uid_of
+from synthdata.dicom import (
+    ReportHeader,
+    SeriesHeader,
+    encode,
+    image_datasets,
+    measurement_report,
+    multiframe_dataset,
+    uid_of,
+)
 from synthdata.dicom.segmentation import SegmentationHeader, segmentation_dataset
 from synthdata.dicom.texts import long_string
 from synthdata.provenance.dicom_marks import mark
 from synthdata.records.case import Case, Value
 from synthdata.records.training import ChannelScale
+from synthdata.spec import DicomOutput
 
 SEXES: Mapping[str, Literal["M", "F", "O"]] = {
     "m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O", "divers": "O",
@@ -33,10 +42,14 @@ class DicomProfile:
     scales: tuple[ChannelScale, ...]
     labels: Mapping[str, int]
     codes: Mapping[str, str]
+    output: DicomOutput = field(default_factory=DicomOutput)
 
 
 def dicom_members(case: Case, profile: DicomProfile) -> Iterator[tuple[str, bytes]]:
-    """Files of one case, by name and bytes: `<case>/<channel>/0000.dcm` per slice, `<case>/seg.dcm`.
+    """Files of one case, by name and bytes: `<case>/<channel>/0000.dcm` per slice, `<case>/seg.dcm`, `<case>/sr.dcm`.
+
+    An enhanced series is one file, `0000.dcm`. The report is written where the profile asks for it and the case has
+    a segmentation.
 
     The stored values are the released ones (HU for CT, arbitrary units for others). A projection cannot hold negative
     values in DICOM: those below zero, which the 5 % margin of the encoding allows, become zero.
@@ -51,14 +64,24 @@ def dicom_members(case: Case, profile: DicomProfile) -> Iterator[tuple[str, byte
         image = np.ascontiguousarray(case.image[number])
         if scale.modality in PROJECTIONS:
             image = np.maximum(image, 0)
-        datasets = image_datasets(image, case.grid, _header(case, profile, number), finish=marked)
+        header = _header(case, profile, number)
+        if scale.modality in profile.output.enhanced:
+            finish = partial(marked, kind="enhanced")
+            datasets = [multiframe_dataset(image, case.grid, header, finish=finish)]
+        else:
+            datasets = image_datasets(image, case.grid, header, finish=marked)
         first = first or datasets
         for index, dataset in enumerate(datasets):
             yield f"{case.case_id}/{scale.channel}/{index:04d}.dcm", encode(dataset)
     segmentation = _segmentation(case, profile, first) if profile.labels else None
-    if segmentation is not None:
-        marked(segmentation, is_segmentation=True)
-        yield f"{case.case_id}/seg.dcm", encode(segmentation)
+    if segmentation is None:
+        return
+    marked(segmentation, kind="segmentation")
+    yield f"{case.case_id}/seg.dcm", encode(segmentation)
+    if profile.output.measurements:
+        report = _report(case, profile, segmentation, first)
+        marked(report, kind="report")
+        yield f"{case.case_id}/sr.dcm", encode(report)
 
 
 def _header(case: Case, profile: DicomProfile, number: int) -> SeriesHeader:
@@ -95,6 +118,21 @@ def _segmentation(case: Case, profile: DicomProfile, sources: list[Dataset]) -> 
         codes=profile.codes,
         header=SegmentationHeader(
             series_uid=uid_of("synthdata", profile.dataset, profile.version, case.case_id, "segmentation"),
+            software=synthdata.__version__,
+        ),
+    )
+
+
+def _report(case: Case, profile: DicomProfile, segmentation: Dataset, sources: list[Dataset]) -> Dataset:
+    return measurement_report(
+        case.mask,
+        case.grid,
+        segmentation,
+        sources,
+        labels=profile.labels,
+        codes=profile.codes,
+        header=ReportHeader(
+            series_uid=uid_of("synthdata", profile.dataset, profile.version, case.case_id, "measurements"),
             software=synthdata.__version__,
         ),
     )

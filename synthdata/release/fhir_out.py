@@ -91,7 +91,7 @@ def _study(case: Case, profile: DicomProfile) -> dict[str, Any]:
             "number": number,
             "modality": {"system": DICOM_MODALITIES, "code": scale.modality},
             "description": f"{scale.channel} (synthetic)",
-            "numberOfInstances": 1 if scale.modality in PROJECTIONS else depth,
+            "numberOfInstances": 1 if scale.modality in (*PROJECTIONS, *profile.output.enhanced) else depth,
         }
         for number, scale in enumerate(profile.scales, start=1)
     ]

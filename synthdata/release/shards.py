@@ -26,10 +26,12 @@ from synthdata.release.layout import INDEX, RECORDS, SHARDS, shard_path
 from synthdata.release.nifti_out import nifti_members
 from synthdata.release.pages import Frame, array_of, frames
 from synthdata.release.spans import Span, write_lines, write_tar
+from synthdata.spec import DicomOutput
 from synthdata.storage.commit import sha256_of
 
 SHARD_BYTES = 64 << 20  # of raw voxels in one shard
 SHARD_CASES = 512  # at most, so that a shard of small images stays quick to take apart
+DEFAULT_OUTPUT = DicomOutput()
 GROUP_ROWS = 8192  # of the index and the records that wait in memory
 CASE_ID = re.compile(r"SYN-[A-Za-z0-9._-]{1,60}")
 
@@ -193,6 +195,7 @@ def profile_of(
     title: str,
     body_part: str,
     codes: dict[str, str],
+    output: DicomOutput = DEFAULT_OUTPUT,
 ) -> DicomProfile:
     """What the DICOM objects of a CaseSet share."""
     return DicomProfile(
@@ -203,4 +206,5 @@ def profile_of(
         scales=scales,
         labels=dict(case_set.labels),
         codes=codes,
+        output=output,
     )

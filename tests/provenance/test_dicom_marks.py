@@ -51,8 +51,8 @@ def segmentation() -> Dataset:
     return dataset
 
 
-def marked(dataset: Dataset, *, is_segmentation: bool = False) -> Dataset:
-    mark(dataset, dataset_name="phantom-head", version="1.2.0", is_segmentation=is_segmentation)
+def marked(dataset: Dataset, *, kind: str = "image") -> Dataset:
+    mark(dataset, dataset_name="phantom-head", version="1.2.0", kind=kind)
     return dataset
 
 
@@ -126,7 +126,7 @@ def test_a_contrast_computed_from_a_real_patient_is_not_taken_for_synthetic() ->
 def test_dciodvfy_has_no_error_but_the_known_false_alarm(kind: str, tmp_path) -> None:
     dataset = segmentation() if kind == "SEG" else series(kind)[0]
     path = tmp_path / "marked.dcm"
-    path.write_bytes(encode(marked(dataset, is_segmentation=kind == "SEG")))
+    path.write_bytes(encode(marked(dataset, kind="segmentation" if kind == "SEG" else "image")))
     said = subprocess.run(["dciodvfy", path], capture_output=True, text=True, check=False).stderr
     errors = [line for line in said.splitlines() if line.startswith("Error") and FALSE_ALARM not in line]
     assert errors == []

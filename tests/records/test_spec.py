@@ -1,9 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from synthdata.errors import SpecError
-from synthdata.spec import load_spec
+from synthdata.errors import ConfigError, SpecError
+from synthdata.spec import DicomOutput, load_spec
 
 SHIPPED = Path(__file__).parents[2] / "pipelines" / "datasets" / "phantom-head.yaml"
 
@@ -22,8 +23,10 @@ def test_shipped_specs_are_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ("[hnsf'U]", "HU", 'expected "[hnsf\'U]"'),
         ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40]", "a list of 3"),
         ("shape_zyx: [24, 40, 32]", "shape_zyx: [24, 40, 32], padding: mirror", "'mirror'"),
+        ("formats: [parquet, dicom, fhir]", "formats: [parquet, dicom], dicom: {enhanced: [DX]}", "'DX'"),
+        ("formats: [parquet, dicom, fhir]", "formats: [parquet], dicom: {measurements: true}", "lacks dicom"),
     ],
-    ids=["section", "key", "unit", "shape", "padding"],
+    ids=["section", "key", "unit", "shape", "padding", "projection", "no DICOM"],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, right: str, wrong: str, named: str) -> None:
     text = SHIPPED.read_text(encoding="utf-8")
@@ -34,3 +37,23 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, right: str, wrong: str
         load_spec(path)
     assert named in str(caught.value)
     assert str(caught.value).endswith("mend it there")
+
+
+@pytest.mark.parametrize(
+    ("output", "named"),
+    [
+        (DicomOutput(enhanced=("CT",)), "names CT, which is no channel's modality"),
+        (DicomOutput(measurements=True), "without labels there is nothing to measure"),
+    ],
+)
+def test_dicom_that_cannot_be_written_is_refused(output: DicomOutput, named: str) -> None:
+    spec = load_spec(SHIPPED)
+    radiograph = replace(spec.channels[0], modality="DX")
+    with pytest.raises(ConfigError, match=named):
+        replace(
+            spec,
+            channels=(radiograph,),
+            labels={},
+            label_codes={},
+            release=replace(spec.release, dicom=output),
+        )
