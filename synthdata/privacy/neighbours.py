@@ -7,6 +7,8 @@ import numpy as np
 from synthdata.errors import ConfigError, ShapeError
 
 FLOAT32_UNIT = 2.0**-24
+GROUP = 32  # cases whose least distance is looked at first
+CACHED = 4 << 20  # bytes of a block of products: what stays in the cache is searched faster
 NOBODY = -1  # group of a query which has no own patient in the pool
 
 
@@ -64,7 +66,8 @@ def nearest_patients(
         )
     centre = pool.mean(axis=0, dtype=np.float64)
     search = _Search(pool=pool - centre, patients=patients, clusters=clusters, k=k)
-    rows = max(1, (memory_mb << 20) // (32 * max(len(pool), people, queries.shape[1])))
+    bytes_of_query = 5 * search.columns + 32 * queries.shape[1]
+    rows = max(1, min(memory_mb << 20, CACHED) // bytes_of_query)
     parts = [
         search.block(queries[start : start + rows] - centre, own[start : start + rows])
         for start in range(0, len(queries), rows)
@@ -74,37 +77,72 @@ def nearest_patients(
 
 
 class _Search:
-    """The pool, prepared once for all blocks of queries."""
+    """The pool, prepared once for all blocks of queries.
+
+    Columns of the float32 products are the rows of the pool in groups, each cluster whole in one of them. The least of
+    each group is looked at first: the k-th smallest of them bounds the k-th nearest cluster, and few groups are below.
+    Member j of group g is column j * groups + g, so that the least of all groups is taken along whole lines of memory.
+    """
 
     def __init__(self, *, pool: np.ndarray, patients: np.ndarray, clusters: np.ndarray, k: int) -> None:
-        self.order = np.argsort(patients, kind="stable")
+        self.order = np.lexsort((patients, clusters[patients]))
         self.pool = pool[self.order].astype(np.float64)
-        self.patients, self.starts = np.unique(patients[self.order], return_index=True)
         self.patient_of_row = patients[self.order]
         self.clusters, self.k = clusters, k
-        self.single = self.pool.astype(np.float32)
-        self.squares = np.einsum("nd,nd->n", self.pool, self.pool)
+        sizes = np.unique(clusters[self.patient_of_row], return_counts=True)[1]
+        self.width = max(int(sizes.max()), min(GROUP, len(pool) // (4 * k)), 1)
+        self.column, self.groups = _columns(sizes, self.width)
+        self.row_of_column = np.zeros(self.groups * self.width, np.int64)
+        self.row_of_column[self.column] = np.arange(len(pool))
+        squares = np.einsum("nd,nd->n", self.pool, self.pool)
+        self.largest = float(squares.max())
+        self.single = np.zeros((self.groups * self.width, pool.shape[1] + 1), np.float32)  # -2 y and |y|²
+        self.single[:, -1] = np.inf  # of columns which are no case
+        self.single[self.column, :-1] = -2 * self.pool
+        self.single[self.column, -1] = squares
+        self.products = np.empty((0, self.columns), np.float32)
+        members = np.unique(self.patient_of_row, return_index=True, return_counts=True)
+        self.first_row, self.cases = np.zeros((2, int(patients.max()) + 1), np.int64)
+        self.first_row[members[0]], self.cases[members[0]] = members[1:]
+
+    @property
+    def columns(self) -> int:
+        """Columns of the products."""
+        return self.groups * self.width
 
     def block(self, queries: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Patients, cases, distances of one block of queries."""
-        norms = np.einsum("md,md->m", queries, queries)
-        rough = norms[:, None] + self.squares - 2 * (queries.astype(np.float32) @ self.single.T)
-        own_row = own[:, None] == self.patient_of_row
-        rough[own_row] = np.inf
-        bound = _float32_error(norms, float(self.squares.max()), queries.shape[1])
-        limit = self._limit(_least(rough, self.starts)) + 2 * bound
-        query, row = np.nonzero((rough <= limit[:, None]) & ~own_row)
-        exact = self._exact(queries, query, row)
-        return self._best(len(queries), query, row, exact)
+        terms = np.ones((len(queries), queries.shape[1] + 1), np.float32)
+        terms[:, :-1] = queries
+        if len(self.products) < len(queries):
+            self.products = np.empty((len(queries), self.columns), np.float32)
+        rough = self.products[: len(queries)]  # fresh memory for each block would cost as much as the search
+        np.matmul(terms, self.single.T, out=rough)  # |y|² - 2xy: |x|² is the same for all of a query
+        self._leave_out(rough, own)
+        query, row = self._candidates(rough, queries)
+        return self._best(len(queries), query, row, self._exact(queries, query, row))
 
-    def _limit(self, per_patient: np.ndarray) -> np.ndarray:
-        """Rough squared distance of the k-th nearest cluster, shape (m,)."""
-        labels, column = np.unique(self.clusters[self.patients], return_inverse=True)
-        order = np.argsort(column, kind="stable")
-        starts = np.searchsorted(column[order], np.arange(len(labels)))
-        per_cluster = _least(per_patient[:, order], starts)
-        limit: np.ndarray = np.partition(per_cluster, self.k - 1, axis=1)[:, self.k - 1]
-        return limit
+    def _leave_out(self, rough: np.ndarray, own: np.ndarray) -> None:
+        """Put the cases of each query's own patient beyond all others."""
+        query = np.flatnonzero(own >= 0)
+        count = self.cases[own[query]]
+        within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+        row = np.repeat(self.first_row[own[query]], count) + within
+        rough[np.repeat(query, count), self.column[row]] = np.inf
+
+    def _candidates(self, rough: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs (query, row) which the bound cannot exclude."""
+        grouped = rough.reshape(len(rough), self.width, self.groups)
+        least = grouped.min(axis=1)
+        norms = np.einsum("md,md->m", queries, queries)
+        limit = np.full(len(rough), np.inf)
+        if self.groups >= self.k:
+            nearest = np.partition(least, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
+            limit = nearest + 2 * _float32_error(norms, self.largest, queries.shape[1])
+        query, group = np.nonzero(least <= limit[:, None])
+        near = grouped[query, :, group]
+        pair, slot = np.nonzero((near <= limit[query][:, None]) & (near < np.inf))
+        return query[pair], self.row_of_column[slot * self.groups + group[pair]]
 
     def _exact(self, queries: np.ndarray, query: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Squared distances of pairs in float64, some thousand pairs at a time."""
@@ -132,12 +170,18 @@ class _Search:
         return self.patient_of_row[chosen], self.order[chosen], np.sqrt(exact[take])
 
 
-def _least(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Minimum of each run of columns; the columns themselves where each run is one."""
-    if len(starts) == values.shape[1]:
-        return values
-    least: np.ndarray = np.minimum.reduceat(values, starts, axis=1)
-    return least
+def _columns(sizes: np.ndarray, width: int) -> tuple[np.ndarray, int]:
+    """Column of each row, and the number of groups of `width` columns; clusters of `sizes` rows are never divided."""
+    starts, free = [], 0
+    for size in sizes.tolist():
+        if free % width + size > width:
+            free += width - free % width
+        starts.append(free)
+        free += size
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    group, member = np.divmod(np.repeat(starts, sizes) + within, width)
+    groups = -(-free // width)
+    return member * groups + group, groups
 
 
 def merge_nearest(parts: list[Nearest], clusters: np.ndarray) -> Nearest:
@@ -165,9 +209,10 @@ def merge_nearest(parts: list[Nearest], clusters: np.ndarray) -> Nearest:
 
 
 def _float32_error(norms: np.ndarray, largest: float, width: int) -> np.ndarray:
-    """Bound of |rough - exact|: rounding of the inputs and of a dot product of `width` terms. Higham 2002, eq. 3.5."""
-    gamma = (width + 4) * FLOAT32_UNIT
-    bound: np.ndarray = 2 * gamma / (1 - gamma) * np.sqrt(norms * largest) + 1e-12 * (norms + largest)
+    """Bound of the error of |y|² - 2xy: rounded inputs, then a sum of `width` + 1 products. Higham 2002, eq. 3.5."""
+    gamma = (width + 5) * FLOAT32_UNIT
+    size = 2 * np.sqrt(norms * largest) + largest
+    bound: np.ndarray = gamma / (1 - gamma) * size + 1e-12 * (norms + largest)
     return bound
 
 

@@ -60,6 +60,24 @@ def test_second_neighbour_is_of_another_duplicate_cluster(rng: np.random.Generat
     assert seeing.ratio[0] < 0.01
 
 
+@pytest.mark.parametrize(("people", "cases", "k"), [(9, 9, 5), (30, 400, 5), (700, 900, 2), (40, 41, 1)])
+def test_clusters_of_any_size_and_own_patients_give_what_brute_force_gives(
+    rng: np.random.Generator, people: int, cases: int, k: int
+) -> None:
+    patients = rng.permutation(np.r_[np.arange(people), rng.integers(0, people, cases - people)])
+    clusters = np.arange(people)
+    clusters[1 : people // 4] = 0  # a quarter of the patients are one cluster, others are alone
+    pool, queries = rng.normal(size=(cases, 12)), rng.normal(size=(77, 12))
+    own = rng.integers(-1, people, 77)
+    found = nearest_patients(queries, pool, patients, k=k, own=own, clusters=clusters)
+    distance = cdist(queries, pool)
+    distance[own[:, None] == patients] = np.inf
+    least = [distance[:, clusters[patients] == label].min(axis=1) for label in np.unique(clusters)]
+    np.testing.assert_allclose(found.distance, np.sort(np.stack(least, axis=1), axis=1)[:, :k], rtol=1e-12)
+    assert (found.patient != own[:, None]).all()
+    assert (patients[found.case] == found.patient).all()
+
+
 def test_merged_poses_give_the_least_distance_to_each_patient(rng: np.random.Generator) -> None:
     pool, poses = rng.normal(size=(50, 6)), rng.normal(size=(4, 30, 6))
     merged = merge_nearest([nearest_patients(pose, pool, np.arange(50)) for pose in poses], np.arange(50))
