@@ -17,12 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from synthdata.records import Case, CaseSet, ColumnSpec, Grid
-from synthdata.records.parquet import read_file, write_shard
+from synthdata.records.parquet import read_path, write_shard
 from synthdata.storage.commit import sha256_of
 
 GRID = Grid(shape_zyx=(40, 56, 40), spacing_mm=(1.0,) * 3, origin_mm=(0.0,) * 3)
@@ -76,8 +75,7 @@ def write_limit(arrays: list[np.ndarray]) -> list[bytes]:
 
 def read_ours(path: Path) -> int:
     sha256_of(path)
-    with pq.ParquetFile(path) as file:
-        return sum(int(case.image[0, 0, 0, 0]) for case in read_file(file, CASE_SET.columns))
+    return sum(int(case.image[0, 0, 0, 0]) for case in read_path(path, CASE_SET.columns))
 
 
 def read_limit(packed: list[bytes], arrays: list[np.ndarray]) -> None:

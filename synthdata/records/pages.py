@@ -41,20 +41,23 @@ def frames(path: Path, columns: Sequence[str]) -> Mapping[str, list[Frame]]:
     Raises:
         RecordError: A column has more or fewer pages than rows, or is not compressed with zstd.
     """
-    found: dict[str, list[Frame]] = {name: [] for name in columns}
     with pq.ParquetFile(path) as file, path.open("rb") as reader:
-        meta = file.metadata
-        for group in range(meta.num_row_groups):
-            for number in range(meta.num_columns):
-                chunk = meta.row_group(group).column(number)
-                if chunk.path_in_schema in found:
-                    pages = list(_pages(reader, chunk))
-                    if len(pages) != chunk.num_values or chunk.compression != "ZSTD":
-                        raise RecordError(
-                            f"column {chunk.path_in_schema} has {len(pages)} pages for {chunk.num_values} arrays, "
-                            "expected one each in zstd: write the shard with one page per array"
-                        )
-                    found[chunk.path_in_schema] += pages
+        return frames_of(file.metadata, reader, columns)
+
+
+def frames_of(meta: pq.FileMetaData, reader: BinaryIO, columns: Sequence[str]) -> Mapping[str, list[Frame]]:
+    """The same for an open file and its footer."""
+    found: dict[str, list[Frame]] = {name: [] for name in columns}
+    numbers = [number for number in range(meta.num_columns) if meta.schema.column(number).path in found]
+    for group in map(meta.row_group, range(meta.num_row_groups)):
+        for chunk in map(group.column, numbers):
+            pages = list(_pages(reader, chunk))
+            if len(pages) != chunk.num_values or chunk.compression != "ZSTD":
+                raise RecordError(
+                    f"column {chunk.path_in_schema} has {len(pages)} pages for {chunk.num_values} arrays, "
+                    "expected one each in zstd: write the shard with one page per array"
+                )
+            found[chunk.path_in_schema] += pages
     return found
 
 
@@ -68,15 +71,26 @@ def array_of(frame: bytes, size_bytes: int) -> bytes:
     Raises:
         RecordError: The frame is not one array of that size.
     """
+    raw: bytes = unpacked(pa.Codec("zstd"), frame, size_bytes).to_pybytes()
+    return raw
+
+
+def unpacked(codec: pa.Codec, frame: bytes, size_bytes: int) -> pa.Buffer:
+    """The same, by a codec that the caller keeps for one thread, and without a copy.
+
+    Raises:
+        RecordError: The frame is not one array of that size.
+    """
     try:
-        raw: bytes = pa.Codec("zstd").decompress(frame, LENGTH_BYTES + size_bytes, asbytes=True)
+        raw: pa.Buffer = codec.decompress(frame, LENGTH_BYTES + size_bytes)
     except (OSError, ValueError) as error:
         raise RecordError(
             "a page is no zstd frame of the size that the index names: fetch it again"
         ) from error
-    if len(raw) != LENGTH_BYTES + size_bytes or int.from_bytes(raw[:LENGTH_BYTES], "little") != size_bytes:
+    length = int.from_bytes(raw[:LENGTH_BYTES].to_pybytes(), "little")
+    if len(raw) != LENGTH_BYTES + size_bytes or length != size_bytes:
         raise RecordError("a page does not hold one array of the size that the index names: fetch it again")
-    return raw[LENGTH_BYTES:]
+    return raw.slice(LENGTH_BYTES)
 
 
 def _pages(reader: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Frame]:

@@ -5,11 +5,12 @@ An array is a `large_binary` column of its raw little-endian bytes in C order; t
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +20,13 @@ from synthdata.errors import IntegrityError, RecordError
 from synthdata.records.case import Case, Value
 from synthdata.records.case_set import CaseSet, ColumnSpec, ShardRef
 from synthdata.records.grid import Grid
+from synthdata.records.pages import Frame, frames_of, unpacked
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, sha256_of, stored_sha256
 from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import ObjectStore
 
+ARRAYS = ("image", "mask")
 ROW_GROUP_CASES = 16
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
 ARROW_TYPES = {
@@ -101,7 +104,7 @@ def write_shard(
         raise RecordError(f"cases have image types {sorted(dtypes)}, expected one: convert them first")
     shape = shapes.pop() if len(shapes) == 1 else None
     schema = shard_schema(case_set, dtype=dtypes.pop(), shape=shape)
-    table = pa.Table.from_pylist([_row(case, case_set.columns) for case in cases], schema=schema)
+    table = _table(cases, case_set.columns, schema)
     smallest = min(min(case.image.nbytes, case.mask.nbytes) for case in cases)
     pages = {"data_page_size": smallest, "write_batch_size": 1} if page_per_array else {}
     pq.write_table(
@@ -110,8 +113,8 @@ def write_shard(
         **pages,
         compression="zstd",
         row_group_size=ROW_GROUP_CASES,
-        use_dictionary=[name for name in schema.names if name not in {"image", "mask"}],
-        write_statistics=[name for name in schema.names if name not in {"image", "mask", "provenance"}],
+        use_dictionary=[name for name in schema.names if name not in ARRAYS],
+        write_statistics=[name for name in schema.names if name not in {*ARRAYS, "provenance"}],
     )
 
 
@@ -160,6 +163,49 @@ def read_shard(
         yield from read_file(pq.ParquetFile(reader), case_set.columns)
 
 
+def read_path(path: Path, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+    """Stream the cases of a Parquet file on disk; memory holds one case where arrays are pages of their own.
+
+    Such arrays are unpacked where they lie, which saves the copies that a table of them costs.
+    """
+    with pq.ParquetFile(path) as file, path.open("rb") as reader:
+        try:
+            places = frames_of(file.metadata, reader, ARRAYS)
+        except RecordError:
+            yield from read_file(file, columns)
+            return
+        dtype, channels = _image_type(file)
+        others = [name for name in file.schema_arrow.names if name not in ARRAYS]
+        rows, codec = file.read(columns=others).to_pylist(), pa.Codec("zstd")
+        for row, image, mask in zip(rows, places["image"], places["mask"], strict=True):
+            shape = tuple(row["shape_zyx"])
+            voxels = math.prod(shape)
+            size = channels * voxels * dtype.itemsize
+            yield _case(
+                row,
+                columns,
+                _voxels(unpacked(codec, _at(reader, image), size), dtype, (channels, *shape)),
+                _voxels(unpacked(codec, _at(reader, mask), voxels), np.dtype(np.uint8), shape),
+            )
+
+
+def _at(reader: BinaryIO, frame: Frame) -> bytes:
+    reader.seek(frame.offset)
+    return reader.read(frame.size_bytes)
+
+
+def _voxels(data: pa.Buffer, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """Little-endian bytes in C order as an array of native numbers, without a copy where they are native."""
+    array = np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape)
+    return array.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _image_type(file: pq.ParquetFile) -> tuple[np.dtype, int]:
+    """Type of the image's numbers, and number of channels."""
+    meta = file.schema_arrow.field("image").metadata or {}
+    return np.dtype(meta[b"dtype"].decode()), len(json.loads(meta[b"channels"]))
+
+
 def read_file(file: pq.ParquetFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
     """Stream the cases of an open Parquet file."""
     for group in range(file.num_row_groups):
@@ -168,17 +214,14 @@ def read_file(file: pq.ParquetFile, columns: Sequence[ColumnSpec]) -> Iterator[C
 
 def read_file_group(file: pq.ParquetFile, group: int, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
     """Stream the cases of one row group of an open Parquet file."""
-    meta = file.schema_arrow.field("image").metadata or {}
-    dtype = np.dtype(meta[b"dtype"].decode()).newbyteorder("<")
-    channels = len(json.loads(meta[b"channels"]))
+    dtype, channels = _image_type(file)
     table = file.read_row_group(group)
     images, masks = table["image"], table["mask"]
-    rows = table.drop_columns(["image", "mask"]).to_pylist()
+    rows = table.drop_columns(list(ARRAYS)).to_pylist()
     for index, row in enumerate(rows):
         shape = tuple(row["shape_zyx"])
-        image = np.frombuffer(images[index].as_buffer(), dtype).reshape(channels, *shape)
-        mask = np.frombuffer(masks[index].as_buffer(), np.uint8).reshape(shape)
-        yield _case(row, columns, image.astype(dtype.newbyteorder("="), copy=False), mask)
+        image = _voxels(images[index].as_buffer(), dtype, (channels, *shape))
+        yield _case(row, columns, image, _voxels(masks[index].as_buffer(), np.dtype(np.uint8), shape))
 
 
 def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
@@ -193,19 +236,38 @@ def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
     return pa.concat_tables(tables)
 
 
+def _table(cases: Sequence[Case], columns: Sequence[ColumnSpec], schema: pa.Schema) -> pa.Table:
+    """Cases as a table; the arrays are not copied."""
+    others = pa.schema([field for field in schema if field.name not in ARRAYS])
+    table = pa.Table.from_pylist([_row(case, columns) for case in cases], schema=others)
+    little = cases[0].image.dtype.newbyteorder("<")
+    images = _binary(np.ascontiguousarray(case.image, little) for case in cases)
+    masks = _binary(np.ascontiguousarray(case.mask) for case in cases)
+    return pa.table([*table.columns, images, masks], schema=schema)
+
+
+def _binary(arrays: Iterable[np.ndarray]) -> pa.ChunkedArray:
+    """A column of raw bytes, one chunk per array, on the memory of the arrays themselves."""
+    kind = pa.large_binary()
+    chunks = [
+        pa.Array.from_buffers(
+            kind, 1, [None, pa.py_buffer(np.array([0, array.nbytes], np.int64)), pa.py_buffer(array)]
+        )
+        for array in arrays
+    ]
+    return pa.chunked_array(chunks, type=kind)
+
+
 def _row(case: Case, columns: Sequence[ColumnSpec]) -> dict[str, Any]:
     unknown = set(case.record) - {column.name for column in columns}
     if unknown:
         raise RecordError(f"a record has columns {sorted(unknown)} which the CaseSet does not name")
-    little = case.image.dtype.newbyteorder("<")
     return {
         "case_id": case.case_id,
         "patient_id": case.patient_id,
         **{column.name: case.record.get(column.name) for column in columns},
         **{name: getattr(case.grid, name) for name in GRID_FIELDS},
         "provenance": provenance_json(case),
-        "image": np.ascontiguousarray(case.image, little).tobytes(),
-        "mask": np.ascontiguousarray(case.mask).tobytes(),
     }
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
+from synthdata.records.pages import Frame
 from synthdata.records.parquet import ARROW_TYPES, GRID_FIELDS, grid_fields, provenance_json
-from synthdata.release.pages import Frame
 from synthdata.release.spans import Span
 from synthdata.storage.commit import sha256_of
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from synthdata.errors import GateError, IntegrityError
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
+from synthdata.records.pages import Frame, array_of, frames
 from synthdata.records.parquet import write_shard
 from synthdata.records.training import ChannelScale
 from synthdata.release.dicom_out import DicomProfile, dicom_members
@@ -24,7 +25,6 @@ from synthdata.release.fhir_out import fhir_lines
 from synthdata.release.index import ARRAYS, index_row, index_schema, records_schema
 from synthdata.release.layout import INDEX, RECORDS, SHARDS, shard_path
 from synthdata.release.nifti_out import nifti_members
-from synthdata.release.pages import Frame, array_of, frames
 from synthdata.release.spans import Span, write_lines, write_tar
 from synthdata.spec import DicomOutput
 from synthdata.storage.commit import sha256_of

@@ -13,10 +13,10 @@ import pytest
 
 import synthdata
 from synthdata.errors import ConfigError, IntegrityError, StoreError
+from synthdata.records.pages import array_of, frames
 from synthdata.records.parquet import read_file
 from synthdata.release.client import check, pull
 from synthdata.release.client.choosing import chosen_rows
-from synthdata.release.pages import array_of, frames
 from synthdata.storage.folder import FolderStore
 from tests.release.builders import ellipsoid
 from tests.release.test_web import serving

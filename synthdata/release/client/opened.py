@@ -48,15 +48,12 @@ class OpenedRelease:
         return ds.dataset([str(path) for path in self.shards()], format="parquet")
 
     def cases(self) -> Iterator[Case]:
-        """Stream the cases; memory holds one row group."""
-        import pyarrow.parquet as pq
-
-        from synthdata.records.parquet import read_file
+        """Stream the cases; memory holds one of them."""
+        from synthdata.records.parquet import read_path
 
         columns = self.case_set.columns
         for path in self.shards():
-            with pq.ParquetFile(path) as file:
-                yield from read_file(file, columns)
+            yield from read_path(path, columns)
 
     def torch(self) -> "Dataset[Mapping[str, object]]":
         """A map-style dataset for `torch.utils.data.DataLoader`, safe to use from several workers.

@@ -19,13 +19,13 @@ from synthdata.errors import IntegrityError
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
 from synthdata.records.grid import Grid
+from synthdata.records.pages import array_of
 from synthdata.records.parquet import GRID_FIELDS, read_file, write_shard
 from synthdata.release.client.choosing import in_parts
 from synthdata.release.client.paths import PART, inside
 from synthdata.release.client.remote import Remote, read_range
 from synthdata.release.index import SPANNED
 from synthdata.release.layout import selected_path
-from synthdata.release.pages import array_of
 from synthdata.release.spans import END_OF_TAR
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
