@@ -4,19 +4,18 @@
     python benchmarks/sampling.py memory         # peak of resident memory per grid, a process for each
     python benchmarks/sampling.py training       # volumes learnt per CPU second beside a plain loop
 
-The time of a draw does not depend on the weights, so they are random. MONAI's side is the recipe of MAISI at this size:
-`DiffusionModelUNet` on a latent of 8 x 10 x 14 x 10, `RFlowScheduler` with 30 steps, and the decoder of an
-`AutoencoderKL`, batch 1 as in its inference code, and batch 4.
+The time of a draw does not depend on the weights, so they are random. MONAI's side is the recipe of MAISI at this size
+(`monai_recipe.py`), latents of 8 x 10 x 14 x 10, 30 steps, batch 1 as in its inference code, and batch 4.
 """
 
 import argparse
-import itertools
 import resource
 import subprocess
 import sys
 import time
 
 import torch
+from monai_recipe import STEPS, build_recipe
 from torch import nn
 
 from synthdata.models import Geometry, family_of
@@ -57,49 +56,6 @@ def built(family: str, preset: str, shape: tuple[int, int, int]) -> tuple[nn.Mod
     return model, items
 
 
-def monai_recipe() -> tuple[nn.Module, nn.Module, object]:
-    from monai.networks.nets import AutoencoderKL, DiffusionModelUNet
-    from monai.networks.schedulers import RFlowScheduler
-
-    unet = DiffusionModelUNet(
-        spatial_dims=3,
-        in_channels=8,
-        out_channels=8,
-        channels=(64, 128, 128),
-        attention_levels=(False, False, True),
-        num_head_channels=(0, 0, 32),
-        num_res_blocks=1,
-    ).eval()
-    decoder = AutoencoderKL(
-        spatial_dims=3,
-        in_channels=1,
-        out_channels=3,  # image and two labels
-        channels=(16, 32, 64),
-        latent_channels=8,
-        num_res_blocks=(1, 1, 1),
-        attention_levels=(False, False, False),
-        with_encoder_nonlocal_attn=False,
-        with_decoder_nonlocal_attn=False,
-    ).eval()
-    scheduler = RFlowScheduler(
-        num_train_timesteps=1000, use_discrete_timesteps=False, sample_method="uniform"
-    )
-    return unet, decoder, scheduler
-
-
-@torch.inference_mode()
-def draw_monai(
-    unet: nn.Module, decoder: nn.Module, scheduler: object, steps: int, batch: int
-) -> torch.Tensor:
-    scheduler.set_timesteps(num_inference_steps=steps, input_img_size_numel=10 * 14 * 10)
-    state = torch.randn(batch, 8, 10, 14, 10)
-    times = [*scheduler.timesteps, torch.tensor(0.0)]
-    for now, following in itertools.pairwise(times):
-        velocity = unet(state, timesteps=torch.full((batch,), float(now)))
-        state, _ = scheduler.step(velocity, float(now), state, following)
-    return decoder.decode(state)
-
-
 def speed(rounds: int) -> None:
     rows = []
     for family, preset, steps in (
@@ -116,12 +72,13 @@ def speed(rounds: int) -> None:
             seeds = list(range(number * BATCH, (number + 1) * BATCH))
             model.sample(torch.zeros(BATCH, 0), seeds, steps=steps, guidance=1.0)
         rows.append((f"{family}, {steps} steps", rounds * BATCH / (time.process_time() - began)))
-    unet, decoder, scheduler = monai_recipe()
-    count = sum(p.numel() for p in unet.parameters()) / 1e6
+    recipe = build_recipe(3, SHAPE)
     for batch in (1, BATCH):
+        recipe.draw(batch, steps=2)  # warm
         began = time.process_time()
-        draw_monai(unet, decoder, scheduler, 30, batch)
-        rows.append((f"MONAI, {count:.1f} M, RFlow 30, batch {batch}", batch / (time.process_time() - began)))
+        recipe.draw(batch)
+        took = time.process_time() - began
+        rows.append((f"MONAI, {recipe.millions:.1f} M, RFlow {STEPS}, batch {batch}", batch / took))
     peer = max(rate for name, rate in rows if name.startswith("MONAI"))
     print(f"| {SHAPE} | volumes per CPU second | times MONAI's best |\n|---|---|---|")
     for name, rate in rows:

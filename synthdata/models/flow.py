@@ -1,7 +1,7 @@
 """Diffusion as flow matching on a linear code of image and mask, predicting the clean code."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -33,6 +33,7 @@ SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so tha
 SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn smoothly
 TONED_BATCH, TONED_STEPS = 16, 8
 PROBES = 3  # times from `start_time` to `REFINE_TIME` at which a case's own error is told
+AT_ONCE = 4  # cases of a batch that are taken to full resolution together on a CPU
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
 
@@ -174,7 +175,8 @@ class FlowGenerator(nn.Module):
             rngs = [
                 torch.Generator().manual_seed(int(torch.randint(1 << 62, (), generator=rng))) for _ in rows
             ]
-            parts.append(self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0))
+            drawn_rows = self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0)
+            parts += [(whole, fields) for whole, fields, _ in drawn_rows]
         whole, fields = (torch.cat(part) for part in zip(*parts, strict=True))
         smooth, tissues, classes = self._told_apart(whole, fields)
         self.tone.fit_drawn(smooth, classes, tissues)
@@ -323,10 +325,13 @@ class FlowGenerator(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Draw images (b, c, z, y, x) and fields (b, l, z, y, x); row i depends on seeds[i] alone."""
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
-        whole, fields = self._draw(conditions, rngs, steps=steps, guidance=guidance)
-        smooth, tissues, classes = self._told_apart(whole, fields)
-        scanned = self._scanned(smooth, classes, tissues, rngs)
-        return self.noise.closed(self.last_tone(scanned, classes, tissues)), fields
+        made = []
+        for whole, fields, own in self._draw(conditions, rngs, steps=steps, guidance=guidance):
+            smooth, tissues, classes = self._told_apart(whole, fields)
+            scanned = self._scanned(smooth, classes, tissues, own)
+            made.append((self.noise.closed(self.last_tone(scanned, classes, tissues)), fields))
+        images, masks = (torch.cat(part) for part in zip(*made, strict=True))
+        return images, masks
 
     def _told_apart(self, whole: Tensor, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Images without noise, tissues, and class of each voxel."""
@@ -345,13 +350,26 @@ class FlowGenerator(nn.Module):
 
     def _draw(
         self, conditions: Tensor, rngs: Sequence[torch.Generator], *, steps: int, guidance: float
-    ) -> tuple[Tensor, Tensor]:
-        """Images without noise and tissues, before `tone` and with their saturated ends open, and fields."""
+    ) -> Iterator[tuple[Tensor, Tensor, Sequence[torch.Generator]]]:
+        """Images without noise and tissues, before `tone` and with their saturated ends open; fields; generators.
+
+        A few cases at a time: volumes that fit into the caches of a processor take half of the time.
+        """
         device = self.std.device
         findings = [self.focal.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
         focal = torch.stack(findings).to(device) * (1 - self._common)
         given = self._told(focal)
         codes = self._codes(conditions.to(device), given, rngs, steps=steps, guidance=guidance)
+        size = len(codes) if device.type == "cuda" else AT_ONCE
+        for first in range(0, len(codes), size):
+            rows = slice(first, first + size)
+            yield *self._at_full(codes[rows], focal[rows], rngs[rows]), rngs[rows]
+
+    def _at_full(
+        self, codes: Tensor, focal: Tensor, rngs: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Codes, and fields of findings on the template, at full resolution and with texture."""
+        device = codes.device
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
         drawn = self._decoded(codes, placed)
         refined = self.refiner(drawn)
@@ -402,6 +420,8 @@ FAMILY = Family(
     config=FlowConfig,
     presets={
         "small": FlowConfig(),
+        "quick": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4, ends=1), refiner=(32, 48)),
+        "middle": FlowConfig(network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4, ends=1), refiner=(32, 48)),
         "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
         "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of the mask is kept
             field_components=12,

@@ -126,23 +126,25 @@ class GaussianLaw(nn.Module):
             return self._posterior(noisy.float(), time.float(), told.float())
 
     def _posterior(self, noisy: Tensor, time: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
-        batch, t = len(noisy), time[:, None]
+        t = time[:1, None] if bool((time == time[0]).all()) else time[:, None]  # one time needs one inverse
+        kept = int((self.root.diagonal() > 0).sum())  # the buffers have room for more components than there are
+        basis, grams = self.basis[:kept], self.grams.view(-1, COMPONENTS, COMPONENTS)[:, :kept, :kept].flatten(1)
         known = (told[:, :-1] - self.centre) * told[:, -1:]
-        mean = self.mean + known @ self.slope.T @ self.basis
+        mean = self.mean + known @ self.slope[:kept].T @ basis
         variance = self.leftover.square()[None]  # (1, levels)
         noise = t.square() * variance + (1 - t).square()  # of what the components do not explain, (b, levels)
         apart = noisy.flatten(1) - t * mean
         weighted = apart / noise[:, self.level]
-        evidence = ((1 / noise) @ self.grams).view(batch, COMPONENTS, COMPONENTS)
-        inverse = torch.linalg.inv(self.precision + t[:, :, None].square() * evidence)
-        scores = (inverse @ (t * (weighted @ self.basis.T))[:, :, None])[:, :, 0]
-        coarse = scores @ self.basis
+        evidence = ((1 / noise) @ grams).view(-1, kept, kept)
+        inverse = torch.linalg.inv(self.precision[:kept, :kept] + t[:, :, None].square() * evidence)
+        scores = (inverse @ (t * (weighted @ basis.T))[:, :, None])[:, :, 0]
+        coarse = scores @ basis
         gain = t * variance / noise  # of the rest
         clean = mean + coarse + gain[:, self.level] * (apart - t * coarse)
-        explained = (inverse.flatten(1) @ self.grams.T) / self.counts
+        explained = (inverse.flatten(1) @ grams.T) / self.counts
         spread = (1 - t * gain).square() * explained + variance * (1 - t).square() / noise
         error = spread.clamp_min(1e-8).sqrt()[:, self.level]
-        return clean.view(noisy.shape), error.view(noisy.shape)
+        return clean.view(noisy.shape), error.view(-1, *self.shape).expand(noisy.shape)
 
 
 def shared_components(rows: Tensor, case: Tensor) -> int:

@@ -23,6 +23,7 @@ class UNetConfig:
     blocks: tuple[int, ...] = (1, 4)  # residual blocks per level and direction
     heads: int = 6  # of the attention at the lowest level
     dropout: float = 0.0
+    ends: int = 3  # side of the first and last kernel; 1 where a patch has the neighbours in its channels
 
     def __post_init__(self) -> None:
         if len(self.widths) != len(self.blocks) or any(width % GROUPS for width in self.widths):
@@ -52,7 +53,8 @@ class UNet(nn.Module):
         self.condition = nn.Sequential(
             nn.Linear(conditions + 1, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING)
         )
-        self.enter = conv(channels, config.widths[0], kernel)
+        ends = kernel if config.ends > 1 else (1, 1, 1)
+        self.enter = conv(channels, config.widths[0], ends)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()  # of Level
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         for level, (width, count) in enumerate(zip(config.widths, config.blocks, strict=True)):
@@ -68,7 +70,7 @@ class UNet(nn.Module):
             merged += [ResBlock(width, width, kernel, config.dropout, 0) for _ in range(count - 1)]
             self.up.append(Level(merged))
         self.norm = nn.GroupNorm(GROUPS, config.widths[0])
-        self.leave = conv(config.widths[0], out, kernel)
+        self.leave = conv(config.widths[0], out, ends)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, codes: Tensor, time: Tensor, conditions: Tensor) -> Tensor:

@@ -67,8 +67,20 @@ class Tissues(nn.Module):
 
         Without tissues there is one class beside the labels.
         """
-        found = tissues.argmax(1) if self.count else torch.zeros_like(tissues.sum(1), dtype=torch.int64)
+        found = torch.zeros((len(fields), *fields.shape[2:]), dtype=torch.int64, device=fields.device)
+        if self.count:
+            found = _largest(tissues)[1]
         if not fields.shape[1]:
             return found
-        depth, label = fields.max(dim=1)
+        depth, label = _largest(fields)
         return torch.where(depth > 0, label + max(self.count, 1), found)
+
+
+def _largest(fields: Tensor) -> tuple[Tensor, Tensor]:
+    """Largest of few fields (b, k, z, y, x) at each voxel and the first index that has it; faster than `max` on a CPU."""
+    best, index = fields[:, 0], torch.zeros_like(fields[:, 0], dtype=torch.int64)
+    for k in range(1, fields.shape[1]):
+        larger = fields[:, k] > best
+        best = torch.where(larger, fields[:, k], best)
+        index = index.masked_fill(larger, k)
+    return best, index

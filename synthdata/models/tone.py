@@ -77,27 +77,43 @@ class Tone(nn.Module):
             classes: Of their voxels, (b, z, y, x).
             tissues: Fields (b, k, z, y, x) of which the classes came.
         """
-        corrected = images.clone()
-        for index in range(len(self.drawn)):
-            inside = classes == index
-            for channel in range(images.shape[1]):
-                corrected[:, channel][inside] = self._moved(images[:, channel][inside], index, channel)
+        corrected = torch.empty_like(images)
         for channel, width in enumerate(self.width.tolist()):
-            if width > 0:
-                mixed = self._mixed(images[:, channel], channel, (tissues / width).softmax(1))
-                corrected[:, channel] = torch.where(classes < self.tissues, mixed, corrected[:, channel])
+            maps = _Maps(self.drawn[:, channel], self.true[:, channel])
+            for case in range(len(images)):
+                place, own = classes[case].flatten(), tissues[case].flatten(1)
+                shares = (own / width).softmax(0) if width > 0 else own[:0]
+                moved = maps(images[case, channel].flatten(), place, shares)
+                corrected[case, channel] = moved.view_as(classes[case])
         return corrected
 
-    def _mixed(self, image: Tensor, channel: int, shares: Tensor) -> Tensor:
-        """One channel (b, z, y, x) after the maps of all tissues, by their shares (b, k, z, y, x)."""
-        mixed = torch.zeros_like(image)
-        for index in range(self.tissues):
-            moved = self._moved(image.flatten(), index, channel).view_as(image)
-            mixed = mixed + shares[:, index] * moved
-        return mixed
 
-    def _moved(self, values: Tensor, index: int, channel: int) -> Tensor:
-        return _moved(values, self.drawn[index, channel], self.true[index, channel])
+class _Maps:
+    """The maps of all classes for one channel, on the knots of all of them, so that a voxel looks its place up once."""
+
+    def __init__(self, drawn: Tensor, true: Tensor) -> None:
+        """Of knots and targets (k, `LEVELS`), ascending; a map is linear between its own knots, so between all."""
+        self.knots = drawn.flatten().sort().values
+        pairs = list(zip(drawn, true, strict=True))
+        after = [_moved(self.knots, *pair, right=True) for pair in pairs]
+        before = [_moved(self.knots, *pair, right=False) for pair in pairs]
+        self.first = torch.stack(after, dim=1)[:-1]  # of each interval, (m - 1, k)
+        self.rise = torch.stack(before, dim=1)[1:] - self.first
+
+    def __call__(self, values: Tensor, classes: Tensor, shares: Tensor) -> Tensor:
+        """Values (n,) after the map of their class (n,), or mixed by shares (t, n) where that is one of t tissues."""
+        cell = torch.searchsorted(self.knots, values, right=True).sub_(1).clamp_(0, len(self.rise) - 1)
+        low, high = self.knots[cell], self.knots[cell + 1]
+        share = ((values - low) / (high - low).clamp_min(1e-6)).clamp_(0, 1)
+        beyond = (values - self.knots[-1]).clamp_min(0) - (self.knots[0] - values).clamp_min(0)
+        place = cell * self.first.shape[1] + classes
+        moved = self.first.flatten()[place] + share * self.rise.flatten()[place]
+        if len(shares):
+            tissues = len(shares)
+            all_first, all_rise = (table[:, :tissues].contiguous() for table in (self.first, self.rise))
+            rows = all_first[cell] + share[:, None] * all_rise[cell]
+            moved = torch.where(classes < tissues, (rows * shares.T).sum(1), moved)
+        return moved + beyond
 
 
 def _at_borders(image: Tensor, classes: Tensor) -> Tensor:
@@ -124,9 +140,12 @@ def _quantiles(values: Tensor) -> Tensor:
     return values[(shares.to(values.device) * (len(values) - 1)).round().long()]
 
 
-def _moved(values: Tensor, knots: Tensor, targets: Tensor) -> Tensor:
-    """Piecewise linear from knots (k,) to targets (k,), both ascending; as far beyond the ends as before."""
-    index = torch.searchsorted(knots, values.contiguous(), right=True).clamp(1, len(knots) - 1)
+def _moved(values: Tensor, knots: Tensor, targets: Tensor, *, right: bool = True) -> Tensor:
+    """Piecewise linear from knots (k,) to targets (k,), both ascending; as far beyond the ends as before.
+
+    Where knots coincide the map jumps: `right` tells which side of a jump a value on it takes.
+    """
+    index = torch.searchsorted(knots, values.contiguous(), right=right).clamp(1, len(knots) - 1)
     low, high = knots[index - 1], knots[index]
     share = ((values - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
     inner = targets[index - 1] + share * (targets[index] - targets[index - 1])
