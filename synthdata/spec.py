@@ -49,7 +49,7 @@ class Source:
     """Where the scans come from."""
 
     kind: Literal["phantom", "folder", "dicomweb", "s3"]
-    format: Literal["dicom", "nifti", "npz", "table", "bids"] = "dicom"
+    format: Literal["dicom", "nifti", "npz", "table", "bids", "folders"] = "dicom"
     uri: str = ""  # folder, https:// or s3://; `${VARIABLE}` is expanded when it is read, not at load
     patients: str = ""  # CSV with columns file, subject; relative to uri (nifti)
     clinical: str = ""  # CSV with a row per patient or case; relative to uri
@@ -63,7 +63,7 @@ class Source:
     )  # column to `Observation CODE`, `Condition CODE` ...
     columns: Mapping[str, str] = field(
         default_factory=dict
-    )  # channel, `mask` or `patient` to a column (table) or a suffix (bids)
+    )  # channel, `mask` or `patient` to a column (table), a suffix (bids) or a file's name (folders)
     phantom: PhantomSource = field(default_factory=PhantomSource)
 
     def __post_init__(self) -> None:
@@ -121,8 +121,11 @@ class Channel:
 
     def __post_init__(self) -> None:
         low, high = self.percentiles
-        if self.modality == "CT" and self.unit != "[hnsf'U]":
-            raise ConfigError(f'channel {self.name} is CT in unit {self.unit!r}, expected "[hnsf\'U]" (HU)')
+        if self.modality == "CT" and self.unit not in {"[hnsf'U]", "1"}:
+            raise ConfigError(
+                f'channel {self.name} is CT in unit {self.unit!r}, expected "[hnsf\'U]" (HU), or "1" where the source '
+                "has lost its Hounsfield units"
+            )
         if self.window is not None and not self.window[0] < self.window[1]:
             raise ConfigError(f"channel {self.name} has window {self.window}: expected low < high")
         if not 0 <= low < high <= 100:
@@ -352,6 +355,12 @@ class DatasetSpec:
 
     def _check_dicom(self) -> None:
         output = self.release.dicom
+        lost = [channel.name for channel in self.channels if channel.modality == "CT" and channel.unit == "1"]
+        if lost and "dicom" in self.release.formats:
+            raise ConfigError(
+                f'channel {lost[0]} is CT in unit "1", and DICOM states CT in Hounsfield units: set its unit to '
+                "\"[hnsf'U]\", or leave dicom out of release.formats"
+            )
         if (output.enhanced or output.measurements) and "dicom" not in self.release.formats:
             raise ConfigError("release.dicom is set, but release.formats lacks dicom: add it there")
         absent = sorted(set(output.enhanced) - {channel.modality for channel in self.channels})

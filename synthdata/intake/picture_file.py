@@ -1,6 +1,7 @@
 """One file of an image set from its bytes: PNG, NIfTI, or NPZ with one array; told by content."""
 
 import io
+import re
 import zipfile
 
 import numpy as np
@@ -14,6 +15,7 @@ from synthdata.records.grid import Grid
 
 PNG = b"\x89PNG\r\n\x1a\n"
 ARRAY = "image"  # of an NPZ file with several
+ADDRESS = re.compile(r"https?://\S+")
 GREY_MODES = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L", "F"})
 
 
@@ -60,7 +62,7 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
         image.load()
         if "exif" in image.info:
             seen.reasons.add("deid.embedded_document")
-        texts = [str(value) for value in image.info.values() if isinstance(value, str)]
+        texts = [_told(key, value) for key, value in image.info.items() if isinstance(value, str)]
         if any(map(looks_identifying, texts)):
             seen.reasons.add("deid.text_pattern")
         if image.mode in GREY_MODES:
@@ -70,6 +72,11 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
         return np.ascontiguousarray(pixels[..., 0])[None]
     seen.reasons.add("pixels.colour")
     return None
+
+
+def _told(keyword: str | object, text: str) -> str:
+    """A text chunk as it is judged: in `Software` an address is that of the program (PNG 1.2, 4.2.3), not of a house."""
+    return ADDRESS.sub("", text) if keyword == "Software" else text
 
 
 def _npz(seen: SeenFile, data: bytes) -> np.ndarray | None:

@@ -10,6 +10,7 @@ from typing import Protocol
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.archives import unpacked
 from synthdata.intake.bids import kind_in_tree, rows_of_tree
+from synthdata.intake.case_folders import rows_of_folders
 from synthdata.intake.case_shards import CaseShards, Unit
 from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
 from synthdata.intake.cursor import Cursor, now_ns, rules_of
@@ -145,7 +146,7 @@ class Opening:
             paths = [entry.path for entry in entries]
             return _open_npz(spec, paths, inventory, self.names, self.progress), ClinicalTable((), {})
         root = folder if folder.is_dir() else folder.parent
-        if spec.source.format in {"table", "bids"}:
+        if spec.source.format in {"table", "bids", "folders"}:
             return self._open_set(root, entries), ClinicalTable((), {})
         tables = _tables(
             [entry.path for entry in entries], root, (spec.source.clinical, spec.source.patients)
@@ -172,7 +173,7 @@ class Opening:
         return DicomSource(spec, studies, table, inventory, self.progress), table
 
     def _open_set(self, root: Path, entries: Sequence[Entry]) -> ScanSource:
-        """A set of images with a row per case, in a table or in the names of a BIDS tree."""
+        """A set of images with a row per case: in a table, or in the names of folders or of a BIDS tree."""
         spec, inventory = self.spec, self.inventory
         tables = _tables([entry.path for entry in entries], root, (spec.source.clinical,))
         scans = [entry for entry in entries if entry.path not in tables]
@@ -180,8 +181,13 @@ class Opening:
             inventory.add(path)
         kinds = kind_in_tree if spec.source.format == "bids" else picture_or_nothing
         files = survey_set(scans, inventory, kinds=kinds, cursor=self.cursor, progress=self.progress)
-        in_tree = spec.source.format == "bids"
-        rows = rows_of_tree(spec, root, files) if in_tree else rows_of_table(spec, root)
+        match spec.source.format:
+            case "bids":
+                rows = rows_of_tree(spec, root, files)
+            case "folders":
+                rows = rows_of_folders(spec, files)
+            case _:
+                rows = rows_of_table(spec, root)
         return ImageSet(spec, rows, files, self.names, inventory, self.progress)
 
 

@@ -420,12 +420,10 @@ FAMILY = Family(
     config=FlowConfig,
     presets={
         "small": FlowConfig(),
-        "quick": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4, ends=1), refiner=(32, 48)),
-        "middle": FlowConfig(network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4, ends=1), refiner=(32, 48)),
-        "tiny": FlowConfig(network=UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4)),
+        "large": FlowConfig(network=UNetConfig(widths=(64, 192), blocks=(1, 4)), refiner=(48, 64)),
+        "tiny": FlowConfig(network=UNetConfig(widths=(32, 64), blocks=(1, 1), heads=4, ends=1)),
         "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of the mask is kept
-            field_components=12,
-            network=UNetConfig(widths=(48, 128), blocks=(1, 3), heads=4),
+            field_components=12
         ),
         "small-2d": FlowConfig(  # projections, which have no tissues
             patch=2, tissues=0, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)

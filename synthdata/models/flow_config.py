@@ -14,8 +14,10 @@ class FlowConfig:
     field_components: int = 8  # per label
     tissues: int = 6  # classes of tissue
     tissue_components: int = 5  # per class
-    network: UNetConfig = field(default_factory=UNetConfig)
-    refiner: tuple[int, ...] = (48, 64)  # widths of its levels
+    network: UNetConfig = field(
+        default_factory=lambda: UNetConfig(widths=(32, 96), blocks=(1, 2), heads=4, ends=1)
+    )
+    refiner: tuple[int, ...] = (32, 48)  # widths of its levels
     drop_conditions: float = 0.1  # share of training items without conditions, for guidance
     time_mean: float = -0.2  # of the logit-normal law of the training times along the path
     time_std: float = 1.2
