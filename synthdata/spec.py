@@ -359,7 +359,7 @@ class DatasetSpec:
         if lost and "dicom" in self.release.formats:
             raise ConfigError(
                 f'channel {lost[0]} is CT in unit "1", and DICOM states CT in Hounsfield units: set its unit to '
-                "\"[hnsf'U]\", or leave dicom out of release.formats"
+                '"[hnsf\'U]", or leave dicom out of release.formats'
             )
         if (output.enhanced or output.measurements) and "dicom" not in self.release.formats:
             raise ConfigError("release.dicom is set, but release.formats lacks dicom: add it there")

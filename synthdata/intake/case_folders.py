@@ -1,4 +1,4 @@
-"""Cases from a tree with a folder per case: the folder names the case, and the files in it the channels and the mask."""
+"""Cases from a tree with a folder per case: the folder names the case, its files the channels and the mask."""
 
 import re
 from collections.abc import Iterable

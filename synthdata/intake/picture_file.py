@@ -75,7 +75,7 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
 
 
 def _told(keyword: str | object, text: str) -> str:
-    """A text chunk as it is judged: in `Software` an address is that of the program (PNG 1.2, 4.2.3), not of a house."""
+    """A text chunk as it is judged: an address in `Software` (PNG 1.2, 4.2.3) is that of a program and of no house."""
     return ADDRESS.sub("", text) if keyword == "Software" else text
 
 

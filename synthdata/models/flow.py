@@ -132,7 +132,9 @@ class FlowGenerator(nn.Module):
         if self.config.tissues:
             self.guides[0, : self.geometry.channels] = 0  # their tissues guide in their stead
         self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
-        displacement = self.alignment.fit(self._guides(images, fields))
+        displacement = images.new_zeros(len(images), 3, *self.latent[1:])
+        if self.config.aligned:
+            displacement = self.alignment.fit(self._guides(images, fields))
         self.moved.copy_(displacement[:, -self.axes :].square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt())
         self.moved.clamp_(min=1e-3)
         parts = zip(*(torch.split(part, CHUNK) for part in (images, fields, displacement)), strict=True)
@@ -188,7 +190,9 @@ class FlowGenerator(nn.Module):
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
         smooth = self.noise.smooth(image)
         image = torch.cat([smooth, self.tissues.fields(smooth)], dim=1)
-        displacement = self.alignment.register(self._guides(image, fields))
+        displacement = image.new_zeros(len(image), 3, *self.latent[1:])
+        if self.config.aligned:
+            displacement = self.alignment.register(self._guides(image, fields))
         aligned, aligned_fields = self._pull(image, fields, displacement)
         code = self.codec.encode(aligned, aligned_fields)
         shape = displacement[:, -self.axes :] * (SHAPE_STD / self.moved)
@@ -427,6 +431,9 @@ FAMILY = Family(
         ),
         "small-2d": FlowConfig(  # projections, which have no tissues
             patch=2, tissues=0, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
+        ),
+        "free": FlowConfig(
+            patch=2, tissues=0, aligned=False, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
         ),
     },
     build=FlowGenerator,

@@ -127,8 +127,13 @@ class GaussianLaw(nn.Module):
 
     def _posterior(self, noisy: Tensor, time: Tensor, told: Tensor) -> tuple[Tensor, Tensor]:
         t = time[:1, None] if bool((time == time[0]).all()) else time[:, None]  # one time needs one inverse
-        kept = int((self.root.diagonal() > 0).sum())  # the buffers have room for more components than there are
-        basis, grams = self.basis[:kept], self.grams.view(-1, COMPONENTS, COMPONENTS)[:, :kept, :kept].flatten(1)
+        kept = int(
+            (self.root.diagonal() > 0).sum()
+        )  # the buffers have room for more components than there are
+        basis, grams = (
+            self.basis[:kept],
+            self.grams.view(-1, COMPONENTS, COMPONENTS)[:, :kept, :kept].flatten(1),
+        )
         known = (told[:, :-1] - self.centre) * told[:, -1:]
         mean = self.mean + known @ self.slope[:kept].T @ basis
         variance = self.leftover.square()[None]  # (1, levels)

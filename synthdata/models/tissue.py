@@ -77,7 +77,7 @@ class Tissues(nn.Module):
 
 
 def _largest(fields: Tensor) -> tuple[Tensor, Tensor]:
-    """Largest of few fields (b, k, z, y, x) at each voxel and the first index that has it; faster than `max` on a CPU."""
+    """Largest of few fields (b, k, z, y, x) at each voxel, and its first index; on a CPU faster than `max`."""
     best, index = fields[:, 0], torch.zeros_like(fields[:, 0], dtype=torch.int64)
     for k in range(1, fields.shape[1]):
         larger = fields[:, k] > best

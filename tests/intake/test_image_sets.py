@@ -211,3 +211,49 @@ def test_a_second_run_reads_nothing_and_a_new_session_costs_itself(build, tree, 
     volume(tree / "derivatives/seg/sub-02/ses-z/anat/sub-02_ses-z_dseg.nii.gz", 5, mask=True)
     assert take(build, spec, tree, private).cases.cases == 4
     assert all("ses-z" in name for name in reads)
+
+
+def folders_spec(build, **columns):
+    source = Source(kind="folder", uri="unused", format="folders", columns=columns)
+    channels = (Channel(name="T1w", modality="MR"), Channel(name="FLAIR", modality="MR"))
+    return build.spec(source=source, channels=channels, labels={"lesion": 1}, grid=build.spec().grid)
+
+
+def test_a_tree_with_a_folder_per_case_needs_no_table(build, scans, private) -> None:
+    truth = {}
+    for visit in ("P-1_a", "P-1_b", "P-2_a"):
+        truth[visit] = volume(scans / f"deep/{visit}/t1.nii.gz", len(truth))
+        volume(scans / f"deep/{visit}/flair.nii", 7 + len(truth))
+        volume(scans / f"deep/{visit}/seg.nii.gz", 9, mask=True)
+        volume(scans / f"deep/{visit}/t2.nii.gz", 5)
+    (scans / "deep/P-2_a/flair.nii").unlink()
+    spec = folders_spec(build, T1w="t1", FLAIR="flair", mask="seg", patient="^P-[0-9]")
+    report = take(build, spec, scans, private)
+    assert (report.cases.cases, report.patients) == (2, 1)
+    assert codes(report)["case.missing_channel"] == 2  # of P-2: its T1w and its mask
+    first = {case.image[0].tobytes() for case in read_cases(private, report.cases)}
+    assert first == {truth[visit].T.astype(np.int16).tobytes() for visit in ("P-1_a", "P-1_b")}
+
+
+def test_a_folder_without_a_patient_or_a_channel_stops_with_a_sentence(build, scans, private) -> None:
+    volume(scans / "case/t1.nii.gz", 1)
+    with pytest.raises(SourceError, match="finds no patient"):
+        take(build, folders_spec(build, T1w="t1", patient="^P"), scans, private)
+    with pytest.raises(SourceError, match="no folder with files named T1w, FLAIR"):
+        take(build, folders_spec(build), scans, private)
+
+
+def test_the_address_of_the_program_that_made_a_png_is_no_house(build, scans, private) -> None:
+    for index, (keyword, text) in enumerate(
+        (
+            ("Software", "Matplotlib 3.8, https://matplotlib.org/"),
+            ("Comment", "https://praxis-mueller.example/"),
+        )
+    ):
+        told = PngImagePlugin.PngInfo()
+        told.add_text(keyword, text)
+        picture(scans / f"images/{index}.png", index, pnginfo=told)
+    (scans / "labels.csv").write_text("file,patient,finding\n0.png,1,normal\n1.png,2,normal\n")
+    report = take(build, table_spec(build, clinical=(FINDING,)), scans, private)
+    assert report.cases.cases == 1
+    assert codes(report)["deid.text_pattern"] == 1

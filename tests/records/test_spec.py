@@ -57,3 +57,14 @@ def test_dicom_that_cannot_be_written_is_refused(output: DicomOutput, named: str
             label_codes={},
             release=replace(spec.release, dicom=output),
         )
+
+
+def test_ct_that_lost_its_units_is_no_dicom() -> None:
+    spec = load_spec(SHIPPED)
+    lost = tuple(
+        replace(channel, unit="1") if channel.modality == "CT" else channel for channel in spec.channels
+    )
+    with pytest.raises(ConfigError, match="DICOM states CT in Hounsfield units"):
+        replace(spec, channels=lost)
+    kept = replace(spec, channels=lost, release=replace(spec.release, formats=("parquet",)))
+    assert "1" in {channel.unit for channel in kept.channels}
