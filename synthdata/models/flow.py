@@ -432,9 +432,6 @@ FAMILY = Family(
         "small-2d": FlowConfig(  # projections, which have no tissues
             patch=2, tissues=0, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
         ),
-        "free": FlowConfig(
-            patch=2, tissues=0, aligned=False, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
-        ),
     },
     build=FlowGenerator,
     tells_losses=True,
