@@ -5,8 +5,8 @@
     python benchmarks/sampling.py training       # volumes learnt per CPU second beside a plain loop
 
 The time of a draw does not depend on the weights, so they are random. MONAI's side is the recipe of MAISI at this size
-(`monai_recipe.py`, which needs `pip install einops`), latents of 8 x 10 x 14 x 10, 30 steps, batch 1 as in its inference
-code, and the batches 4 and 16; ours draw 16 at once as generation does. How good the cases are: `families.py`.
+(`monai_recipe.py`, which needs `pip install einops`), latents of 8 x 10 x 14 x 10, 30 steps, batch 1 as in its
+inference code, and the batches 4 and 16; ours draw 16 at once as generation does. Their quality: `families.py`.
 """
 
 import argparse

@@ -71,7 +71,8 @@ class UNet(nn.Module):
             self.up.append(Level(merged))
         self.norm = nn.GroupNorm(GROUPS, config.widths[0])
         self.leave = conv(config.widths[0], out, ends)
-        nn.init.zeros_(self.leave.weight)
+        for value in self.leave.parameters():
+            nn.init.zeros_(value)
 
     def forward(self, codes: Tensor, time: Tensor, conditions: Tensor) -> Tensor:
         """Run the network; conditions (b, c + 1) end with a flag that is 0 where they are dropped."""

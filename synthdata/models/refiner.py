@@ -71,7 +71,8 @@ class Refiner(nn.Module):
         self.blocks = nn.ModuleList(_Block(width, kernel) for width in (*widths, *widths[:-1]))
         self.leave = conv(widths[0], (2 * channels + labels) * voxels, (1, 1, 1))
         self.norm = nn.GroupNorm(4, widths[0])
-        nn.init.zeros_(self.leave.weight)
+        for value in self.leave.parameters():
+            nn.init.zeros_(value)
         half = (*shape_zyx[:2], shape_zyx[2] // 2 + 1)
         self.register_buffer(
             "amplitude", torch.zeros(1, channels, *half)
