@@ -10,6 +10,7 @@ ENTRY_POINTS = "synthdata.generators"  # group under which other packages offer 
 GENERATORS = {  # name -> module with FAMILY
     "flow": "synthdata.models.flow",
     "gan": "synthdata.models.gan",
+    "plain-flow": "synthdata.models.plain_flow",
     "translation": "synthdata.models.translation",
     "vae": "synthdata.models.vae",
 }

@@ -99,6 +99,16 @@ class LossTeller(Protocol):
         ...
 
 
+class ItemLossTeller(Generator, Protocol):
+    """A generator which can be trained with differential privacy, by the gradient of each patient."""
+
+    network: torch.nn.Module  # has all learned tensors, and treats each row by itself
+
+    def item_losses(self, items: Tensor, conditions: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Losses (b,) of items (b, ...) with conditions (b, k); row i depends on row i and seeds[i] alone."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """One row of `GENERATORS`."""
@@ -108,3 +118,4 @@ class Family:
     build: Callable[[Any, Geometry], Any]  # gives a torch module which is a Generator
     adversarial: bool = False  # learns by a game: plain Adam without momentum at a fifth of the rate
     tells_losses: bool = False  # is a LossTeller too
+    only_gradients: bool = False  # is an ItemLossTeller too, and fits nothing on patients but by gradients

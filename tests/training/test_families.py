@@ -34,7 +34,7 @@ def discs(store: ObjectStore) -> TrainingSet:
     return ball_set(store, cases=6, shape=(1, 16, 16))
 
 
-@pytest.mark.parametrize("family", ["vae", "gan", "translation"])
+@pytest.mark.parametrize("family", ["vae", "gan", "plain-flow", "translation"])
 def test_a_stopped_run_resumes_bit_for_bit_and_its_cases_are_drawn(family: str, tmp_path: Path) -> None:
     spec, private, other = spec_of(family), open_store(str(tmp_path / "a")), open_store(str(tmp_path / "b"))
     left = iter([False] * (STOP_AFTER - 1) + [True])

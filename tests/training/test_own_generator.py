@@ -52,7 +52,7 @@ def test_a_family_of_another_package_is_trained_and_draws_cases(tmp_path: Path) 
 
 
 def test_a_name_that_nobody_offers_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ConfigError, match="expected one of flow, gan, translation, vae"):
+    with pytest.raises(ConfigError, match="expected one of flow, gan, plain-flow, translation, vae"):
         models.family_of("mixture")
 
 
