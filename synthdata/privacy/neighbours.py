@@ -97,7 +97,7 @@ class _Search:
         squares = np.einsum("nd,nd->n", self.pool, self.pool)
         self.largest = float(squares.max())
         self.single = np.zeros((self.groups * self.width, pool.shape[1] + 1), np.float32)  # -2 y and |y|²
-        self.single[:, -1] = np.inf  # of columns which are no case
+        self.empty = np.setdiff1d(np.arange(self.columns), self.column)  # columns which are no case
         self.single[self.column, :-1] = -2 * self.pool
         self.single[self.column, -1] = squares
         self.products = np.empty((0, self.columns), np.float32)
@@ -118,6 +118,7 @@ class _Search:
             self.products = np.empty((len(queries), self.columns), np.float32)
         rough = self.products[: len(queries)]  # fresh memory for each block would cost as much as the search
         np.matmul(terms, self.single.T, out=rough)  # |y|² - 2xy: |x|² is the same for all of a query
+        rough[:, self.empty] = np.inf  # not in the products, where 0 times infinity may be met
         self._leave_out(rough, own)
         query, row = self._candidates(rough, queries)
         return self._best(len(queries), query, row, self._exact(queries, query, row))

@@ -60,7 +60,9 @@ def test_second_neighbour_is_of_another_duplicate_cluster(rng: np.random.Generat
     assert seeing.ratio[0] < 0.01
 
 
-@pytest.mark.parametrize(("people", "cases", "k"), [(9, 9, 5), (30, 400, 5), (700, 900, 2), (40, 41, 1)])
+@pytest.mark.parametrize(
+    ("people", "cases", "k"), [(9, 9, 5), (30, 400, 5), (700, 900, 2), (40, 41, 1), (55, 87, 2)]
+)
 def test_clusters_of_any_size_and_own_patients_give_what_brute_force_gives(
     rng: np.random.Generator, people: int, cases: int, k: int
 ) -> None:
