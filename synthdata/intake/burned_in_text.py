@@ -7,20 +7,23 @@ has more pixels than its neighbours; then the middle slice, the projection and t
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
-from synthdata.intake.person_names import imaging_words
+from synthdata.intake.person_names import gazetteer, imaging_words, vocabulary
 from synthdata.intake.text_engine import TextEngine, TextLine
 
 LEAST_SIDE = 48  # px: a smaller image holds no legible line
 READ = 0.6  # least confidence of a line
 LEAST_SIGNS = 3  # letters and digits of a line which is text
 MOST_DIGITS = 2  # of a line whose words are all of imaging, such as PORTABLE 2
+LEAST_PIECE = 5  # letters of a remark that tell it
 WORDS = re.compile(r"[^\W\d_]+")
 WINDOWS_HU = ((-160.0, 240.0), (0.0, 80.0))  # soft tissue and brain, in which text of CT is drawn
 MOST_INKS = 4  # grey values of a volume which are read as ink, each in the slice that has most of it
 INKS = 4  # grey values of a slice which may be ink
+MOST_VALUES = 1 << 17  # between the lowest and the highest value of a slice that is looked at for ink
 LEAST_INK = 12  # px of one value, more than its neighbours have
 INK_SPREAD = 6.0  # standard deviations of a count
 INK_MIXED = 0.3  # of the window: how far an edge of a letter is from the ink
@@ -60,8 +63,25 @@ def is_text(line: TextLine) -> bool:
     if line.confidence < READ or signs < LEAST_SIGNS:
         return False
     words = WORDS.findall(line.text.lower())
-    harmless = all(len(word) <= 2 or word in imaging_words() for word in words)
+    harmless = all(len(word) <= 2 or word in imaging_words() or _is_remark(word) for word in words)
     return not (words and harmless and sum(map(str.isdigit, line.text)) <= MOST_DIGITS)
+
+
+@lru_cache(1 << 12)
+def _is_remark(word: str) -> bool:
+    """What markers say about position and place, also cut off by the border and with one letter misread."""
+    remarks = vocabulary("remarks")
+    if word in remarks:
+        return True
+    if len(word) < LEAST_PIECE or word in gazetteer():
+        return False
+    pieces = (piece for remark in remarks for piece in (remark[: len(word)], remark[-len(word) :]))
+    return any(len(piece) == len(word) and _misread(piece, word) <= 1 for piece in pieces)
+
+
+def _misread(said: str, read: str) -> int:
+    """How many letters differ."""
+    return sum(one != other for one, other in zip(said, read, strict=True))
 
 
 def _all(pixels: np.ndarray, modality: str) -> Iterator[np.ndarray]:
@@ -158,16 +178,19 @@ def _still(pixels: np.ndarray) -> np.ndarray:
 
 def _inks(pixels: np.ndarray, index: int) -> list[tuple[float, int, float]]:
     """Excess, slice and value of grey values which have many more pixels than their neighbours."""
-    image = pixels[index].astype(np.int64)
-    low = int(image.min())
-    counts = np.bincount((image - low).ravel()) if int(image.max()) - low < 1 << 17 else np.zeros(8, int)
+    image = pixels[index]
+    low, high = int(image.min()), int(image.max())
+    if high - low >= MOST_VALUES:
+        return []
+    counts = np.bincount(np.subtract(image, low, dtype=np.intp).ravel())
     padded = np.pad(counts, 4, mode="edge")
     around = sum(padded[4 + shift : 4 + shift + len(counts)] for shift in (-4, -3, -2, 2, 3, 4)) / 6
     excess = counts - around
     excess[:2] = 0  # air, or padding
     sure = (excess >= LEAST_INK) & (excess >= INK_SPREAD * np.sqrt(around + 1))
-    best = np.argsort(excess * sure)[::-1][:INKS]
-    return [(float(excess[at]), index, float(at + low)) for at in best if sure[at]]
+    found = np.flatnonzero(sure)
+    best = found[np.argsort(excess[found])[::-1][:INKS]]
+    return [(float(excess[at]), index, float(at + low)) for at in best]
 
 
 def _quarters(grey: np.ndarray) -> Iterator[np.ndarray]:

@@ -123,6 +123,7 @@ class Cursor:
             if tuple(said["stamp"]) != entry.stamp:
                 return None
             seen = SeenFile(entry.path, said["sha256"], said["size"], set(said["reasons"]), entry.stamp)
+            seen.read_ns = now_ns()  # only settled files are remembered
             found = from_text(Instance, instance, seen=seen) if instance else None
             return Finding(seen, found, said["kind"], tuple(said["broken"]), tuple(said["notes"]))
         except (ValueError, TypeError, KeyError):

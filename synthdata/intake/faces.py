@@ -137,12 +137,22 @@ def _before_cheeks(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
         return hits
     x = np.arange(front.shape[1]) * step[2] - (across[0] + across[-1]) / 2
     cheeks, middle = (abs(x) >= CHEEKS_MM[0]) & (abs(x) <= CHEEKS_MM[1]), abs(x) <= NOSE_MM
-    for level, row in enumerate(front):
-        known = cheeks & np.isfinite(row)
-        if min((known & (x < 0)).sum(), (known & (x > 0)).sum()) >= 4:
-            curve = np.polyval(np.polyfit(x[known], row[known], 2), x)
-            hits[level] = middle & (curve - row >= BEFORE_CHEEKS_MM)
+    known = cheeks & np.isfinite(front)
+    sure = np.minimum((known & (x < 0)).sum(axis=1), (known & (x > 0)).sum(axis=1)) >= 4
+    levels = front[sure]
+    curves = _parabolas(x / CHEEKS_MM[1], levels, known[sure])
+    hits[sure] = middle & (curves - levels >= BEFORE_CHEEKS_MM)
     return hits
+
+
+def _parabolas(x: np.ndarray, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Parabolas (n, x) by least squares through the known values of rows (n, x)."""
+    powers = np.stack([np.ones_like(x), x, x**2])  # (3, x), x about -1 to 1
+    weights = known.astype(float)
+    left = np.einsum("ix,jx,nx->nij", powers, powers, weights)
+    right = np.where(known, rows, 0.0) @ powers.T
+    curves: np.ndarray = np.linalg.solve(left, right[..., None])[..., 0] @ powers
+    return curves
 
 
 def _in_front(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:

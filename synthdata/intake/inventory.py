@@ -3,12 +3,13 @@
 import hashlib
 import os
 import stat
+import time
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthdata.intake.listing import Stamp, list_files, stamp_of
+from synthdata.intake.listing import Stamp, is_settled, list_files, stamp_of
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
 from synthdata.records.case_set import CaseSet
@@ -27,6 +28,7 @@ class SeenFile:
     reasons: set[str] = field(default_factory=set)
     stamp: Stamp | None = None  # when it was read; None where that did not work
     approved: frozenset[str] = frozenset()  # reasons which a signed approval lets pass
+    read_ns: int = 0  # a time before it was read
 
     @property
     def outcome(self) -> str:
@@ -48,10 +50,11 @@ class Inventory:
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:
         """Read a file once and book it; gives no bytes for a file which cannot be read."""
+        read_ns = time.time_ns()
         data, stamp, reason = read_file(path)
-        seen = SeenFile(
-            path, hashlib.sha256(data).hexdigest(), len(data), {reason} if reason else set(), stamp
-        )
+        reasons = {reason} if reason else set()
+        digest = hashlib.sha256(data).hexdigest()
+        seen = SeenFile(path, digest, len(data), reasons, stamp, read_ns=read_ns)
         self.files.append(seen)
         return seen, data
 
@@ -63,8 +66,13 @@ class Inventory:
         self.broken |= other.broken
 
     def reread(self, seen: SeenFile) -> bytes | None:
-        """The bytes that were booked, or None (with a reason) where they are not there any more."""
-        data, _, _ = read_file(seen.path)
+        """The bytes that were booked, or None (with a reason) where they are not there any more.
+
+        A stamp that any change would have altered tells that they are the same; else their digest does.
+        """
+        data, stamp, _ = read_file(seen.path)
+        if stamp is not None and stamp == seen.stamp and is_settled(stamp, seen.read_ns):
+            return data
         if hashlib.sha256(data).hexdigest() == seen.sha256:
             return data
         seen.reasons.add("file.changed")

@@ -86,7 +86,7 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
         return False
     at = words.index(name)
     told = [len(word) > 1 and word != name and _plain(word) in imaging_words() for word in words]
-    if _plain(name) in _listed("eponyms") and (
+    if _plain(name) in vocabulary("eponyms") and (
         any(told[at + 1 : at + 2]) or [word.lower() for word in words[max(0, at - 1) : at]] == ["of"]
     ):
         return True
@@ -95,7 +95,7 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
     capital = name.istitle() and any(
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
-    return not capital and _plain(name) in everyday_words() - _listed("frequent_surnames") and any(told)
+    return not capital and _plain(name) in everyday_words() - vocabulary("frequent_surnames") and any(told)
 
 
 def _is_plain_word(word: str) -> bool:
@@ -104,8 +104,8 @@ def _is_plain_word(word: str) -> bool:
 
 
 @cache
-def _listed(key: str) -> frozenset[str]:
-    """A list of the vocabulary."""
+def vocabulary(key: str) -> frozenset[str]:
+    """A list of `vocabulary.json`."""
     text = resources.files("synthdata.intake").joinpath("vocabulary.json").read_text(encoding="utf-8")
     return frozenset(json.loads(text)[key])
 

@@ -48,7 +48,8 @@ def _native(plan: PixelPlan, data: bytes, numbers: Sequence[int]) -> np.ndarray 
     frames = [
         np.frombuffer(data, kind, size, plan.offset + number * size * kind.itemsize) for number in numbers
     ]
-    return np.stack(frames).reshape(len(numbers), *plan.shape_yx)
+    stored = frames[0] if len(frames) == 1 else np.stack(frames)
+    return stored.reshape(len(numbers), *plan.shape_yx)
 
 
 def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:
@@ -87,9 +88,11 @@ def values_of(
         scale: The way to values.
 
     Returns:
-        int32 or int64 where slope and intercept are whole, else float64; and a mask of the padding, or None where
-        nothing is padded. None instead of both where a measured number lies outside the range of the scale.
+        A signed integer type where slope and intercept are whole, else float64; and a mask of the padding, or None
+        where nothing is padded. None instead of both where a measured number lies outside the range of the scale.
     """
+    if _are_values(stored, plan, scale):
+        return stored.astype(np.int16, copy=False), None
     numbers: np.ndarray = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32)
     padded = _padded(numbers, plan)
     if plan.inverted:
@@ -103,6 +106,13 @@ def values_of(
         return numbers * np.float64(scale.slope) + scale.intercept, padded
     values = numbers if scale.slope == 1 else numbers * int(scale.slope)
     return (values if scale.intercept == 0 else values + int(scale.intercept)), padded
+
+
+def _are_values(stored: np.ndarray, plan: PixelPlan, scale: Scale) -> bool:
+    """True where the stored numbers are the values already, and fit int16."""
+    bits = min(plan.bits_stored, 8 * stored.dtype.itemsize) + (stored.dtype.kind == "u")
+    plain = plan.padding is None and not plan.inverted and scale.slope == 1 and scale.intercept == 0
+    return plain and bits <= 16 and not (math.isfinite(scale.first) or math.isfinite(scale.last))
 
 
 def _padded(numbers: np.ndarray, plan: PixelPlan) -> np.ndarray | None:
@@ -129,5 +139,5 @@ def narrow(volume: np.ndarray) -> np.ndarray | None:
         return None
     inside = volume.size and volume.min() >= INT16.min and volume.max() <= INT16.max
     if inside and (volume.dtype.kind in "iu" or np.array_equal(volume, np.rint(volume))):
-        return volume.astype(np.int16)
+        return volume.astype(np.int16, copy=False)
     return volume.astype(np.float32)

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
+import numpy as np
 from pydicom.charset import convert_encodings, python_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.tag import BaseTag
@@ -42,13 +43,14 @@ class Known:
 
     def element(self) -> DataElement:
         """Decode it."""
-        return convert_raw_data_element(self.raw, encoding=self.encoding)
+        element = convert_raw_data_element(self.raw, encoding=self.encoding)
+        if self.value is UNKNOWN:
+            self.value = element.value
+        return element
 
     def decoded(self) -> Any:
         """Its value, decoded once."""
-        if self.value is UNKNOWN:
-            self.value = self.element().value
-        return self.value
+        return self.element().value if self.value is UNKNOWN else self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,19 @@ class _Walk:
     encoding: str | list[str] = "iso8859"
     creators: dict[int, tuple[bytes, str]] = field(default_factory=dict)  # by group and block
     pixels_at: int = -1
+    places: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """A file that the next one may resemble: slices of a series differ in a few values of the same length."""
+
+    file: PlainFile
+    walk: _Walk  # as it was at the end of the file
+    size: int
+    head: np.ndarray  # bytes from the file meta information up to the pixels
+    places: list[tuple[int, int, int, int]]  # tag, and where the attribute begins, its value begins, it ends
+    owner: np.ndarray  # of each byte of the head: the attribute whose value it is of, or -1
 
 
 class PlainReader:
@@ -76,6 +91,7 @@ class PlainReader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes, bytes], Known] = {}
+        self._last: _Pattern | None = None
 
     def read(self, data: bytes) -> PlainFile | None:
         """Attributes of a file; None where it is not plain, or damaged: pydicom tells what it is."""
@@ -84,12 +100,38 @@ class PlainReader:
         end = PREFIX + LENGTH_BYTES + LONG_LENGTH.unpack_from(data, PREFIX + len(GROUP_LENGTH))[0]
         if end > len(data):
             return None
-        meta = self._attributes(data, PREFIX, end, _Walk(), meta=True)
+        if (like := self._like_last(data)) is not None:
+            return like
+        first, walk = _Walk(), _Walk()
+        meta = self._attributes(data, PREFIX, end, first, meta=True)
         if meta is None or SYNTAX not in meta or meta[SYNTAX].raw.value != PLAIN_SYNTAX:
             return None
-        walk = _Walk()
         attributes = self._attributes(data, end, len(data), walk, meta=False)
-        return PlainFile(meta, attributes, walk.pixels_at) if attributes else None
+        if not attributes:
+            return None
+        file = PlainFile(meta, attributes, walk.pixels_at)
+        self._last = _pattern(file, walk, first.places + walk.places, data)
+        return file
+
+    def _like_last(self, data: bytes) -> PlainFile | None:
+        """Attributes of a file which differs from the last one in values alone; None where it does not."""
+        last = self._last
+        if last is None or len(data) != last.size:
+            return None
+        head = np.frombuffer(data, np.uint8, len(last.head), PREFIX)
+        changed = np.unique(last.owner[head != last.head])
+        places = [last.places[index] for index in changed]
+        if (changed.size and changed[0] < 0) or any(map(_decides_more, places)):
+            return None
+        meta, attributes = last.file.meta.copy(), last.file.attributes.copy()
+        for tag, at, start, after in (*places, last.places[-1]):
+            of_meta = tag >> 16 == META_GROUP
+            walk = _Walk() if of_meta or tag < CHARACTER_SET else last.walk
+            one = self._attribute(data, (at, start, after), tag, data[at + 4 : at + 6], walk)
+            if one is None:
+                return None
+            (meta if of_meta else attributes)[tag] = one
+        return PlainFile(meta, attributes, last.file.pixels_at)
 
     def _attributes(
         self, data: bytes, at: int, end: int, walk: _Walk, *, meta: bool
@@ -114,7 +156,9 @@ class PlainReader:
             one = self._attribute(data, (at, start, after), tag, vr, walk)
             if one is None:
                 return None
-            found[tag], walk.last, at = one, tag, after
+            found[tag], walk.last = one, tag
+            walk.places.append((tag, at, start, after))
+            at = after
         return found
 
     def _attribute(
@@ -136,6 +180,29 @@ class PlainReader:
         if tag & 0x10000 and tag & 0xFFFF < 0x100:
             walk.creators[tag] = (key[0], str(one.decoded()))
         return one
+
+
+def _pattern(
+    file: PlainFile, walk: _Walk, places: list[tuple[int, int, int, int]], data: bytes
+) -> _Pattern | None:
+    """What the next file is compared with; None where the pixels are not at the end."""
+    if places[-1][0] != PIXEL_DATA:
+        return None
+    head = np.frombuffer(data, np.uint8, file.pixels_at - PREFIX, PREFIX).copy()  # a view would keep the file
+    light = Known(_raw(PIXEL_DATA, b"OW", b"", 0), walk.encoding, "")
+    file = PlainFile(file.meta, file.attributes | {PIXEL_DATA: light}, file.pixels_at)
+    owner = np.full(len(head), -1, np.int32)
+    for index, (_, _, start, after) in enumerate(places[:-1]):
+        owner[start - PREFIX : after - PREFIX] = index
+    return _Pattern(file, walk, len(data), head, places, owner)
+
+
+def _decides_more(place: tuple[int, int, int, int]) -> bool:
+    """True for an attribute on which the reading of others depends, or which is not remembered."""
+    tag, at, _, after = place
+    private = bool(tag & 0x10000)
+    decides = tag in {CHARACTER_SET, SYNTAX, META_GROUP << 16}
+    return private or decides or after - at > REMEMBERED_BYTES
 
 
 def _raw(tag: int, vr: bytes, value: bytes, at: int) -> RawDataElement:

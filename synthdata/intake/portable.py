@@ -8,6 +8,8 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
+FIELDS: dict[type, tuple[str, ...]] = {}
+ATOMS = frozenset({types.NoneType, str, int, float, bool})
 Read = Callable[[Any], Any]
 
 
@@ -42,11 +44,14 @@ class _Ready:
 
 
 def _plain(value: Any, leave_out: frozenset[str] = frozenset()) -> Any:
-    if value is None or isinstance(value, str | int | float | bool):
+    kind = type(value)
+    if kind in ATOMS or (kind is tuple and ATOMS.issuperset(map(type, value))):
         return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value) if field.name not in leave_out]
-        return {name: _plain(getattr(value, name)) for name in names}
+    names = _fields(kind)
+    if names:
+        return {name: _plain(getattr(value, name)) for name in names if name not in leave_out}
+    if isinstance(value, str | int | float | bool):  # of a class of its own
+        return value
     if isinstance(value, frozenset | set):
         return sorted(_plain(item) for item in value)
     if isinstance(value, tuple | list):
@@ -54,6 +59,14 @@ def _plain(value: Any, leave_out: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     raise TypeError(f"a {type(value).__name__} cannot be remembered")
+
+
+def _fields(kind: type) -> tuple[str, ...]:
+    """Names of a dataclass, looked up once; none for other types."""
+    if kind not in FIELDS:
+        known = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+        FIELDS[kind] = tuple(field.name for field in known)
+    return FIELDS[kind]
 
 
 @cache

@@ -28,6 +28,7 @@ from synthdata.storage.protocol import ObjectStore
 
 ARRAYS = ("image", "mask")
 ROW_GROUP_CASES = 16
+PAGE_BYTES = 1 << 20
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
 ARROW_TYPES = {
     "number": pa.float64(),
@@ -106,7 +107,9 @@ def write_shard(
     schema = shard_schema(case_set, dtype=dtypes.pop(), shape=shape)
     table = _table(cases, case_set.columns, schema)
     smallest = min(min(case.image.nbytes, case.mask.nbytes) for case in cases)
-    pages = {"data_page_size": smallest, "write_batch_size": 1} if page_per_array else {}
+    pages = {"data_page_size": smallest, "write_batch_size": 1}
+    if not page_per_array:  # a page that grows to a whole row group costs as much memory again
+        pages = {"data_page_size": PAGE_BYTES, "write_batch_size": min(1024, 1 + PAGE_BYTES // smallest)}
     pq.write_table(
         table,
         path,

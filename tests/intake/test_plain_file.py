@@ -1,6 +1,7 @@
 """The reader of plain files finds what pydicom finds, in clean, planted and damaged files."""
 
 import io
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -80,3 +81,25 @@ def test_mutated_files_are_judged_as_pydicom_reads_them(clean, judges) -> None:
     whole = [path.read_bytes() for path in clean]
     for data in [*whole, *mutated(whole, 300, np.random.default_rng(3))]:
         assert looked_at(data, judges[0]) == looked_at(data, judges[1])
+
+
+def test_a_file_of_the_same_size_as_the_last_one_is_judged_as_pydicom_reads_it(clean, judges) -> None:
+    whole, rng = clean[0].read_bytes(), np.random.default_rng(4)
+    for place in rng.integers(0, min(len(whole), 3000), size=300):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << int(rng.integers(8))
+        looked_at(whole, judges[0])  # what the next one resembles
+        assert looked_at(bytes(changed), judges[0]) == looked_at(bytes(changed), judges[1])
+
+
+def test_a_file_that_was_changed_behind_its_times_is_noticed(tmp_path) -> None:
+    path, book = tmp_path / "scan.dcm", Inventory()
+    path.write_bytes(b"one")
+    seen, _ = book.add(path)
+    seen.read_ns += 10_000_000_000  # as if it had lain there for long
+    assert book.reread(seen) == b"one"
+    times = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert book.reread(seen) is None
+    assert "file.changed" in seen.reasons

@@ -57,6 +57,25 @@ def test_marks_of_side_and_view_are_no_text() -> None:
     assert all(is_text(TextLine(text, 0.99, 12)) for text in ("DOE", "1962", "R Miller", "12.03.62"))
 
 
+def test_remarks_on_position_are_no_text_even_cut_off_or_misread() -> None:
+    remarks = (
+        "liegend",
+        "Bettaufnahme",
+        "Auf Station",
+        "Bettaufnahr",
+        "fiegend",
+        "Bettau",
+        "debout",
+        "SITTING",
+        "acostado",
+    )
+    assert not any(is_text(TextLine(text, 0.99, 12)) for text in remarks)
+    assert all(
+        is_text(TextLine(text, 0.99, 12))
+        for text in ("Stan", "liegend Maier", "Station 4711", "Portnoy", "Standish")
+    )
+
+
 def chest(build, scans, text: str = "") -> None:
     grid = build.grid(shape_zyx=(1, SIDE, SIDE))
     datasets = build.series("PAT-1", grid, modality="DX", name="XR")
