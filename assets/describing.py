@@ -82,6 +82,7 @@ def describe_checkpoint(record: Checkpoint, private: ObjectStore) -> Metadata:
         "size_bytes": record.size_bytes,
         "train_key": record.train_key,
         **({"loss": record.losses[-1][1]} if record.losses else {}),
+        **({"differential_privacy": record.privacy.sentence()} if record.privacy else {}),
         **{f"monitor_{name}": value for name, value in (record.monitor or {}).items()},
         **shown,
     }

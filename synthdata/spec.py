@@ -1,5 +1,6 @@
 """A dataset spec: one YAML file says all about one dataset; parsed once, refused with the line."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ SPEC_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 DEFAULT_FOLDERS = {"SYNTHDATA_REALDATA": "../shared/data"}  # where a variable is not set
 PRIVATE_ELEMENT = re.compile(r"[^|]{1,64}\|[0-9A-F]{3}[13579BDF],[0-9A-F]{2}")
 MOST_COPY_SHARE = 0.01
+FITTED_FAMILIES = ("flow", "gan", "translation", "vae")  # fit more on patients than what gradients tell
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 
 
@@ -183,6 +185,27 @@ class RareCombinations:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DifferentialPrivacy:
+    """Train so that the weights depend on no single patient by more than this; noise follows from the budget."""
+
+    epsilon: float
+    delta: float  # below one over the training patients
+    clip: float = 1.0  # norm to which the gradient of a patient is cut
+
+    def __post_init__(self) -> None:
+        if not 0 < self.epsilon < math.inf or not 0 < self.clip < math.inf:
+            raise ConfigError(
+                f"generator.differential_privacy has epsilon {self.epsilon} and clip {self.clip}, "
+                "expected positive numbers"
+            )
+        if not 0 < self.delta < 1:
+            raise ConfigError(
+                f"generator.differential_privacy.delta is {self.delta}, expected a number between 0 and one over "
+                "the training patients"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratorSpec:
     """Which generator, and how long it learns."""
 
@@ -202,6 +225,7 @@ class GeneratorSpec:
         ""  # a local file of weights to start from: safetensors, or torch weights; `${VARIABLE}` works
     )
     pretrained_sha256: str = ""  # of that file
+    differential_privacy: DifferentialPrivacy | None = None  # of families that fit nothing on patients
 
     def __post_init__(self) -> None:
         if not 0 <= self.monitor <= 0.5:
@@ -214,6 +238,20 @@ class GeneratorSpec:
             raise ConfigError(
                 f"generator has seen {self.seen}, batch {self.batch}, learning_rate {self.learning_rate}: "
                 "expected positive numbers and a rate below 1"
+            )
+        if self.differential_privacy is not None:
+            self._check_private()
+
+    def _check_private(self) -> None:
+        if self.family in FITTED_FAMILIES:
+            raise ConfigError(
+                f"generator.differential_privacy is set for family {self.family!r}, which fits templates, codes or "
+                "laws on patients without noise, expected a family that learns by gradients alone: choose plain-flow"
+            )
+        if self.monitor:
+            raise ConfigError(
+                f"generator.monitor is {self.monitor} with generator.differential_privacy, which does not cover what "
+                "is watched on patients: set it to 0"
             )
 
 
@@ -352,6 +390,21 @@ class DatasetSpec:
             raise ConfigError(f"rare.columns or source.fhir names {unknown}, which clinical lacks")
         self._check_translation()
         self._check_dicom()
+        self._check_private()
+
+    def _check_private(self) -> None:
+        if self.generator.differential_privacy is None:
+            return
+        if self.clinical:
+            raise ConfigError(
+                f"clinical has {', '.join(column.name for column in self.clinical)} with "
+                "generator.differential_privacy, which does not cover the law of the record yet: leave the columns out"
+            )
+        if self.gates.copy_share:
+            raise ConfigError(
+                f"gates.copy_share is {self.gates.copy_share} with generator.differential_privacy, but a copy filter "
+                "chooses among drawn cases by the training patients, which the guarantee does not cover: set it to 0"
+            )
 
     def _check_dicom(self) -> None:
         output = self.release.dicom

@@ -6,7 +6,7 @@ from synthdata.records.codec import Record, digest_of, from_json, to_json
 from synthdata.records.estimate import Estimate
 from synthdata.records.grid import Grid
 from synthdata.records.intake import IntakeReport, ReasonCount
-from synthdata.records.model import Checkpoint, SamplePlan
+from synthdata.records.model import Checkpoint, PrivacyGuarantee, SamplePlan
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.records.reports import (
     CanaryRecall,
@@ -39,6 +39,7 @@ __all__ = [
     "FileEntry",
     "Grid",
     "IntakeReport",
+    "PrivacyGuarantee",
     "PrivacyReport",
     "PrivacyTest",
     "ReasonCount",

@@ -8,6 +8,31 @@ from synthdata.records.codec import Record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PrivacyGuarantee(Record):
+    """What the weights of a generator tell about one patient at most, by the way they were trained."""
+
+    epsilon: float  # spent, by the steps that were made
+    delta: float
+    epsilon_asked: float  # in the spec
+    clip: float  # norm to which the gradient of a patient was cut
+    sigma: float  # standard deviation of the noise, over the clip
+    sampling_rate: float  # probability with which a patient was drawn for a step
+    steps: int
+    patients: int
+    accountant: str
+    unit: str = "patient"
+    neighbours: str = "one patient's cases give no gradient; the number of patients is public"
+
+    def sentence(self) -> str:
+        """All numbers, for people."""
+        return (
+            f"epsilon {self.epsilon:.4g} at delta {self.delta:.3g} per {self.unit} ({self.neighbours}); accountant "
+            f"{self.accountant}, sigma {self.sigma:.4g}, clip {self.clip:g}, {self.steps} steps, each of "
+            f"{self.patients} patients drawn with probability {self.sampling_rate:.4g}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint(Record):
     """A finished generator: safetensors and a config, never pickle."""
 
@@ -23,6 +48,7 @@ class Checkpoint(Record):
     losses: tuple[tuple[int, float], ...] = ()  # (volumes seen, mean loss since the last point), at most 500
     monitor: Mapping[str, float] | None = None  # last values of the monitored numbers
     previews: Mapping[str, str] | None = None  # name to key of a PNG in the private store
+    privacy: PrivacyGuarantee | None = None  # where it was trained with differential privacy
     parents: tuple[str, ...] = ()
 
 

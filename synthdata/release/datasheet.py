@@ -44,6 +44,12 @@ REGULATION = (
         "set or are justified there."
     ),
 )
+PRIVATE = (
+    "It bounds what the weights of the generator, and the cases as they were drawn from them, tell about one training "
+    "patient. It does not cover what looked at patients elsewhere: intake and preparation, the measures in this "
+    "datasheet, and the verdict, without which there would be no release. It holds for this release alone: "
+    "budgets of generators trained on the same patients add up."
+)
 NOTICE = (
     "Synthetic. Not for diagnosis. Not certified anonymous in law; the measured risk is in evidence/privacy.json. "
     "Report a suspected re-identification to the publisher. Do not attempt re-identification."
@@ -187,12 +193,20 @@ def _privacy(inputs: ReleaseInputs) -> tuple[Block, ...]:
             text=f"Outcome: {privacy.outcome}. Suspected copies: {_of(privacy.copies)} of the cases. The primary test "
             f"sees a share of copies of {privacy.detectable_share:.1%} or more."
         ),
+        *_guarantee(inputs),
         Text(
             text=f"Copy filter: {privacy.copy_filter or 'none was used, the cases are as they were drawn'}."
         ),
         Table(header=("Test", "Outcome", "p", "Power", "What it means"), rows=tests),
         Table(header=("Planted canaries", "Planted", "Found"), rows=canaries),
     )
+
+
+def _guarantee(inputs: ReleaseInputs) -> tuple[Block, ...]:
+    found = inputs.checkpoint.privacy
+    if found is None:
+        return (Text(text="Differential privacy: none."),)
+    return (Text(text=f"Differential privacy: {found.sentence()}. {PRIVATE}"),)
 
 
 def _marks(inputs: ReleaseInputs) -> tuple[Block, ...]:

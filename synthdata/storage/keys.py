@@ -112,6 +112,7 @@ def features(dataset: str, family: str, digest: str) -> str:
 PSEUDONYM_KEY = "secrets/pseudonym-key"  # (private)
 WATERMARK_KEY = "secrets/watermark-key"  # (private)
 SPLIT_KEY = "secrets/split-key"  # (private)
+NOISE_KEY = "secrets/noise-key"  # of differential privacy: who has it can take the noise away (private)
 LOCK = "lock.json"  # of a store without conditional writes, while somebody publishes (release)
 RECALLS = "recalls.json"  # (release)
 PORTAL = "index.html"  # (release)

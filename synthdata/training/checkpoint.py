@@ -38,9 +38,12 @@ def train_key_of(
 ) -> str:
     """Digest of all that decides the weights."""
     preset = family_of(spec.family).presets.get(spec.preset)
+    section = asdict(spec)
+    if spec.differential_privacy is None:
+        del section["differential_privacy"]  # keys of runs without it stay what they were
     document = {
         "set": digest_of(training_set),
-        "generator": asdict(spec),
+        "generator": section,
         "config": None if preset is None else asdict(preset),
         "code": CODE_VERSION,
     }

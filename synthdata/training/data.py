@@ -1,6 +1,7 @@
 """Training cases in memory, as a generator sees them."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from synthdata.errors import TrainingError
 from synthdata.models.conditions import ConditionCode
 from synthdata.models.fields import mask_fields
 from synthdata.models.protocol import Generator
-from synthdata.records import TrainingSet
+from synthdata.records import Grid, TrainingSet
 from synthdata.records.case import Value
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
@@ -73,6 +74,13 @@ def load_training_cases(private: ObjectStore, training_set: TrainingSet) -> Trai
         volumes=np.array(volumes).reshape(len(images), len(values)),
         patients=tuple(patients),
     )
+
+
+def without_volumes(cases: TrainingCases, grid: Grid) -> TrainingCases:
+    """The same cases with label volumes from nothing to the whole grid, which tell nothing of a patient."""
+    volumes = np.zeros_like(cases.volumes)
+    volumes[1::2] = math.prod(grid.shape_zyx) * grid.voxel_mm3
+    return replace(cases, volumes=volumes)
 
 
 def encode_pool(

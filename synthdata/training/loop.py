@@ -12,7 +12,7 @@ from synthdata.records import Checkpoint, TrainingSet, digest_of
 from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore, commit_blob, keys
 from synthdata.training.checkpoint import CODE_VERSION, CheckpointFolder, train_key_of
-from synthdata.training.data import TrainingCases, load_training_cases
+from synthdata.training.data import TrainingCases, load_training_cases, without_volumes
 from synthdata.training.model_card import model_card
 from synthdata.training.ranks import join_ranks
 from synthdata.training.run import Run
@@ -56,9 +56,11 @@ def train(
     if (done := folder.finished()) is not None:
         return done
     cases = load_training_cases(private, training_set)
+    if spec.generator.differential_privacy is not None:
+        cases = without_volumes(cases, training_set.grid)
     law = fit_law(training_set.columns, cases.records, cases.volumes)
     ranks = join_ranks()
-    run = Run(spec, training_set, cases, folder, ranks)
+    run = _kind_of(spec)(spec, training_set, cases, folder, ranks)
     told = progress if ranks.first else silent
     told(0, spec.generator.seen, "codes are fitted, training starts")
     run.go(told, should_stop)
@@ -68,6 +70,14 @@ def train(
     if (record := folder.finished()) is None:
         raise TrainingError("the checkpoint is not in the store after training: run it again")
     return record
+
+
+def _kind_of(spec: DatasetSpec) -> type[Run]:
+    if spec.generator.differential_privacy is None:
+        return Run
+    from synthdata.training.private_run import PrivateRun
+
+    return PrivateRun
 
 
 def _finish(
@@ -94,6 +104,7 @@ def _finish(
         losses=tuple((int(seen), float(loss)) for seen, loss in run.at.losses),
         previews=_previews(spec, training_set, private, run, cases),
         monitor=_monitored(run),
+        privacy=run.guarantee(),
         parents=(digest_of(training_set),),
     )
 
@@ -106,7 +117,9 @@ def _previews(
 
     card = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "card.md")
     count = sum(value.numel() for _, value in run.named)
-    private.write(card, model_card(spec, training_set, run.at, parameters=count).encode())
+    private.write(
+        card, model_card(spec, training_set, run.at, parameters=count, privacy=run.guarantee()).encode()
+    )
     if spec.translation is not None and not spec.translation.draw:
         return {"card": card}
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")

@@ -1,11 +1,18 @@
 """One page for people about a checkpoint."""
 
-from synthdata.records import TrainingSet
+from synthdata.records import PrivacyGuarantee, TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.training.checkpoint import CODE_VERSION, Progression
 
 
-def model_card(spec: DatasetSpec, training_set: TrainingSet, at: Progression, *, parameters: int) -> str:
+def model_card(
+    spec: DatasetSpec,
+    training_set: TrainingSet,
+    at: Progression,
+    *,
+    parameters: int,
+    privacy: PrivacyGuarantee | None = None,
+) -> str:
     """Markdown: what it is, what it learnt from, how long, what it may be used for.
 
     Args:
@@ -13,6 +20,7 @@ def model_card(spec: DatasetSpec, training_set: TrainingSet, at: Progression, *,
         training_set: Of which the train group was learnt from.
         at: Where the training ended.
         parameters: Learned numbers.
+        privacy: Guarantee, where it was trained with differential privacy.
     """
     generator, grid = spec.generator, training_set.grid
     conditions = [column.name for column in training_set.columns if column.role == "condition"]
@@ -35,6 +43,7 @@ def model_card(spec: DatasetSpec, training_set: TrainingSet, at: Progression, *,
         f"| pretrained start | {generator.pretrained_sha256 or 'none'} |",
         f"| licence of the source | {spec.release.source_licence or 'not stated'} |",
         f"| code version | {CODE_VERSION} |",
+        f"| differential privacy | {'none' if privacy is None else privacy.sentence()} |",
         "",
         "## What was watched",
         "",

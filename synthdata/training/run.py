@@ -13,7 +13,7 @@ from synthdata.models import ChannelMap, Generator, Geometry, family_of
 from synthdata.models.build import VOLUMES, move
 from synthdata.models.conditions import ConditionCode
 from synthdata.progress import Progress
-from synthdata.records import TrainingSet
+from synthdata.records import PrivacyGuarantee, TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.training.checkpoint import CheckpointFolder, Progression, flatten_optimizer, restore_optimizer
 from synthdata.training.data import TrainingCases, encode_pool
@@ -67,7 +67,7 @@ class Run:
         move(self.model, self.device)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.rate = self.spec.learning_rate * (ADVERSARIAL_RATE if family.adversarial else 1.0)
-        self.optimizers = build_optimizers(self.named, self.rate, adversarial=family.adversarial)
+        self.optimizers = self._build_optimizers(adversarial=family.adversarial)
         self.stepper = Stepper(self.model, self.named, self.optimizers, ranks)
         self.average = PowerAverage(self.model)
         self.quiet: dict[str, Tensor] = {}  # average at the last check that found no memorisation
@@ -77,10 +77,13 @@ class Run:
             self._save()  # so that a rewind always has somewhere to go
         ranks.share(value.data for _, value in self.named)
 
+    def _build_optimizers(self, *, adversarial: bool) -> tuple[torch.optim.Optimizer, ...]:
+        return build_optimizers(self.named, self.rate, adversarial=adversarial)
+
     def _fit(self, cases: TrainingCases) -> None:
         """Fit codes and laws, and make the pool of items."""
         self.model.fit_codec(cases.images, cases.fields)
-        self.pool, self.conditions, case = encode_pool(
+        self.pool, self.conditions, self.case = encode_pool(
             self.model,
             cases,
             seen=self.spec.seen,
@@ -88,7 +91,7 @@ class Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        self.model.fit_law(self.pool, self.conditions, case)
+        self.model.fit_law(self.pool, self.conditions, self.case)
         if self.spec.pretrained and isinstance(self.model, torch.nn.Module):
             start_from(self.model, load_pretrained(self.spec))
 
@@ -231,6 +234,10 @@ class Run:
             restore_optimizer(optimizer, tensors, index)
         self.rng.set_state(tensors["rng"])
         return True
+
+    def guarantee(self) -> PrivacyGuarantee | None:
+        """What the training promises about a patient: nothing, as it is here."""
+        return None
 
     def settled(self) -> dict[str, Tensor]:
         """All tensors of the generator, learned ones averaged; the model holds them from now on."""

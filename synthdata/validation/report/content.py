@@ -65,7 +65,7 @@ def pictures(inputs: Inputs, private: ObjectStore, edition: Edition) -> dict[str
                 plots.utility(inputs.utility, gates.utility_ratio),
             )
         ],
-        "training": [_loss(inputs.checkpoint)],
+        "training": [_loss(inputs.checkpoint)] if inputs.checkpoint.losses else list[Picture](),
         "sheets": [_sheet("Synthetic cases", inputs.synthetic, inputs, private)],
         "privacy": list[Picture](),
     }
