@@ -429,8 +429,8 @@ FAMILY = Family(
         "compact": FlowConfig(  # coarse voxels: a patch holds more anatomy, so more of the mask is kept
             field_components=12
         ),
-        "small-2d": FlowConfig(  # projections, which have no tissues
-            patch=2, tissues=0, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
+        "small-2d": FlowConfig(  # projections: each ray crosses many tissues, and a warp of the plane is no anatomy
+            patch=2, tissues=0, aligned=False, network=UNetConfig(widths=(64, 128), blocks=(1, 3), heads=4)
         ),
     },
     build=FlowGenerator,

@@ -12,7 +12,7 @@ class FlowConfig:
     patch: int = 4  # voxels of a patch per axis; 1 along z where there is one slice
     image_components: int = 24  # per image channel
     field_components: int = 8  # per label
-    aligned: bool = True  # tell shape apart from appearance by a template
+    aligned: bool = True  # tell shape from appearance by a template
     tissues: int = 6  # classes of tissue
     tissue_components: int = 5  # per class
     network: UNetConfig = field(

@@ -30,7 +30,7 @@ class TranslatorConfig:
     network: UNetConfig = field(
         default_factory=lambda: UNetConfig(widths=(32, 64, 128), blocks=(1, 1, 2), heads=4)
     )
-    jitter: float = 1.0  # strength of the random changes of the source's intensities, 0 for none
+    jitter: float = 0.5  # strength of the random changes of the source's intensities, 0 for none
     mirror: bool = (
         False  # average with the translation of the mirrored source: for anatomy with two like sides
     )
