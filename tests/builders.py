@@ -6,7 +6,8 @@ import numpy as np
 
 from synthdata.records import Case, CaseSet, ChannelScale, ColumnSpec, Grid, TrainingSet
 from synthdata.records.parquet import commit_shards
-from synthdata.spec import Channel, DatasetSpec, GeneratorSpec, GridSpec, Release, Sampling, Source
+from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
+from synthdata.spec_generator import GeneratorSpec
 from synthdata.storage import ObjectStore
 
 COLUMNS = (

@@ -12,7 +12,7 @@ from torch import Tensor
 from synthdata.errors import IntegrityError, MissingObjectError, TrainingError
 from synthdata.models import family_of
 from synthdata.records import Checkpoint, TrainingSet, digest_of, from_json
-from synthdata.spec import GeneratorSpec, Translation
+from synthdata.spec_generator import GeneratorSpec, Translation
 from synthdata.storage import ObjectStore, keys, read_verified
 
 CODE_VERSION = "flow-13"  # changes when the same inputs would be learnt differently

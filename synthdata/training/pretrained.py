@@ -10,7 +10,8 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from synthdata.errors import IntegrityError, TrainingError
-from synthdata.spec import GeneratorSpec, expanded
+from synthdata.spec import expanded
+from synthdata.spec_generator import GeneratorSpec
 from synthdata.storage.disk import disk_sentence
 
 PREFIXES = ("module.", "model.", "network.", "net.")  # that trainers put before the names of a network

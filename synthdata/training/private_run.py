@@ -12,7 +12,8 @@ from synthdata.errors import ConfigError, TrainingError
 from synthdata.models import family_of
 from synthdata.models.protocol import ItemLossTeller
 from synthdata.records import PrivacyGuarantee, TrainingSet
-from synthdata.spec import DatasetSpec, DifferentialPrivacy
+from synthdata.spec import DatasetSpec
+from synthdata.spec_generator import DifferentialPrivacy
 from synthdata.storage import ObjectStore, keys
 from synthdata.training.accounting import accountant_name, epsilon_spent, noise_for
 from synthdata.training.checkpoint import CheckpointFolder

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from assets.sections import CODE, FIRST_READ_BY, READ_BY_NONE, STAGES, code_version, sections_digest
-from synthdata.spec import DatasetSpec, GeneratorSpec
+from synthdata.spec import DatasetSpec
+from synthdata.spec_generator import GeneratorSpec
 from tests.tiny import House
 
 

@@ -9,7 +9,8 @@ from synthdata.generation import plan_samples
 from synthdata.records import Checkpoint
 from synthdata.records.reports import Outcome
 from synthdata.records.translation import TranslationReport
-from synthdata.spec import DatasetSpec, Translation
+from synthdata.spec import DatasetSpec
+from synthdata.spec_generator import Translation
 from synthdata.storage import ObjectStore
 from tests.builders import ball_set, ball_spec
 

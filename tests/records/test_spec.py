@@ -68,3 +68,24 @@ def test_ct_that_lost_its_units_is_no_dicom() -> None:
         replace(spec, channels=lost)
     kept = replace(spec, channels=lost, release=replace(spec.release, formats=("parquet",)))
     assert "1" in {channel.unit for channel in kept.channels}
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        ("{epsilon: 8, delta: 1.0e-4, clip: 1.0}", "choose plain-flow"),
+        ("{epsilon: 8, delta: 2.0}", "one over the training patients"),
+        ("{epsilom: 8, delta: 1.0e-4}", "'epsilom'"),
+    ],
+    ids=["family", "delta", "key"],
+)
+def test_differential_privacy_is_read_and_refused_where_it_cannot_hold(
+    tmp_path: Path, section: str, named: str
+) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert "generator: {" in text
+    path = tmp_path / "phantom-head.yaml"
+    path.write_text(text.replace("generator: {", f"generator: {{differential_privacy: {section}, ", 1))
+    with pytest.raises(SpecError, match=r"phantom-head\.yaml:\d+: ") as caught:
+        load_spec(path)
+    assert named in str(caught.value)

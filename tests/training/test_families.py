@@ -11,7 +11,8 @@ from synthdata.generation import generate, plan_samples
 from synthdata.generation.engines import LocalEngine
 from synthdata.records import TrainingSet
 from synthdata.records.parquet import read_cases
-from synthdata.spec import DatasetSpec, Translation
+from synthdata.spec import DatasetSpec
+from synthdata.spec_generator import Translation
 from synthdata.storage import ObjectStore, open_store
 from synthdata.training import train
 from tests.builders import ball_set, ball_spec

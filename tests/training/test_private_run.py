@@ -18,7 +18,8 @@ from synthdata.models.build import load_generator
 from synthdata.models.plain_flow import PlainFlow
 from synthdata.records import Checkpoint, Grid, TrainingSet, from_json, to_json
 from synthdata.records.parquet import read_cases
-from synthdata.spec import FITTED_FAMILIES, DatasetSpec, DifferentialPrivacy
+from synthdata.spec import DatasetSpec
+from synthdata.spec_generator import FITTED_FAMILIES, DifferentialPrivacy
 from synthdata.storage import ObjectStore, keys, open_store
 from synthdata.training import accounting, train
 from synthdata.training.accounting import epsilon_spent, noise_for

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from synthdata.errors import IntegrityError, TrainingError
-from synthdata.spec import GeneratorSpec
+from synthdata.spec_generator import GeneratorSpec
 from synthdata.training.pretrained import load_pretrained, start_from
 from synthdata.training.ranks import Ranks
 from synthdata.training.stepping import Stepper
