@@ -17,7 +17,7 @@ class DatasetGraph:
 
 
 def dataset_assets(spec: DatasetSpec) -> DatasetGraph:
-    """Build the graph of one dataset, from its source to its release.
+    """Build the graph of one dataset, from its source to its release, or to the report of its translator.
 
     Args:
         spec: The dataset.
@@ -25,13 +25,43 @@ def dataset_assets(spec: DatasetSpec) -> DatasetGraph:
     Returns:
         Assets with keys `<name>/<stage>/<record>`, and their checks.
     """
+    parts = [_learning(spec)]
+    if spec.translation is not None:
+        parts.append(_translating(spec))
+    if not spec.translates_only:
+        parts.append(_releasing(spec))
+    return DatasetGraph(
+        assets=tuple(asset for part in parts for asset in part.assets),
+        checks=tuple(check for part in parts for check in part.checks),
+    )
+
+
+def _learning(spec: DatasetSpec) -> DatasetGraph:
+    """From the source to the generator."""
     return DatasetGraph(
         assets=(
             ingestion.scans(spec),
             ingestion.intake_report(spec),
             preparation.training_set(spec),
             training.checkpoint(spec),
-            *([translation.report(spec)] if spec.translation is not None else []),
+        ),
+        checks=(
+            checks.intake_accepts_cases(spec),
+            checks.patients_stay_in_one_group(spec),
+            checks.checkpoint_loads(spec),
+        ),
+    )
+
+
+def _translating(spec: DatasetSpec) -> DatasetGraph:
+    """How well test patients are translated."""
+    return DatasetGraph(assets=(translation.report(spec),), checks=(translation.beats_its_baselines(spec),))
+
+
+def _releasing(spec: DatasetSpec) -> DatasetGraph:
+    """From the generator to the release."""
+    return DatasetGraph(
+        assets=(
             generation.plan(spec),
             generation.cases(spec),
             validation.expectations(spec),
@@ -43,10 +73,6 @@ def dataset_assets(spec: DatasetSpec) -> DatasetGraph:
             release.published(spec),
         ),
         checks=(
-            checks.intake_accepts_cases(spec),
-            checks.patients_stay_in_one_group(spec),
-            checks.checkpoint_loads(spec),
-            *([translation.beats_its_baselines(spec)] if spec.translation is not None else []),
             checks.generation_is_complete(spec),
             checks.suites_pass(spec),
             checks.gates(spec),

@@ -22,6 +22,7 @@ from rich.markup import escape
 from assets.references import Publication
 from assets.release import published_stage
 from assets.stage import STOPPED
+from assets.translation import translation_stage
 from assets.validation import validation_stage
 from pipelines.graph import build_definitions
 from pipelines.held_back import show_held_back
@@ -34,6 +35,7 @@ from pipelines.terminal import TerminalWatcher
 from synthdata import errors
 from synthdata.errors import SynthDataError
 from synthdata.records import Verdict
+from synthdata.records.translation import TranslationReport
 from synthdata.spec import DatasetSpec, load_specs
 from synthdata.storage import ObjectStore
 from synthdata.storage.disk import on_disk
@@ -100,6 +102,9 @@ def run(spec: DatasetSpec, console: Console, *, version: str = "") -> int:
     show_held_back(spec, result, private, console)
     if not result.success:
         return _explain(result, console)
+    if spec.translates_only:
+        _show_translation(spec, private, console)
+        return 0
     _show_verdict(spec, private, console)
     _show_release(spec, private, releases, console)
     return 0
@@ -173,6 +178,14 @@ def _show_verdict(spec: DatasetSpec, private: ObjectStore, console: Console) -> 
     console.print(f"verdict [bold green]{verdict.outcome}[/]")
     for reason in verdict.reasons:
         console.print(f"  {escape(reason)}", highlight=False)
+
+
+def _show_translation(spec: DatasetSpec, private: ObjectStore, console: Console) -> None:
+    report = latest_record(private, translation_stage(spec).key.to_user_string(), TranslationReport)
+    console.print(f"translation [bold green]{report.outcome}[/]; no cases are drawn, so nothing is released")
+    for metric, methods in report.values.items():
+        told = ", ".join(f"{method} {value}" for method, value in methods.items())
+        console.print(f"  {metric}: {told}", highlight=False)
 
 
 def _show_release(spec: DatasetSpec, private: ObjectStore, releases: ObjectStore, console: Console) -> None:

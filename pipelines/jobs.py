@@ -22,13 +22,15 @@ PARTS = {  # job to the groups of the graph that it runs
     "train": ("model",),
     "release": ("generation", "validation", "release"),
 }
+TRANSLATION_PARTS = {"refresh": PARTS["refresh"], "train": ("model", "validation")}  # where no case is drawn
 LONGEST_DAYS = {"refresh": 1, "train": 7, "release": 3, "all": 10}
 
 
 def dataset_jobs(spec: DatasetSpec) -> list[UnresolvedAssetJobDefinition]:
-    """Jobs `<dataset>__refresh`, `__train`, `__release` and `__all`."""
+    """Jobs `<dataset>__refresh`, `__train`, `__release` and `__all`; without `__release` where nothing is drawn."""
     whole = whole_graph(spec)
-    parts = {name: whole & dg.AssetSelection.groups(*groups) for name, groups in PARTS.items()}
+    groups_of = TRANSLATION_PARTS if spec.translates_only else PARTS
+    parts = {name: whole & dg.AssetSelection.groups(*groups) for name, groups in groups_of.items()}
     texts = {
         "refresh": "Takes scans in and prepares the training set; no GPU.",
         "train": "Trains the generator; goes on where a killed run stopped.",

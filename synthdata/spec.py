@@ -304,6 +304,11 @@ class DatasetSpec:
                 "chooses among drawn cases by the training patients, which the guarantee does not cover: set it to 0"
             )
 
+    @property
+    def translates_only(self) -> bool:
+        """True where scans are translated, and no new cases are drawn: nothing is released."""
+        return self.translation is not None and not self.translation.draw
+
     def _check_dicom(self) -> None:
         output = self.release.dicom
         lost = [channel.name for channel in self.channels if channel.modality == "CT" and channel.unit == "1"]

@@ -27,7 +27,7 @@ def plan_samples(
         ConfigError: The checkpoint learnt from another training set, such as one on another grid; a count for a value
             that the spec does not know, or more counts than cases.
     """
-    if spec.translation is not None and not spec.translation.draw:
+    if spec.translates_only:
         raise ConfigError(
             "translation.draw is false, so this dataset translates and draws no cases: set it to true to release it"
         )

@@ -120,7 +120,7 @@ def _previews(
     private.write(
         card, model_card(spec, training_set, run.at, parameters=count, privacy=run.guarantee()).encode()
     )
-    if spec.translation is not None and not spec.translation.draw:
+    if spec.translates_only:
         return {"card": card}
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")
     private.write(key, preview_sheet(run.model, training_set, cases.conditions))

@@ -91,6 +91,17 @@ def test_the_parts_of_the_chain_add_up_to_the_whole(tiny: dg.Definitions) -> Non
     assert set().union(*selected) == tiny.resolve_job_def("tiny_head__all").asset_layer.selected_asset_keys
 
 
+def test_a_dataset_that_only_translates_ends_at_the_report_of_its_translator() -> None:
+    graph = defs.resolve_asset_graph()
+    keys = {short(key) for key in graph.get_all_asset_keys() if key.path[0] == "multicontrast-mr"}
+    learnt = {"source/scans", "intake/report", "preparation/training_set", "model/checkpoint"}
+    assert keys == learnt | {"validation/translation"}
+    names = {job.name for job in defs.resolve_all_job_defs() if job.name.startswith("multicontrast_mr__")}
+    assert names == {f"multicontrast_mr__{part}" for part in ("refresh", "train", "all")}
+    train = defs.resolve_job_def("multicontrast_mr__train").asset_layer.selected_asset_keys
+    assert {short(key) for key in train} == {"model/checkpoint", "validation/translation"}
+
+
 def test_every_asset_of_a_shipped_spec_is_described(tiny: dg.Definitions) -> None:
     graph = defs.resolve_asset_graph()
     for key in graph.get_all_asset_keys():
