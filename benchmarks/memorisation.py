@@ -97,6 +97,7 @@ def main() -> None:
     parser.add_argument("--spacing", type=float, default=1.0, help="mm between voxels")
     parser.add_argument("--times", type=int, default=150, help="how often the overtrained one sees a volume")
     parser.add_argument("--cases", type=int, default=400)
+    parser.add_argument("--only", choices=["overtrained", "healthy"])
     parser.add_argument("--to", type=Path, help="folder for the nearest pairs")
     asked = parser.parse_args()
     spec = spec_at(asked.spacing, asked.cases)
@@ -113,6 +114,8 @@ def main() -> None:
             f"grid {spec.grid.shape_zyx} of {asked.spacing} mm, {asked.cases} drawn volumes each", flush=True
         )
         for name, (own, volumes) in runs.items():
+            if asked.only not in {None, name}:
+                continue
             training_set = reduced(store, whole, volumes)
             report = measured(own, training_set, store)
             show(name, training_set, report)
