@@ -4,7 +4,10 @@ Writes series of de-identified slices, native and compressed, and lets each read
 own. Seconds are of the processor (user and system, children included), so a busy machine changes them little; rates are
 series per such second. The intake also writes its cases, and reads the unchanged folder once more.
 
-    OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 40
+    OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 40 [--cold] [--beside ../older-checkout]
+
+With --cold the files are written to disk and dropped from the page cache before each reader, and the rates are per
+second of the clock, since a reader that waits for a disk uses no processor.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -131,15 +135,30 @@ def seconds_of_processor() -> float:
     )
 
 
-def measured(reader: str, folder: Path, store: Path) -> tuple[float, float]:
+def forget(folder: Path) -> None:
+    """Drop files from the page cache, once they are on the disk."""
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        file = os.open(path, os.O_RDONLY)
+        os.fsync(file)
+        os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.close(file)
+
+
+def measured(
+    reader: str, folder: Path, store: Path, *, cold: bool = False, code: Path | None = None
+) -> tuple[float, float]:
     """Seconds of the processor and peak memory in MB of a reader in a new process; its imports are not counted."""
     command = [sys.executable, __file__, "--reader", reader, "--folder", str(folder), "--store", str(store)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ)
+    command += ["--cold"] if cold else []
+    path = str((code or Path(__file__).parents[1]).resolve())
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
+    )
     seconds, memory = json.loads(done.stdout)
     return seconds, memory
 
 
-def read_here(reader: str, folder: Path, store: Path) -> tuple[float, float]:
+def read_here(reader: str, folder: Path, store: Path, *, cold: bool) -> tuple[float, float]:
     """What `measured` asks for; a first reading of one series takes the imports and codecs."""
     with tempfile.TemporaryDirectory() as name:
         first, other = Path(name) / "first", Path(name) / "store"
@@ -152,9 +171,12 @@ def read_here(reader: str, folder: Path, store: Path) -> tuple[float, float]:
             for path in one.iterdir():
                 (first / one.name / path.name).write_bytes(path.read_bytes())
         READ[reader](first, other)
-    start = seconds_of_processor()
+    if cold:
+        forget(folder)
+    clock = time.perf_counter if cold else seconds_of_processor
+    start = clock()
     READ[reader](folder, store)
-    return seconds_of_processor() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return clock() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
@@ -163,18 +185,31 @@ def main() -> None:
     parser.add_argument("--reader", choices=READERS)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--store", type=Path)
+    parser.add_argument(
+        "--cold", action="store_true", help="files out of the page cache, seconds of the clock"
+    )
+    parser.add_argument("--beside", type=Path, help="another checkout, whose intake is measured too")
+    parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=ENCODINGS)
     arguments = parser.parse_args()
     if arguments.reader:
-        print(json.dumps(read_here(arguments.reader, arguments.folder, arguments.store)))
+        print(json.dumps(read_here(arguments.reader, arguments.folder, arguments.store, cold=arguments.cold)))
         return
-    print(f"{arguments.series} series of {SLICES} slices of {SIDE} x {SIDE}; series per second of processor")
-    for encoding in ENCODINGS:
+    seconds_are = "the clock, cold" if arguments.cold else "the processor"
+    print(
+        f"{arguments.series} series of {SLICES} slices of {SIDE} x {SIDE}; series per second of {seconds_are}"
+    )
+    for encoding in arguments.encodings:
         with tempfile.TemporaryDirectory() as name:
             folder, store = Path(name) / "scans", Path(name) / "store"
             folder.mkdir()
             store.mkdir()
             write_series(folder, arguments.series, encoding)
-            found = {reader: measured(reader, folder, store) for reader in READERS}
+            found = {reader: measured(reader, folder, store, cold=arguments.cold) for reader in READERS}
+            if arguments.beside:
+                other = Path(name) / "other"
+                found["intake of the other checkout"] = measured(
+                    "intake", folder, other, cold=arguments.cold, code=arguments.beside
+                )
         rates = {reader: arguments.series / seconds for reader, (seconds, _) in found.items()}
         shown = [f"{reader} {rate:.1f} ({found[reader][1]:.0f} MB)" for reader, rate in rates.items()]
         print(
