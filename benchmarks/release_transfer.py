@@ -4,11 +4,13 @@ usage: python benchmarks/release_transfer.py [--megabytes 2000] [--turns 3]
 
 Ours hashes each file, writes it only where there is none, reads it back, and verifies again while it pulls. The others
 move the bytes. The tools take turns, and the best turn of each counts, so that other work on the machine spoils none of
-them alone. Needs the Debian packages radosgw, ceph-mon, ceph-osd, ceph-common; rclone and awscli where they are.
+them alone. Seconds of processor per GB, of the tool without the server, say the same on a machine that others use too.
+Needs the Debian packages radosgw, ceph-mon, ceph-osd, ceph-common; rclone and awscli where they are.
 """
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -130,10 +132,16 @@ def empty(started: radosgw.Radosgw, url: str) -> None:
     started.collect()
 
 
-def seconds(act: Callable[[], None]) -> float:
-    start = time.monotonic()
+def seconds(act: Callable[[], None]) -> tuple[float, float]:
+    """Of the clock, and of the processor: this process and the commands that it has called."""
+    start, before = time.monotonic(), processor()
     act()
-    return time.monotonic() - start
+    return time.monotonic() - start, processor() - before
+
+
+def processor() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(item.ru_utime + item.ru_stime for item in used)
 
 
 def pairs(work: Path, files: list[FileEntry]) -> dict[str, tuple[Callable[[], None], Callable[[], None]]]:
@@ -170,13 +178,19 @@ def main() -> None:
         )  # the server's memory is touched once before anybody's turn
         for number, act in enumerate(turns):
             rates: dict[str, list[float]] = {tool: [] for tool in tools}
+            costs: dict[str, list[float]] = {tool: [] for tool in tools}
             for turn in range(turns[act]):
                 for tool, acts in tools.items():
                     empty(started, f"s3://{BUCKET}") if act == "publish" else None
-                    rates[tool].append(total / seconds(acts[number]))
+                    clock, used = seconds(acts[number])
+                    rates[tool].append(total / clock)
+                    costs[tool].append(1000 * used / total)
                     shutil.rmtree(work / "got", ignore_errors=True)
-                    print(f"{act} {turn + 1} {tool:10} {rates[tool][-1]:4.0f} MB/s", flush=True)
+                    words = f"{rates[tool][-1]:4.0f} MB/s, {costs[tool][-1]:.2f} s of processor per GB"
+                    print(f"{act} {turn + 1} {tool:10} {words}", flush=True)
             report(act, rates)
+            words = ", ".join(f"{tool} {statistics.median(values):.2f}" for tool, values in costs.items())
+            print(f"{act}, median seconds of processor per GB: {words}")
 
 
 def report(act: str, rates: dict[str, list[float]]) -> None:
