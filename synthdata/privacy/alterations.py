@@ -18,6 +18,7 @@ GAMMA = 1.4
 WINDOW = (0.85, 0.05)  # gain and offset, of the range
 JPEG_QUALITY = 75
 BLEND = 0.7
+SHORT = 8  # voxels of a side that is pasted whole
 REDRAWN_OFF = 0.02  # standard deviation along each axis, of the mean side of the field of view
 
 
@@ -121,6 +122,26 @@ def redrawn(case: Sample, other: Sample, rng: np.random.Generator) -> Sample:
     return Sample(image=(blurred + rng.normal(0, 0.02, blurred.shape)).astype(np.float32), mask=mask)
 
 
+def patch(case: Sample, other: Sample, rng: np.random.Generator) -> Sample:
+    """Half of each side of a case, wherever it lies, pasted into another case; 1 % of noise over all."""
+    box = tuple(_half(size, rng) for size in case.mask.shape)
+    image, mask = other.image.copy(), other.mask.copy()
+    image[(slice(None), *box)], mask[box] = case.image[(slice(None), *box)], case.mask[box]
+    return noise(Sample(image=image, mask=mask), other, rng)
+
+
+def patch_mirrored(case: Sample, other: Sample, rng: np.random.Generator) -> Sample:
+    """The same of a case that is mirrored along x."""
+    return patch(flip(case, other, rng), other, rng)
+
+
+def patch_moved(case: Sample, other: Sample, rng: np.random.Generator) -> Sample:
+    """The same of a case that is moved by a whole voxel along one axis longer than one."""
+    axis = rng.choice(np.flatnonzero(np.array(case.mask.shape) > 1))
+    move = np.eye(3)[axis] * rng.choice([-1.0, 1.0])
+    return patch(_moved(case, np.eye(3), move), other, rng)
+
+
 GATING: dict[str, Alteration] = {  # the copy search must find these
     "exact": exact,
     "noise": noise,
@@ -136,6 +157,11 @@ REPORTED: dict[
     "turn": turn,
     "blend": blend,
     "transplant": transplant,
+}
+PASTED: dict[str, Alteration] = {  # a part of a patient in a generated case, which is the other one
+    "patch": patch,
+    "patch_mirrored": patch_mirrored,
+    "patch_moved": patch_moved,
 }
 COUNTED = (*GATING, REDRAWN)  # an equal mix of these is what the power statement counts as copies
 
@@ -171,6 +197,25 @@ def altered(
             made = alter(sample, sample if other is None else other, rng)
             yield kind, case.patient_id, _encoded(made.image, scales), np.ascontiguousarray(made.mask)
         previous = (case.patient_id, sample)
+
+
+def pasted(
+    cases: Iterator[Case], hosts: Iterator[Case], scales: Sequence[ChannelScale], *, rng: np.random.Generator
+) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Parts of training cases in generated cases, one host each; yields as `altered` does, with the pasted patient."""
+    for case, host in zip(cases, hosts, strict=False):
+        sample, other = (Sample(image=_unit(one.image, scales), mask=one.mask) for one in (case, host))
+        for kind, alter in PASTED.items():
+            made = alter(sample, other, rng)
+            yield kind, case.patient_id, _encoded(made.image, scales), made.mask
+
+
+def _half(size: int, rng: np.random.Generator) -> slice:
+    """Half of a side, anywhere; the whole of a short one."""
+    if size <= SHORT:
+        return slice(0, size)
+    start = int(rng.integers(0, size - size // 2 + 1))
+    return slice(start, start + size // 2)
 
 
 def _unit(image: np.ndarray, scales: Sequence[ChannelScale]) -> np.ndarray:

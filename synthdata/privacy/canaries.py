@@ -6,9 +6,10 @@ from itertools import chain
 
 import numpy as np
 
-from synthdata.privacy.alterations import COUNTED, GATING, REPORTED, Alteration, altered
+from synthdata.privacy.alterations import COUNTED, GATING, PASTED, REPORTED, Alteration, altered, pasted
 from synthdata.privacy.cohort import Embedded, Pool, thumbnailer_of
 from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
+from synthdata.privacy.patches import PATCH
 from synthdata.privacy.ratio_tail import Matches
 from synthdata.records import CanaryRecall, Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
@@ -62,6 +63,43 @@ def plant(
         kind=np.array(thumbnails.case_id),
         source=np.array([number[patient] for patient in thumbnails.patient]),
         matches=Embedded.of(pool, thumbnails).matches(pool),
+    )
+
+
+def plant_patches(
+    training_set: TrainingSet,
+    synthetic: CaseSet,
+    private: ObjectStore,
+    pool: Pool,
+    *,
+    rng: np.random.Generator,
+) -> Planted | None:
+    """Paste parts of some training cases into as many generated cases; None where patches are not searched for."""
+    if pool.patches is None:
+        return None
+    train = training_set.train
+    sources = _chosen(private, train, set(rng.permutation(train.cases)[:SOURCES].tolist()))
+    rows = pasted(sources, read_cases(private, synthetic), training_set.scales, rng=rng)
+    thumbnails = thumbnailer_of(training_set).collect(rows)
+    number = {name: index for index, name in enumerate(pool.names)}
+    return Planted(
+        kind=np.array(thumbnails.case_id),
+        source=np.array([number[patient] for patient in thumbnails.patient]),
+        matches={PATCH: pool.patches.matches(thumbnails)},
+    )
+
+
+def patch_recalls(
+    planted: Planted, thresholds: dict[str, CopyThreshold], in_train: np.ndarray
+) -> tuple[CanaryRecall, ...]:
+    """How many pasted parts the search suspects of being those of their own patient, by kind."""
+    (found,) = planted.matches.values()
+    flags = suspected(planted.matches, thresholds, in_train) & (found.patient == planted.source)
+    return tuple(
+        CanaryRecall(
+            kind=kind, planted=int((planted.kind == kind).sum()), found=int(flags[planted.kind == kind].sum())
+        )
+        for kind in PASTED
     )
 
 

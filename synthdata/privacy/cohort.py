@@ -7,6 +7,7 @@ import numpy as np
 
 from synthdata.errors import ConfigError
 from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
+from synthdata.privacy.patches import PatchSearch
 from synthdata.privacy.ratio_tail import Matches, matches_of
 from synthdata.privacy.views import Thumbnailer, Thumbnails, View, view_names
 from synthdata.records import Case, CaseSet, TrainingSet
@@ -27,6 +28,7 @@ class Pool:
     views: dict[str, View]
     vectors: dict[str, np.ndarray]  # float64 (n, k) per view
     clusters: dict[str, np.ndarray]  # int64 (P,) per view
+    patches: PatchSearch | None = None  # None: copies of a part of a patient are not searched for
 
     @property
     def patients(self) -> int:
@@ -82,13 +84,15 @@ def make_pool(cases: Thumbnails, train: set[str]) -> "tuple[Pool, Embedded]":
     views = {name: View(name, cases) for name in view_names(labelled=cases.mask.shape[1] > 0)}
     real = Embedded(vectors={name: view.embed(cases, posed=True) for name, view in views.items()})
     vectors = {name: posed[0] for name, posed in real.vectors.items()}
+    clusters = {name: duplicate_clusters(values, patient) for name, values in vectors.items()}
     pool = Pool(
         names=tuple(names),
         patient=patient,
         in_train=np.array([name in train for name in names]),
         views=views,
         vectors=vectors,
-        clusters={name: duplicate_clusters(values, patient) for name, values in vectors.items()},
+        clusters=clusters,
+        patches=PatchSearch.fitted(cases, patient, clusters["image"]),
     )
     return pool, real
 

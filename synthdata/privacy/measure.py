@@ -30,6 +30,7 @@ from synthdata.privacy.findings import (
 )
 from synthdata.privacy.membership import distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
+from synthdata.privacy.parts import Parts, parts_tests, search_parts
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, Matches
 from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests
@@ -56,6 +57,7 @@ class _Evidence:
     real_matches: dict[str, Matches]  # of real cases, each without its own patient
     matches: dict[str, Matches]  # of generated cases in train and control
     thresholds: dict[str, CopyThreshold]
+    parts: Parts | None  # of training patients, in generated cases
     drawn: Drawn | None  # the same before the copy filter; None where none was used
 
     @property
@@ -115,6 +117,7 @@ def measure_privacy(
     images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
     losses, loss_notes = checkpoint_tests(checkpoint, training_set, private)
     risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
+    parts, part_notes = parts_tests(evidence.parts, evidence.case_ids)
     attack = distance_attack(pool, evidence.synthetic.vectors)
     drawn, counts, before = evidence.drawn, _filter_counts(evidence.drawn), (result, attack)
     if drawn is not None and drawn.report.removed.cases:
@@ -129,6 +132,7 @@ def measure_privacy(
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
         attack_test(attack),
+        *parts,
         *images,
         *losses,
         *risks,
@@ -141,13 +145,14 @@ def measure_privacy(
         training_set=digest_of(training_set),
         outcome=combined_outcome(tests),
         tests=tests,
-        canaries=(*found, negatives),
+        canaries=(*found, *(evidence.parts.recalls if evidence.parts is not None else ()), negatives),
         copies=copy_share(int(flags.sum()), len(flags)),
         suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
         detectable_share=curves["counted"].detectable(gates.power),
         figures=figures,
         notes=(
             *method_notes(result, curves, evidence.thresholds, pool),
+            *part_notes,
             *image_notes,
             *loss_notes,
             *table_notes,
@@ -212,6 +217,8 @@ def _gather(
         cases=synthetic.cases,
         rate=COPY_RATE * spec.gates.privacy_alpha,
     )
+    rate = COPY_RATE * spec.gates.privacy_alpha
+    parts = search_parts(training_set, synthetic, private, pool, thumbnails, rate=rate)
     report = filter_report_of(synthetic, private)
     drawn = None
     if report is not None:
@@ -228,6 +235,7 @@ def _gather(
         real_matches=real_matches,
         matches=matches,
         thresholds=thresholds,
+        parts=parts,
         drawn=drawn,
     )
 

@@ -222,8 +222,8 @@ class View:
         )
         blocks = self._flat(self._parts(pool.take(rows)))
         self.means = [block.mean(axis=0) for block in blocks]
-        self.weights = [_weight(float(block.var(axis=0).sum())) for block in blocks]
-        self.basis = _whitening(self._join(blocks), name)
+        self.weights = [block_weight(float(block.var(axis=0).sum())) for block in blocks]
+        self.basis = whitening(self._join(blocks), name)
 
     def embed(self, thumbnails: Thumbnails, *, posed: bool = False) -> np.ndarray:
         """Vectors, float64 (poses, n, k); the pose at rest alone unless `posed`."""
@@ -265,7 +265,7 @@ class View:
         return np.concatenate([(block - mean) * weight for block, mean, weight in scaled], axis=1)
 
 
-def _weight(variance: float) -> float:
+def block_weight(variance: float) -> float:
     """Makes the total variance of a block 1; a block that never varies but by rounding counts nothing."""
     return float(1 / np.sqrt(variance)) if variance > LEAST_VARIANCE else 0.0
 
@@ -291,7 +291,7 @@ def _ranked(images: np.ndarray) -> np.ndarray:
     return scaled.astype(np.float32)
 
 
-def _whitening(rows: np.ndarray, name: str) -> np.ndarray:
+def whitening(rows: np.ndarray, name: str) -> np.ndarray:
     """Columns that map centred rows (n, d) to whitened principal components (n, k); float64."""
     values, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
     values, vectors = values[::-1], vectors[:, ::-1]

@@ -1,0 +1,126 @@
+"""Copies of a part of a patient."""
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+from synthdata.privacy import measure_privacy
+from synthdata.privacy.cohort import pool_of, thumbnailer_of
+from synthdata.privacy.patches import PatchSearch, are_apart, boxes_of
+from synthdata.records import Case, PrivacyReport, PrivacyTest
+from tests.blobs import SCALE, SHAPE, Cohort
+
+HALF = (slice(2, 7), slice(4, 12), slice(4, 12))  # half of each side, in the organ
+
+
+def with_part(host: Case, source: Case, box: tuple[slice, slice, slice] = HALF) -> Case:
+    """A case with a part of another one in it."""
+    image, mask = host.image.copy(), host.mask.copy()
+    image[(slice(None), *box)], mask[box] = source.image[(slice(None), *box)], source.mask[box]
+    return replace(host, image=image, mask=mask)
+
+
+def judged(cohort: Cohort, cases: list[Case]) -> PrivacyReport:
+    return measure_privacy(cohort.spec, cohort.training_set, cohort.synthetic(cases), cohort.store)
+
+
+@pytest.fixture(scope="module")
+def search(cohort: Cohort) -> PatchSearch:
+    pool, _ = pool_of(cohort.training_set, cohort.store)
+    assert pool.patches is not None
+    return pool.patches
+
+
+@pytest.fixture(scope="module")
+def reports(cohort: Cohort, new_people) -> tuple[PrivacyReport, PrivacyReport, PrivacyReport]:
+    """Of a clean set, of one with a part of a training patient, of one with a part of a case that nobody trained on."""
+    clean, strangers = new_people(100, 4), new_people(101, 8)
+    part = [*clean[:-1], with_part(clean[-1], cohort.train[7])]
+    harmless = [*clean[:-1], with_part(clean[-1], strangers[-1])]
+    return judged(cohort, clean), judged(cohort, part), judged(cohort, harmless)
+
+
+def patch_search(report: PrivacyReport) -> PrivacyTest:
+    return next(test for test in report.tests if test.name == "patch_search")
+
+
+def test_one_part_of_a_patient_among_many_cases_is_named_and_decides_nothing(reports) -> None:
+    clean, part, harmless = reports
+    assert patch_search(part).outcome == "INCONCLUSIVE"
+    assert "1 of 100 cases (SYN-0099) hold boxes" in patch_search(part).explanation
+    assert patch_search(clean).outcome == patch_search(harmless).outcome == "PASS"
+    assert part.outcome == clean.outcome
+
+
+def test_the_recall_of_pasted_parts_is_in_the_report_and_promised_by_nobody(reports) -> None:
+    canaries = {canary.kind: canary for canary in reports[0].canaries}
+    for kind in ("patch", "patch_mirrored", "patch_moved"):
+        assert canaries[kind].planted == 40
+        assert f"{kind} {canaries[kind].found}/40" in patch_search(reports[0]).explanation
+
+
+def test_the_patient_whose_part_it_is_is_found(cohort: Cohort, search: PatchSearch, new_people) -> None:
+    cases = [with_part(host, source) for host, source in zip(new_people(20, 6), cohort.train, strict=False)]
+    found = search.matches(thumbnailer_of(cohort.training_set).of_cases(cases))
+    names = [
+        sorted({c.patient_id for c in cohort.train} | {f"H-{i}" for i in range(64)})[p] for p in found.patient
+    ]
+    assert names == [case.patient_id for case in cohort.train[:20]]
+    assert found.ratio.max() < search.real.ratio.min()
+
+
+def test_the_measure_is_a_chance_for_people_who_are_in_no_group(
+    cohort: Cohort, search: PatchSearch, new_people
+) -> None:
+    """Of real cases the median is 1/2 by definition; new people of the same law are not far from uniform."""
+    assert np.median(search.real.ratio) == pytest.approx(0.5, abs=0.02)
+    found = search.matches(thumbnailer_of(cohort.training_set).of_cases(new_people(200, 9)))
+    for chance in (0.1, 0.3, 0.5):
+        assert (found.ratio < chance).mean() == pytest.approx(chance, abs=0.15)
+
+
+def test_brightness_and_contrast_of_the_part_do_not_matter(
+    cohort: Cohort, search: PatchSearch, new_people
+) -> None:
+    source = replace(cohort.train[3], image=(cohort.train[3].image * 0.8 + 100).astype(np.int16))
+    cases = [with_part(host, source) for host in new_people(5, 10)]
+    found = search.matches(thumbnailer_of(cohort.training_set).of_cases(cases))
+    assert found.ratio.max() < search.real.ratio.min()
+
+
+@pytest.mark.parametrize("shape", [(10, 16, 16), (14, 20, 14), (1, 28, 28), (1, 32, 20)])
+def test_half_of_each_side_anywhere_holds_a_box_and_nearly_always_two_apart(
+    shape: tuple[int, int, int],
+) -> None:
+    starts = [range(size - size // 2 + 1) if size > 8 else [0] for size in shape]
+    two = []
+    for corner in product(*starts):
+        ends = [start + (size // 2 if size > 8 else size) for start, size in zip(corner, shape, strict=True)]
+        inside = [
+            box
+            for box in boxes_of(shape)
+            if all(
+                p.start >= start and p.stop <= end for p, start, end in zip(box, corner, ends, strict=True)
+            )
+        ]
+        assert inside
+        two.append(any(are_apart(one, other) for one, other in product(inside, inside)))
+    assert np.mean(two) > 0.8
+
+
+def test_patches_are_left_out_where_all_boxes_are_flat(rng) -> None:
+    flat = np.full((1, *SHAPE), 500, np.int16)
+    mask = np.zeros(SHAPE, np.uint8)
+    from synthdata.privacy.views import Thumbnailer
+
+    rows = [(f"c{i}", f"p{i}", flat + i, mask) for i in range(12)]
+    thumbnails = Thumbnailer(SHAPE, (SCALE,), ()).collect(rows)
+    assert PatchSearch.fitted(thumbnails, np.arange(12), np.arange(12)) is None
+
+
+def test_the_search_of_a_part_of_the_pool_has_no_patches(cohort: Cohort) -> None:
+    pool, _ = pool_of(cohort.training_set, cohort.store)
+    assert pool.patches is not None
+    assert pool.restricted(np.arange(20)).patches is None
