@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.dataset import Dataset
+from pydicom.pixels.decoders.base import Decoder, get_decoder
+from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
 
 from synthdata.intake.dicom_file import DAMAGE, Instance
 from synthdata.intake.frames import Frame
 from synthdata.intake.pixel_plan import PixelPlan
 from synthdata.intake.scales import Scale
 
+FASTEST = {
+    str(JPEGLSLossless): "pyjpegls",
+    str(JPEGLSNearLossless): "pyjpegls",
+}  # 3 times as fast as the default
 INT16 = np.iinfo(np.int16)
 
 
@@ -54,8 +60,21 @@ def _native(plan: PixelPlan, data: bytes, numbers: Sequence[int]) -> np.ndarray 
 
 def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:
     dataset = dcmread(io.BytesIO(data))
-    decoder = get_decoder(dataset.file_meta.TransferSyntaxUID)
-    return np.stack([decoder.as_array(dataset, index=number, raw=True)[0] for number in numbers])
+    syntax = dataset.file_meta.TransferSyntaxUID
+    decoder = get_decoder(syntax)
+    fastest = FASTEST.get(syntax, "")
+    if fastest in decoder.available_plugins:
+        try:
+            return _frames_by(decoder, dataset, numbers, fastest)
+        except DAMAGE:  # what one decoder cannot read another may
+            pass
+    return _frames_by(decoder, dataset, numbers, "")
+
+
+def _frames_by(decoder: Decoder, dataset: Dataset, numbers: Sequence[int], plugin: str) -> np.ndarray:
+    """Frames (n, y, x) by a plugin of pydicom; empty: whichever comes first."""
+    frames = (decoder.as_array(dataset, index=number, raw=True, decoding_plugin=plugin) for number in numbers)
+    return np.stack([frame for frame, _ in frames])
 
 
 def _tiles(mosaic: np.ndarray, tiles: int, shape_yx: tuple[int, int]) -> np.ndarray:
