@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,15 +13,13 @@ from synthdata.models.flow_config import FlowConfig
 from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
-from synthdata.models.noise import Noise
 from synthdata.models.patches import join, split
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
 from synthdata.models.saturation import Saturation
+from synthdata.models.scanner import Scanner
 from synthdata.models.spectrum import smooth_noise
-from synthdata.models.tissue import Tissues
-from synthdata.models.tone import Tone
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
 MAX_WEIGHT = 10.0  # of the loss near the clean end
@@ -40,8 +37,8 @@ COMMON = 0.95  # share of patients that have a label from which on its outline g
 class FlowGenerator(nn.Module):
     """Learn the expected clean code given a noisy one and the conditions; draw by integrating the flow.
 
-    Images are learnt without noise (`Noise`), with fields of the tissues in them (`Tissues`) as further channels, c + k
-    in all. Findings that only some patients have are drawn first (`FocalLaw`), and told to the network.
+    Images are learnt without noise, with fields of the tissues in them as further channels, c + k in all (`Scanner`).
+    Findings that only some patients have are drawn first (`FocalLaw`), and told to the network.
     A code tells a patient's displacements of the template, and image and fields on the template. The flow ends at
     `REFINE_TIME`, where anatomy is decided and detail is not; a small network in the patient's own space takes its
     estimate from there, and what that leaves out is drawn as texture.
@@ -71,8 +68,8 @@ class FlowGenerator(nn.Module):
         flat = z == 1
         self.voxels, self.axes = patch, 2 if flat else 3
         points = (z // patch[0], y // patch[1], x // patch[2])
-        self.noise = Noise(channels=geometry.channels, shape_zyx=(z, y, x))
-        self.tissues = Tissues(channels=geometry.channels, classes=config.tissues)
+        sizes = {"channels": geometry.channels, "tissues": config.tissues, "labels": geometry.labels}
+        self.scanner = Scanner(**sizes, shape_zyx=(z, y, x))
         self.whole = geometry.channels + config.tissues  # channels that are learnt
         self.saturation = Saturation(self.whole)
         self.alignment = Alignment(channels=self.whole + geometry.labels, shape_zyx=(z, y, x), grid=points)
@@ -95,13 +92,10 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
-        tone = partial(Tone, channels=geometry.channels, tissues=config.tissues, labels=geometry.labels)
-        self.tone, self.last_tone = tone(), tone()  # before noise is added, and after it
         self.law = GaussianLaw(self.latent, geometry.conditions)
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
-        self.told_voxels = tuple(
-            max(1, side // 2) for side in patch
-        )  # averaged to tell the network of findings
+        # Averaged to tell the network of findings.
+        self.told_voxels = tuple(max(1, side // 2) for side in patch)
         self.told_patch = tuple(side // step for side, step in zip(patch, self.told_voxels, strict=True))
         self.given = geometry.labels * math.prod(self.told_patch)
         self.network = UNet(
@@ -111,30 +105,21 @@ class FlowGenerator(nn.Module):
             conditions=geometry.conditions,
             flat=flat,
         )
+        shape = geometry.grid.shape_zyx
         self.refiner = Refiner(
-            channels=self.whole,
-            labels=geometry.labels,
-            shape_zyx=(z, y, x),
-            widths=config.refiner,
+            channels=self.whole, labels=geometry.labels, shape_zyx=shape, widths=config.refiner
         )
 
     def fit_codec(self, images: Tensor, fields: Tensor) -> None:
         """Fit noise, tissues, alignment and linear code on images (n, c, z, y, x) and fields (n, l, z, y, x)."""
-        smooth = self.noise.fit(images)
-        self.tissues.fit(smooth)
-        tissues = self.tissues.fields(smooth)
-        classes = self.tissues.classes(tissues, fields)
-        self.tone.fit_true(smooth, classes)
-        self.last_tone.fit_true(images, classes)
-        images = torch.cat([smooth, tissues], dim=1)
+        images = self.scanner.fit(images, fields)
         self.saturation.fit(images)
         common = (fields.amax(dim=(2, 3, 4)) > 0).float().mean(0) >= COMMON
         if self.config.tissues:
             self.guides[0, : self.geometry.channels] = 0  # their tissues guide in their stead
         self.guides[0, images.shape[1] :, 0, 0, 0] = common.float()
-        displacement = images.new_zeros(len(images), 3, *self.latent[1:])
-        if self.config.aligned:
-            displacement = self.alignment.fit(self._guides(images, fields))
+        guides, still = self._guides(images, fields), images.new_zeros(len(images), 3, *self.latent[1:])
+        displacement = self.alignment.fit(guides) if self.config.aligned else still
         self.moved.copy_(displacement[:, -self.axes :].square().mean(dim=(0, 2, 3, 4), keepdim=True).sqrt())
         self.moved.clamp_(min=1e-3)
         parts = zip(*(torch.split(part, CHUNK) for part in (images, fields, displacement)), strict=True)
@@ -180,16 +165,11 @@ class FlowGenerator(nn.Module):
             drawn_rows = self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0)
             parts += [(whole, fields) for whole, fields, _ in drawn_rows]
         whole, fields = (torch.cat(part) for part in zip(*parts, strict=True))
-        smooth, tissues, classes = self._told_apart(whole, fields)
-        self.tone.fit_drawn(smooth, classes, tissues)
-        scanned = self._scanned(smooth, classes, tissues, [rng] * len(smooth))
-        self.last_tone.fit_drawn(scanned, classes, tissues)
-        self.last_tone.width.copy_(self.tone.width)  # noise hides what borders are like
+        self.scanner.fit_drawn(whole, fields, rng)
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
-        smooth = self.noise.smooth(image)
-        image = torch.cat([smooth, self.tissues.fields(smooth)], dim=1)
+        image = self.scanner.undone(image)
         displacement = image.new_zeros(len(image), 3, *self.latent[1:])
         if self.config.aligned:
             displacement = self.alignment.register(self._guides(image, fields))
@@ -331,31 +311,13 @@ class FlowGenerator(nn.Module):
         rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
         made = []
         for whole, fields, own in self._draw(conditions, rngs, steps=steps, guidance=guidance):
-            smooth, tissues, classes = self._told_apart(whole, fields)
-            scanned = self._scanned(smooth, classes, tissues, own)
-            made.append((self.noise.closed(self.last_tone(scanned, classes, tissues)), fields))
-        images, masks = (torch.cat(part) for part in zip(*made, strict=True))
-        return images, masks
-
-    def _told_apart(self, whole: Tensor, fields: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images without noise, tissues, and class of each voxel."""
-        smooth, tissues = whole[:, : self.geometry.channels], whole[:, self.geometry.channels :]
-        return smooth, tissues, self.tissues.classes(tissues, fields)
-
-    def _scanned(
-        self, smooth: Tensor, classes: Tensor, tissues: Tensor, rngs: Sequence[torch.Generator]
-    ) -> Tensor:
-        """Drawn images (b, c, z, y, x) with corrected intensities, and with noise."""
-        whites = [torch.randn(smooth.shape[1:], generator=rng) for rng in rngs]
-        patients = [torch.randn(smooth.shape[1], generator=rng) for rng in rngs]
-        toned = self.noise.closed(self.tone(smooth, classes, tissues))
-        scanned: Tensor = self.noise(toned, torch.stack(whites).to(smooth), torch.stack(patients).to(smooth))
-        return scanned
+            made.append((self.scanner(whole, fields, own), fields))
+        return torch.cat([image for image, _ in made]), torch.cat([field for _, field in made])
 
     def _draw(
         self, conditions: Tensor, rngs: Sequence[torch.Generator], *, steps: int, guidance: float
     ) -> Iterator[tuple[Tensor, Tensor, Sequence[torch.Generator]]]:
-        """Images without noise and tissues, before `tone` and with their saturated ends open; fields; generators.
+        """Images without noise and tissues, before the scanner and with their saturated ends open; fields; generators.
 
         A few cases at a time: volumes that fit into the caches of a processor take half of the time.
         """
