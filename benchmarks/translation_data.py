@@ -78,6 +78,8 @@ def multicontrast(folder: Path, contrasts: Sequence[str], *, slices: bool) -> li
 
     cases = []
     for path in sorted(p for p in folder.iterdir() if p.is_dir()):
+        if not all((path / f"{name}.nii.gz").is_file() for name in contrasts):
+            continue  # a visit without one of them
         volumes = []
         for name in contrasts:
             array = np.asarray(nibabel.load(path / f"{name}.nii.gz").dataobj, dtype=np.float32)
