@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from synthdata.errors import ConfigError
 from synthdata.models.alignment import CHUNK, Alignment
 from synthdata.models.codec import FIELD_STD, PatchCodec
 from synthdata.models.flow_config import FlowConfig
 from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
 from synthdata.models.nets import UNet, UNetConfig
-from synthdata.models.patches import join, split
+from synthdata.models.patches import join, patch_of, split
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import integrate
@@ -59,12 +58,7 @@ class FlowGenerator(nn.Module):
         super().__init__()
         self.config, self.geometry = config, geometry
         z, y, x = geometry.grid.shape_zyx
-        patch = (1 if z == 1 else config.patch, config.patch, config.patch)
-        if any(side % step for side, step in zip((z, y, x), patch, strict=True)):
-            raise ConfigError(
-                f"grid.shape_zyx is {(z, y, x)}, expected multiples of the patch {patch}: "
-                "pad the grid, or choose a preset with another patch"
-            )
+        patch = patch_of((z, y, x), config.patch)
         flat = z == 1
         self.voxels, self.axes = patch, 2 if flat else 3
         points = (z // patch[0], y // patch[1], x // patch[2])

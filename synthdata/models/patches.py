@@ -2,6 +2,23 @@
 
 from torch import Tensor
 
+from synthdata.errors import ConfigError
+
+
+def patch_of(shape_zyx: tuple[int, int, int], side: int) -> tuple[int, int, int]:
+    """Voxels of a patch along z, y, x; one along z where there is one slice.
+
+    Raises:
+        ConfigError: The grid is not made of whole patches.
+    """
+    patch = (1 if shape_zyx[0] == 1 else side, side, side)
+    if any(voxels % step for voxels, step in zip(shape_zyx, patch, strict=True)):
+        raise ConfigError(
+            f"grid.shape_zyx is {shape_zyx}, expected multiples of the patch {patch}: "
+            "pad the grid, or choose a preset with another patch"
+        )
+    return patch
+
 
 def split(volume: Tensor, patch: tuple[int, int, int]) -> Tensor:
     """(b, c, z, y, x) to (b, c * p * q * r, z / p, y / q, x / r) for patches of (p, q, r) voxels."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from synthdata.errors import ConfigError
 from synthdata.models.cosine import CosineCode, positions
 from synthdata.models.nets import UNet, UNetConfig
+from synthdata.models.patches import patch_of
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.sampler import integrate
 
@@ -52,12 +52,7 @@ class PlainFlow(nn.Module):
         super().__init__()
         self.config, self.geometry = config, geometry
         z, y, x = geometry.grid.shape_zyx
-        patch = (1 if z == 1 else config.patch, config.patch, config.patch)
-        if any(side % step for side, step in zip((z, y, x), patch, strict=True)):
-            raise ConfigError(
-                f"grid.shape_zyx is {(z, y, x)}, expected multiples of the patch {patch}: "
-                "pad the grid, or choose a preset with another patch"
-            )
+        patch = patch_of((z, y, x), config.patch)
         points = (z // patch[0], y // patch[1], x // patch[2])
         self.image = CosineCode(channels=geometry.channels, patch_zyx=patch, kept=config.image_components)
         self.fields = CosineCode(channels=geometry.labels, patch_zyx=patch, kept=config.field_components)
