@@ -41,7 +41,7 @@ class Generator(Protocol):
         ...
 
     def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
-        """Fit what needs no gradient on all items (m, ...) with conditions (m, k); case (m,) tells whose they are."""
+        """Fit what needs no gradient on all items (m, ...) with conditions (m, k); case (m,) the patient of each."""
         ...
 
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:

@@ -91,7 +91,9 @@ class Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        self.model.fit_law(self.pool, self.conditions, self.case)
+        # Whose they are, and not which case: two scans of one patient must not confirm each other.
+        _, patient = np.unique(cases.patients, return_inverse=True)
+        self.model.fit_law(self.pool, self.conditions, torch.from_numpy(patient)[self.case])
         if self.spec.pretrained and isinstance(self.model, torch.nn.Module):
             start_from(self.model, load_pretrained(self.spec))
 

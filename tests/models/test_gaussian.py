@@ -93,3 +93,17 @@ def test_a_large_pool_is_thinned_out_before_its_directions_are_sought() -> None:
     assert float(law.mean.mean()) == pytest.approx(2, abs=0.05)
     draws = torch.stack([law.draw(torch.zeros(1), rng) for _ in range(200)])
     assert float(draws.std()) == pytest.approx(1, abs=0.1)
+
+
+def test_two_scans_of_a_patient_do_not_confirm_each_others_components() -> None:
+    rng = torch.Generator().manual_seed(3)
+    patients = torch.randn(20, *SHAPE, generator=rng)  # no direction is common to them
+    items = patients.repeat_interleave(2, 0) + 0.01 * torch.randn(40, *SHAPE, generator=rng)
+
+    def kept(owner: torch.Tensor) -> int:
+        law = GaussianLaw(SHAPE, 0)
+        law.fit(items, torch.zeros(40, 0), owner)
+        return int((law.root.diagonal() > 0).sum())
+
+    scans, owners = torch.arange(40), torch.arange(20).repeat_interleave(2)
+    assert kept(scans) > 3 * kept(owners)

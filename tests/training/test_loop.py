@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 import torch
 
 from synthdata.errors import TrainingError
+from synthdata.models.flow import FlowGenerator
 from synthdata.records import Checkpoint, from_json, to_json
-from synthdata.records.parquet import commit_shard
+from synthdata.records.parquet import commit_shard, commit_shards
 from synthdata.storage import ObjectStore, keys, open_store
 from synthdata.training import loop, train
 from tests.builders import ball_case, ball_set, ball_spec
@@ -118,3 +120,21 @@ def test_weights_are_safetensors_under_their_digest(private: ObjectStore) -> Non
     checkpoint = train(ball_spec(), ball_set(private), private)
     assert checkpoint.key == keys.checkpoint("balls", checkpoint.train_key, 8, "model.safetensors")
     assert all(torch.isfinite(value).all() for value in load(private.read(checkpoint.key)).values())
+
+
+def test_the_law_is_told_whose_the_scans_are(private: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    training_set = ball_set(private)
+    scans = [replace(ball_case(i, (8, 12, 8)), patient_id=f"P-{i % 6}") for i in range(12)]
+    train_cases = replace(
+        training_set.train, shards=commit_shards(private, training_set.train, "prepared", scans)
+    )
+    told: list[torch.Tensor] = []
+    fit_law = FlowGenerator.fit_law
+
+    def spy(model: FlowGenerator, items: torch.Tensor, conditions: torch.Tensor, case: torch.Tensor) -> None:
+        told.append(case)
+        fit_law(model, items, conditions, case)
+
+    monkeypatch.setattr(FlowGenerator, "fit_law", spy)
+    train(ball_spec(augment=0), replace(training_set, train=train_cases), private)
+    assert sorted(told[0].tolist()) == sorted([*range(6)] * 2)
