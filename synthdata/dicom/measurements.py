@@ -9,7 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from synthdata.dicom.codes import concept
-from synthdata.dicom.segmentation import ABNORMALITY, ANATOMY, TISSUE
+from synthdata.dicom.segmentation import TISSUE, category_of
 from synthdata.dicom.texts import DUMMY_DATE, DUMMY_TIME, long_string
 from synthdata.dicom.uids import uid_of
 from synthdata.errors import MissingExtraError, ShapeError
@@ -118,7 +118,6 @@ def _group(
     """The volume of one segment."""
     import highdicom as hd
 
-    category = ABNORMALITY if name in header.lesions else (ANATOMY if code else TISSUE)
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=hd.sr.TrackingIdentifier(
             uid=uid_of(header.series_uid, "segment", name), identifier=long_string(name)
@@ -129,7 +128,7 @@ def _group(
             segment_number=number,
             source_series=hd.sr.SourceSeriesForSegmentation(source.SeriesInstanceUID),
         ),
-        finding_category=concept(category),
+        finding_category=category_of(name, code, header.lesions),
         finding_type=concept(code or TISSUE),
         measurements=[
             hd.sr.Measurement(name=concept(VOLUME), value=volume_mm3, unit=concept(CUBIC_MILLIMETRE, "UCUM"))

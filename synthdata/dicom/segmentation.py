@@ -17,6 +17,7 @@ from synthdata.records.grid import Grid
 
 if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
+    from highdicom.sr import CodedConcept
 
 ANATOMY = "91723000|Anatomical Structure"
 ABNORMALITY = "49755003|Morphologically Abnormal Structure"
@@ -102,6 +103,11 @@ def segmentation_dataset(
     return _without_clock(dataset, source_datasets[0], header)
 
 
+def category_of(name: str, code: str | None, lesions: Sequence[str]) -> "CodedConcept":
+    """Segmented Property Category of a label: an abnormality, an anatomical structure if it has a code, or a tissue."""
+    return concept(ABNORMALITY if name in lesions else (ANATOMY if code else TISSUE))
+
+
 def _check(mask: np.ndarray, grid: Grid, sources: Sequence[Dataset], labels: Mapping[str, int]) -> None:
     slices = sum(int(source.get("NumberOfFrames", 1)) for source in sources)
     if mask.dtype != np.uint8 or mask.shape != grid.shape_zyx or slices != len(mask):
@@ -120,11 +126,10 @@ def _description(
     """One segment, as highdicom wants it."""
     import highdicom as hd
 
-    category = ABNORMALITY if name in header.lesions else (ANATOMY if code else TISSUE)
     return hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=name,
-        segmented_property_category=concept(category),
+        segmented_property_category=category_of(name, code, header.lesions),
         segmented_property_type=concept(code or TISSUE),
         algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=hd.AlgorithmIdentificationSequence(

@@ -47,9 +47,9 @@ class PrivateRun(Run):
             )
         self.wanted = wanted
         self.accountant = accountant_name()
-        self.patients = sorted(set(cases.patients))
-        _check(spec, training_set, wanted, patients=len(self.patients), processes=ranks.count)
-        self.sampling_rate = spec.generator.batch / len(self.patients)
+        self.patients = len(set(cases.patients))
+        _check(spec, training_set, wanted, patients=self.patients, processes=ranks.count)
+        self.sampling_rate = spec.generator.batch / self.patients
         self.secret = noise_secret(folder.private, folder.train_key)
         super().__init__(spec, training_set, cases, folder, ranks)
         self.sigma = noise_for(
@@ -57,8 +57,8 @@ class PrivateRun(Run):
         )
         model = cast("ItemLossTeller", self.model)  # the family says so
         self.gradient = PrivateGradient(model, self.named, clip=wanted.clip, sigma=self.sigma)
-        owner = np.array(cases.patients)[self.case.numpy()]
-        self.items_of = [np.flatnonzero(owner == name) for name in self.patients]
+        owner = self.owner.numpy()
+        self.items_of = [np.flatnonzero(owner == number) for number in range(self.patients)]
 
     def _build_optimizers(self, *, adversarial: bool) -> tuple[torch.optim.Optimizer, ...]:
         """AdamW for all: rules that look at a matrix as a whole follow the noise."""
@@ -70,8 +70,8 @@ class PrivateRun(Run):
         """One step; 0 in place of a loss, which nobody shall see."""
         rng = self._random(self.at.step)
         # numbers of all patients, so that those of one do not depend on who else is drawn
-        drawn = rng.random(len(self.patients)) < self.sampling_rate
-        places, seeds = rng.random(len(self.patients)), rng.integers(1 << 62, size=len(self.patients))
+        drawn = rng.random(self.patients) < self.sampling_rate
+        places, seeds = rng.random(self.patients), rng.integers(1 << 62, size=self.patients)
         chosen = np.flatnonzero(drawn)
         rows = torch.tensor(
             [int(self.items_of[i][int(places[i] * len(self.items_of[i]))]) for i in chosen]
@@ -113,7 +113,7 @@ class PrivateRun(Run):
             sigma=self.sigma,
             sampling_rate=self.sampling_rate,
             steps=self.at.step,
-            patients=len(self.patients),
+            patients=self.patients,
             accountant=self.accountant,
         )
 

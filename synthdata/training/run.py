@@ -83,7 +83,7 @@ class Run:
     def _fit(self, cases: TrainingCases) -> None:
         """Fit codes and laws, and make the pool of items."""
         self.model.fit_codec(cases.images, cases.fields)
-        self.pool, self.conditions, self.case = encode_pool(
+        self.pool, self.conditions, case = encode_pool(
             self.model,
             cases,
             seen=self.spec.seen,
@@ -93,7 +93,10 @@ class Run:
         )
         # Whose they are, and not which case: two scans of one patient must not confirm each other.
         _, patient = np.unique(cases.patients, return_inverse=True)
-        self.model.fit_law(self.pool, self.conditions, torch.from_numpy(patient)[self.case])
+        self.owner = torch.from_numpy(patient)[
+            case
+        ]  # number of each item's patient, in the order of their names
+        self.model.fit_law(self.pool, self.conditions, self.owner)
         if self.spec.pretrained and isinstance(self.model, torch.nn.Module):
             start_from(self.model, load_pretrained(self.spec))
 
