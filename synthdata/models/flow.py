@@ -15,7 +15,7 @@ from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.patches import join, patch_of, split
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
-from synthdata.models.sampler import integrate
+from synthdata.models.sampler import guided, integrate
 from synthdata.models.saturation import Saturation
 from synthdata.models.scanner import Scanner
 from synthdata.models.spectrum import smooth_noise
@@ -350,15 +350,10 @@ class FlowGenerator(nn.Module):
         """Codes (b, k, z, y, x) for conditions (b, c) and what is told of findings, row i by rngs[i] alone."""
         noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(given.device)
         told = torch.cat([conditions, conditions.new_ones(len(rngs), 1)], dim=1)
-        untold = torch.zeros_like(told)
 
         def denoise(state: Tensor, time: float) -> Tensor:
             moment = torch.full((len(rngs),), time, device=state.device)
-            clean = self.denoise(state, moment, told, given)
-            if guidance == 1:
-                return clean
-            free = self.denoise(state, moment, untold, given)
-            return free + guidance * (clean - free)
+            return guided(lambda known: self.denoise(state, moment, known, given), told, guidance)
 
         first = self.config.start_time
         if first > 0:

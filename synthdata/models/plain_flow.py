@@ -10,7 +10,7 @@ from synthdata.models.cosine import CosineCode, positions
 from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.patches import patch_of
 from synthdata.models.protocol import Family, Geometry
-from synthdata.models.sampler import integrate
+from synthdata.models.sampler import guided, integrate
 
 FIELD_LOUDNESS = 2.0  # of codes of masks beside those of images, so that outlines are decided first
 MAX_WEIGHT = 10.0  # of the loss near the clean end
@@ -149,11 +149,7 @@ class PlainFlow(nn.Module):
 
         def denoise(state: Tensor, time: float) -> Tensor:
             moment = torch.full((len(seeds),), time, device=state.device)
-            clean = self.denoise(state, moment, told)
-            if guidance == 1:
-                return clean
-            free = self.denoise(state, moment, torch.zeros_like(told))
-            return free + guidance * (clean - free)
+            return guided(lambda known: self.denoise(state, moment, known), told, guidance)
 
         codes = integrate(denoise, torch.stack(noise).to(self.std), steps) / self.loudness
         image = self.image.decode(codes[:, : self.image.width])

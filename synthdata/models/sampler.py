@@ -57,5 +57,23 @@ def integrate(
     return denoise(state, times[-1])
 
 
+def guided(expected: Callable[[Tensor], Tensor], told: Tensor, guidance: float) -> Tensor:
+    """Expected clean data, moved away from what is expected without conditions; a weight of 1 leaves it as it is.
+
+    Args:
+        expected: Maps conditions and their flag (b, c + 1) to the expected clean data.
+        told: Conditions, flag 1.
+        guidance: Weight.
+
+    Source:
+        Ho and Salimans, arXiv:2207.12598, equation (6).
+    """
+    clean = expected(told)
+    if guidance == 1:
+        return clean
+    free = expected(torch.zeros_like(told))
+    return free + guidance * (clean - free)
+
+
 def _log_snr(t: float) -> float:
     return math.log(t / (1 - t)) if t > 0 else -math.inf
