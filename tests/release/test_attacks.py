@@ -83,13 +83,14 @@ def test_changed_metadata_are_refused(published: FolderStore, tmp_path: Path, na
         os.truncate(path, path.stat().st_size // 2)
     else:
         path.write_bytes(b"" if how == "empty" else b"{}")
-    refused(published, tmp_path / "got")
+    assert "signed metadata" in str(refused(published, tmp_path / "got"))
     assert not (tmp_path / "got").exists()
 
 
 def test_an_endless_timestamp_is_refused(published: FolderStore, tmp_path: Path) -> None:
     (published.root / "metadata" / "timestamp.json").write_bytes(b" " * (65 << 20))
-    refused(published, tmp_path / "got")
+    assert "larger than" in str(refused(published, tmp_path / "got"))
+    assert not (tmp_path / "got").exists()
 
 
 def test_an_older_state_is_refused_once_a_newer_one_was_seen(
