@@ -214,6 +214,9 @@ class Gates:
     copy_share: float = (
         0.0001  # of cases of nobody which the copy filter may remove and draw again; 0: no filter
     )
+    checkpoint_auc: float = (
+        0.75  # upper bound for what whoever has the weights may tell of who was trained on; 0.5 is guessing
+    )
     utility_steps: int = 300
     utility_seeds: int = 2
     utility_arms: tuple[Literal["trts", "augmented", "pretrained", "gain"], ...] = ()  # reported beside
@@ -223,6 +226,10 @@ class Gates:
             raise ConfigError(
                 f"gates.copy_share is {self.copy_share}, expected 0 (no copy filter) to {MOST_COPY_SHARE}: a filter "
                 "that removes more would shape the cases"
+            )
+        if not 0.5 <= self.checkpoint_auc < 1:
+            raise ConfigError(
+                f"gates.checkpoint_auc is {self.checkpoint_auc}, expected 0.5 (guessing) or more and below 1 (no bound)"
             )
 
 

@@ -1,6 +1,7 @@
 """From numbers to the tests of the report: an outcome each, and a sentence that a privacy officer can read."""
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import stats
@@ -16,8 +17,12 @@ from synthdata.records import CanaryRecall, CopyFilterCounts, PrivacyTest
 from synthdata.records.reports import Outcome
 from synthdata.spec import Gates
 
+if TYPE_CHECKING:
+    from synthdata.privacy.loss_attack import LossAttack  # needs torch
+
 RATIO_TAIL, COPY_SEARCH, CANARIES = "ratio_tail", "copy_search", "canary_self_test"
 BEFORE_FILTER = "before_filter"
+LOSS_ATTACK = "loss_attack"
 POSITIVE, NEGATIVE_CONTROL, MEMBERSHIP = "positive_control", "negative_control", "membership_inference"
 GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, BEFORE_FILTER, CANARIES, POSITIVE, NEGATIVE_CONTROL})
 MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
@@ -133,7 +138,7 @@ def before_filter_test(
     faults = {
         f"more than the {counts.share:.2%} that chance allows": p_value < alpha,
         f"the primary test rejects them (adjusted p {tail.p_value:.3g})": tail.p_value < alpha,
-        f"members are recognised (AUC {attack.auc})": attack.auc.low > MEMBERSHIP_AUC,
+        f"members are recognised (AUC {attack.auc})": members_recognised(attack, gates),
         f"{counts.kept} cases could not be replaced": counts.kept > 0,
     }
     found = [reason for reason, there in faults.items() if there]
@@ -213,10 +218,15 @@ def control_tests(replay: float, rejections: float, gates: Gates) -> tuple[Priva
     return positive, negative
 
 
-def attack_test(attack: Attack) -> PrivacyTest:
-    """Membership inference; it fails a release or says nothing."""
+def members_recognised(attack: Attack, gates: Gates) -> bool:
+    """Whether an attack on the cases gains more than the policy allows, and that by more than chance."""
+    return attack.auc.low > MEMBERSHIP_AUC and attack.p_value < gates.privacy_alpha
+
+
+def attack_test(attack: Attack, gates: Gates) -> PrivacyTest:
+    """Membership inference from the cases; it fails a release or says nothing."""
     auc = attack.auc
-    caught = auc.low > MEMBERSHIP_AUC
+    caught = members_recognised(attack, gates)
     outcome: Outcome = "FAIL" if caught else "PASS" if auc.high <= MEMBERSHIP_AUC else "INCONCLUSIVE"
     advice = (
         "members are recognised: train shorter or on more patients"
@@ -231,6 +241,30 @@ def attack_test(attack: Attack) -> PrivacyTest:
         threshold=MEMBERSHIP_AUC,
         power=None,
         explanation=f"distance attack has AUC {auc} over {auc.n} training patients, 0.5 is guessing; {advice}",
+    )
+
+
+def loss_test(attack: "LossAttack", gates: Gates) -> PrivacyTest:
+    """Membership inference from the weights; it fails a release or says nothing (docs/adr/0020)."""
+    auc, bound = attack.auc, gates.checkpoint_auc
+    outcome: Outcome = "FAIL" if auc.low > bound else "PASS" if auc.high <= bound else "INCONCLUSIVE"
+    advice = {
+        "FAIL": "the generator knows its patients by heart: train shorter, with more deformations or on more patients",
+        "INCONCLUSIVE": "that may be more than the bound or less: keep the checkpoint as private as the patients",
+        "PASS": "within the bound, which is never a reason to pass",
+    }[outcome]
+    return PrivacyTest(
+        name=LOSS_ATTACK,
+        outcome=outcome,
+        statistic=auc.value,
+        p_value=attack.p_value,
+        threshold=bound,
+        power=None,
+        explanation=(
+            f"with the checkpoint, its loss tells {auc.n} training patients from {attack.others} control patients with "
+            f"AUC {auc}, 0.5 is guessing, at most {bound} may be shown; {attack.recognised} of them are recognised at "
+            f"1 % of false alarms; {advice}"
+        ),
     )
 
 

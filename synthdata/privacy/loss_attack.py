@@ -15,7 +15,7 @@ from synthdata.models.build import load_generator
 from synthdata.models.conditions import ConditionCode
 from synthdata.models.fields import mask_fields
 from synthdata.models.protocol import LossTeller
-from synthdata.privacy.membership import auc_with_interval
+from synthdata.privacy.membership import auc_by_score_test
 from synthdata.privacy.reviews import true_positives_at
 from synthdata.records import Case, CaseSet, Checkpoint, Estimate, TrainingSet
 from synthdata.records.parquet import read_cases
@@ -36,7 +36,9 @@ class LossAttack:
     others: int  # control patients asked about
 
 
-def loss_attack(checkpoint: Checkpoint, training_set: TrainingSet, private: ObjectStore) -> LossAttack | None:
+def loss_attack(
+    checkpoint: Checkpoint, training_set: TrainingSet, private: ObjectStore, *, alpha: float = 0.01
+) -> LossAttack | None:
     """Guess membership from the loss that the generator has on each patient's cases.
 
     Train and control are of one law, so that harder anatomy is as frequent in one as in the other. The score of a
@@ -46,13 +48,14 @@ def loss_attack(checkpoint: Checkpoint, training_set: TrainingSet, private: Obje
         checkpoint: The generator which was trained on `training_set.train`.
         training_set: Members are the patients of train, the others those of control.
         private: Store of cases and weights.
+        alpha: Each limit of the AUC is wrong with this probability at most.
 
     Returns:
-        AUC with DeLong's interval over patients; None where the family does not tell losses of single cases.
+        AUC with its interval over patients; None where the family does not tell losses of single cases.
 
     Source:
         Matsumoto et al., "Membership Inference Attacks against Diffusion Models", 2023, arXiv:2302.03262, whose loss at
-        a fixed time is here that of flow matching; DeLong et al., Biometrics 1988.
+        a fixed time is here that of flow matching.
     """
     if not family_of(checkpoint.family).tells_losses:
         return None
@@ -64,7 +67,7 @@ def loss_attack(checkpoint: Checkpoint, training_set: TrainingSet, private: Obje
     )
     test = stats.mannwhitneyu(members, others, alternative="greater")
     return LossAttack(
-        auc=auc_with_interval(members, others),
+        auc=auc_by_score_test(members, others, level=1 - 2 * alpha),
         recognised=true_positives_at(members, others),
         p_value=float(test.pvalue),
         others=len(others),

@@ -115,7 +115,7 @@ def measure_privacy(
     flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
     (apart,) = rng.spawn(1)  # so that what is only reported changes nothing that gates
     images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
-    losses, loss_notes = checkpoint_tests(checkpoint, training_set, private)
+    losses, loss_notes = checkpoint_tests(checkpoint, training_set, private, gates)
     risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
     parts, part_notes = parts_tests(evidence.parts, evidence.case_ids)
     attack = distance_attack(pool, evidence.synthetic.vectors)
@@ -131,7 +131,7 @@ def measure_privacy(
         before_filter_test(counts, gates, tail=before[0], attack=before[1]),
         canary_test((*found, negatives), gates),
         *control_tests(replay, rejections, gates),
-        attack_test(attack),
+        attack_test(attack, gates),
         *parts,
         *images,
         *losses,

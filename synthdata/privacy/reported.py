@@ -1,7 +1,7 @@
 """What the privacy report shows beside the tests that gate: reviews, further attacks, risks of the table.
 
-None of these passes or fails a release. One that asks for a look is INCONCLUSIVE in the report, which blocks nothing:
-the gating tests are named in `findings.GATING_TESTS`.
+None of these passes a release, and of them only the attack with the checkpoint may fail one (docs/adr/0020). One that
+asks for a look is INCONCLUSIVE, which blocks nothing: the tests that have to pass are in `findings.GATING_TESTS`.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ import numpy as np
 from synthdata.errors import ConfigError
 from synthdata.privacy.clinical import Risk, table_findings, table_risks
 from synthdata.privacy.cohort import Pool
-from synthdata.privacy.findings import MEMBERSHIP_AUC
+from synthdata.privacy.findings import MEMBERSHIP_AUC, loss_test
 from synthdata.privacy.membership import auc_with_interval
 from synthdata.privacy.neighbours import nearest_patients
 from synthdata.privacy.reviews import (
@@ -26,6 +26,7 @@ from synthdata.privacy.reviews import (
 )
 from synthdata.records import CaseSet, Checkpoint, PrivacyTest, TrainingSet
 from synthdata.records.parquet import read_records
+from synthdata.spec import Gates
 from synthdata.storage import ObjectStore
 
 VIEW = "image"
@@ -66,34 +67,18 @@ def reported_tests(
 
 
 def checkpoint_tests(
-    checkpoint: Checkpoint | None, training_set: TrainingSet, private: ObjectStore
+    checkpoint: Checkpoint | None, training_set: TrainingSet, private: ObjectStore, gates: Gates
 ) -> tuple[tuple[PrivacyTest, ...], tuple[str, ...]]:
     """Membership inference by whoever has the checkpoint, as a test; a sentence where it cannot be asked."""
     if checkpoint is None:
         return (), ("No checkpoint was given: the attack from its losses was not measured.",)
     from synthdata.privacy.loss_attack import loss_attack  # needs torch
 
-    attack = loss_attack(checkpoint, training_set, private)
+    attack = loss_attack(checkpoint, training_set, private, alpha=gates.privacy_alpha)
     if attack is None:
         told = f"Family {checkpoint.family} tells no losses of single cases: the attack from them was not measured."
         return (), (told,)
-    seen = attack.recognised.low > MEMBERS_SEEN or attack.auc.low > MEMBERSHIP_AUC
-    advice = "keep the checkpoint as private as the patients" if seen else "nothing to look at"
-    return (
-        PrivacyTest(
-            name="loss_attack",
-            outcome="INCONCLUSIVE" if seen else "PASS",
-            statistic=attack.auc.value,
-            p_value=attack.p_value,
-            threshold=MEMBERSHIP_AUC,
-            power=None,
-            explanation=(
-                f"with the checkpoint, its loss tells {attack.auc.n} training patients from {attack.others} control "
-                f"patients with AUC {attack.auc}, 0.5 is guessing; {attack.recognised} of them are recognised at 1 % "
-                f"of false alarms; {advice}; the checkpoint is not released, so this is reported only"
-            ),
-        ),
-    ), ()
+    return (loss_test(attack, gates),), ()
 
 
 def table_tests(

@@ -5,7 +5,7 @@ from scipy import stats
 
 from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
 from synthdata.privacy.copy_search import copy_share
-from synthdata.privacy.findings import before_filter_test, tail_test
+from synthdata.privacy.findings import attack_test, before_filter_test, tail_test
 from synthdata.privacy.membership import Attack
 from synthdata.privacy.power import PowerCurve
 from synthdata.privacy.ratio_tail import Tail, TailResult
@@ -45,8 +45,12 @@ def counted(suspects: int, cases: int, *, kept: int = 0) -> CopyFilterCounts:
     )
 
 
+def attacked(auc: float, p_value: float) -> Attack:
+    return Attack(auc=Estimate(value=auc, low=auc - 0.05, high=auc + 0.05, n=60), p_value=p_value)
+
+
 def before(counts: CopyFilterCounts | None, *, p_value: float = 0.8, auc: float = 0.5) -> PrivacyTest:
-    attack = Attack(auc=Estimate(value=auc, low=auc - 0.05, high=auc + 0.05, n=60), p_value=0.5)
+    attack = attacked(auc, 0.5 if auc == 0.5 else 1e-3)
     return before_filter_test(counts, Gates(), tail=replace(CALM, p_value=p_value), attack=attack)
 
 
@@ -84,3 +88,9 @@ def test_the_share_that_the_rate_would_have_caught_is_a_binomial_quantile() -> N
 
 def test_without_a_filter_the_other_tests_have_seen_the_cases_as_drawn() -> None:
     assert before(None, p_value=0.002).outcome == "PASS"
+
+
+def test_the_attack_on_cases_fails_where_both_its_interval_and_its_exact_p_value_say_so() -> None:
+    assert attack_test(attacked(0.7, 1e-3), Gates()).outcome == "FAIL"
+    assert attack_test(attacked(0.7, 0.02), Gates()).outcome == "INCONCLUSIVE"
+    assert attack_test(attacked(0.5, 1e-3), Gates()).outcome == "PASS"
