@@ -171,8 +171,12 @@ def _still(pixels: np.ndarray) -> np.ndarray:
     mean = pixels.mean(axis=0, dtype=np.float32)
     low, high = np.percentile(mean[::2, ::2], (1, 99.8))
     window = max(float(high - low), 1.0)
-    stands_out = abs(mean - ndimage.uniform_filter(mean, STILL_WINDOW)) >= STILL_CONTRAST * window
-    ink: np.ndarray = stands_out & (np.ptp(pixels, axis=0) <= STILL_SPREAD * window)
+    same: np.ndarray = np.ptp(pixels, axis=0) <= STILL_SPREAD * window
+    if same.sum() < LEAST_STILL:
+        return np.zeros_like(same)
+    ink: np.ndarray = same & (
+        abs(mean - ndimage.uniform_filter(mean, STILL_WINDOW)) >= STILL_CONTRAST * window
+    )
     return ink if ink.sum() >= LEAST_STILL else np.zeros_like(ink)
 
 

@@ -181,7 +181,7 @@ class DicomSource:
                     "channels on another grid were resampled linearly to the first one's"
                 )
             volumes.append(volume)
-        image = narrow(np.stack(volumes))
+        image = narrow(volumes[0][None] if len(volumes) == 1 else np.stack(volumes))
         if image is None:
             for series in channels:
                 refuse_series(series, "pixels.not_finite")

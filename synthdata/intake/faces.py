@@ -112,9 +112,10 @@ def _largest(inside: np.ndarray) -> np.ndarray:
     """The largest connected part, single voxels of noise taken off."""
     from scipy import ndimage
 
-    labels, count = ndimage.label(_without_specks(inside))
-    if not count:
-        return np.zeros_like(inside)
+    clean = _without_specks(inside)
+    labels, count = ndimage.label(clean)
+    if count <= 1:
+        return clean
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     largest: np.ndarray = labels == sizes.argmax()

@@ -143,7 +143,7 @@ def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
                 return b"", None, "file.not_regular"
             if before.st_size > MAXIMUM_BYTES:
                 return b"", stamp_of(before), "file.too_large"
-            data = reader.read(MAXIMUM_BYTES)
+            data = reader.read(before.st_size + 1)  # no larger a buffer than it takes; one more shows growth
             stamp = stamp_of(os.fstat(reader.fileno()))
     except OSError:
         return b"", None, "file.unreadable"

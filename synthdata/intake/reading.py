@@ -42,6 +42,8 @@ def read_volume(series: Series, inventory: Inventory, *, unit: str) -> np.ndarra
         lowest = AIR_HU if series.first.modality == "CT" else _lowest(volume, padding)
         for index, padded in padding.items():
             volume[index][padded] = lowest
+    if not series.stack.is_resampled:
+        return volume
     fill = AIR_HU if series.first.modality == "CT" else float(volume.min())
     return series.stack.assemble(volume, order=1, fill=fill)
 

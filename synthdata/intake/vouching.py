@@ -101,7 +101,7 @@ def _vouched_case(
     case = build()
     if case is None:
         return None
-    images, reasons = list[np.ndarray](), set[str]()
+    images, reasons, was_cut = list[np.ndarray](), set[str](), False
     for image, modality in zip(case.image, modalities, strict=True):
         reasons |= voucher.codes_of(image, case.grid, modality=modality)
         inventory.notes.update(voucher.notes_of(image.shape[1:]))
@@ -109,10 +109,13 @@ def _vouched_case(
         if cut is None:
             reasons.add("deid.face_surface")
         elif cut is not image:
+            was_cut = True
             inventory.notes.add("faces were cut off, as vouching.faces of the spec says")
         images.append(image if cut is None else cut)
     for seen in files if reasons else ():
         if seen.outcome == "accepted":
             seen.reasons.update(reasons)
     held = any(seen.outcome != "accepted" for seen in files if reasons)
-    return None if held else replace(case, image=np.stack(images))
+    if held:
+        return None
+    return replace(case, image=np.stack(images)) if was_cut else case
