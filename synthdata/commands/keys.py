@@ -36,7 +36,8 @@ def rotate(folder: Path, role: str | None, address: str | None) -> None:
     """Make the next root metadata."""
     from synthdata.release.trust.rotation import rotate as rotate_keys
 
-    made = rotate_keys(folder, role, address=address)
+    plain = address.removeprefix(f"{role}=") if address else None  # as `keys init` writes it
+    made = rotate_keys(folder, role, address=plain)
     what = f"gives {role} a new key" if role else "renews the root"
     _tell(f"Root {made.version} {what} and ends on {made.expires}.", made.missing)
 
@@ -93,8 +94,15 @@ def status(folder: Path, url: str | None, *, as_json: bool) -> None:
 def timestamp(folder: Path, url: str) -> None:
     """Sign the timestamp of a store again."""
     from synthdata.release.trust.keys import load_signer
-    from synthdata.release.trust.repository import resign_timestamp
+    from synthdata.release.trust.repository import resign_timestamp, signed_ends
     from synthdata.storage import open_store
 
-    until = resign_timestamp(open_store(url, create=False), load_signer(folder))
+    store, signer = open_store(url, create=False), load_signer(folder)
+    before = signed_ends(store, signer).get("timestamp")
+    until = resign_timestamp(store, signer)
     typer.echo(f"Signed again; readers accept the metadata until {until:%Y-%m-%d}.")
+    if before is not None and until.date() < before.date():
+        say(
+            f"Warning: they were accepted until {before:%Y-%m-%d} before. The clock of this machine is behind, or that "
+            "of who signed last was ahead: compare it, and sign again."
+        )

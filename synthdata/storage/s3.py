@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.utils import ReadFileChunk
 
 from synthdata.errors import MissingObjectError, StoreError
+from synthdata.storage.codes import NO_BUCKET, code_sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,19 +31,6 @@ RANGE_BYTES = 1 << 20  # least that one ranged read fetches
 STREAM_TRIES = 5  # to go on with one download without a byte that came
 STYLE: dict[str, Any] = {"addressing_style": "path"}
 UNHASHED = {"payload_signing_enabled": False}  # of files: who writes one reads it back and compares it
-REFUSED = frozenset(  # codes of answers; a HEAD request has a number alone
-    {
-        "403",
-        "AccessDenied",
-        "InvalidAccessKeyId",
-        "SignatureDoesNotMatch",
-        "ExpiredToken",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-    }
-)
-FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "507"})
-NO_BUCKET = "NoSuchBucket"
 
 
 class S3Store:
@@ -308,25 +296,3 @@ def _code(error: Exception) -> str:
 def _sentence(key: str, error: Exception) -> str:
     """What came, what was expected and what to do; an answer's own text is left out, as it may hold a key."""
     return code_sentence(key, _code(error))
-
-
-def code_sentence(key: str, code: str) -> str:
-    """Sentence for the code of a store's answer."""
-    if code in REFUSED:
-        return (
-            f"object {key} may not be used in S3 ({code}), expected credentials with a right to the bucket: check "
-            "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the rights of the bucket, then run it again"
-        )
-    if code in FULL:
-        return (
-            f"the bucket is full at object {key} ({code}), expected room for it: free some space or raise the quota, "
-            "and run it again, it goes on where it was"
-        )
-    if code == NO_BUCKET:
-        return (
-            f"the bucket of object {key} is not there ({code}), expected one: make it, or check the address"
-        )
-    return (
-        f"object {key} could not be used in S3 ({code}), expected a server which answers: "
-        "check the address, AWS_ENDPOINT_URL and the network, and run it again"
-    )

@@ -255,6 +255,7 @@ def test_too_little_space_is_said_before_anything_is_fetched(
     [
         ("heads", None, "has no dataset 'heads', it has ellipsoids"),
         ("ellipsoids", "3.0.0", "has no version 3.0.0, it has 1.0.0"),
+        ("ellipsoids", "1", "1 stands for 1.0.0 of ellipsoids: write the version in full"),
     ],
 )
 def test_what_is_not_there_is_said(

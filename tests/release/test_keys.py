@@ -4,12 +4,14 @@ import importlib.util
 import shutil
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
+from synthdata.commands import keys as command
 from synthdata.errors import ConfigError, TrustError
 from synthdata.release import publish
 from synthdata.release.client import check, list_releases, pull
@@ -104,7 +106,7 @@ def test_a_rotation_with_a_lost_key_works_and_the_old_key_signs_nothing_any_more
 
 
 def test_several_rotations_before_a_store_sees_one_are_all_published(
-    published: FolderStore, keys: Path, tmp_path: Path
+    published: FolderStore, keys: Path
 ) -> None:
     list_releases(published.url)
     for role in ("snapshot", "root", None):
@@ -114,15 +116,6 @@ def test_several_rotations_before_a_store_sees_one_are_all_published(
         False
     ]
     assert list_releases(published.url).releases
-    fresh = FolderStore(tmp_path / "fresh")
-    fresh_keys = tmp_path / "keys"
-    assert resign_error(fresh, fresh_keys) == "publish a release first"
-
-
-def resign_error(store: FolderStore, keys: Path) -> str:
-    with pytest.raises(TrustError) as caught:
-        resign_timestamp(store, load_signer(keys))
-    return str(caught.value).split(": ")[-1]
 
 
 def test_a_threshold_root_changes_only_with_enough_signatures(built, tmp_path: Path) -> None:
@@ -222,6 +215,26 @@ def test_the_status_tells_what_ends_soon(published: FolderStore, keys: Path) -> 
     assert "end in 2 days: sign again" in late["timestamp"].warning
     (keys / "targets.pem").unlink()
     assert not {item.role: item for item in key_status(keys)}["targets"].at_hand
+
+
+def test_a_root_that_ends_too_late_tells_of_a_wrong_clock(keys: Path) -> None:
+    found = key_status(keys, now=datetime.now(UTC) - timedelta(days=365))
+    assert any("the clock of this machine is behind" in item.warning for item in found)
+
+
+def test_a_wrong_address_gets_no_root(keys: Path, tmp_path: Path) -> None:
+    empty, words = FolderStore(tmp_path / "elsewhere"), "holds no signed releases: check the address"
+    with pytest.raises(TrustError, match=words):
+        recall(empty, load_signer(keys), "ellipsoids", "1.0.0", "a reason")
+    with pytest.raises(TrustError, match=words):
+        resign_timestamp(empty, load_signer(keys))
+    assert tree(empty.root) == {}
+
+
+def test_a_timestamp_of_a_clock_that_is_behind_is_told(published: FolderStore, keys: Path, capsys) -> None:
+    resign_timestamp(published, replace(load_signer(keys), lifetimes=Lifetimes(timestamp=395)))
+    command.timestamp(keys, published.url)
+    assert "The clock of this machine is behind" in capsys.readouterr().err
 
 
 def test_a_recall_may_delete_the_files_and_leaves_a_tombstone(

@@ -128,6 +128,30 @@ def test_another_part_of_the_same_version_needs_another_folder(published: Folder
     assert pull("ellipsoids", None, published.url, got, sample="2", formats=["fhir"]).moved == 0
 
 
+def test_a_mistyped_condition_does_not_take_the_folder(published: FolderStore, got: Path) -> None:
+    for wrong in ("weight > 3", "age > 900"):
+        with pytest.raises(ConfigError):
+            pull("ellipsoids", None, published.url, got, where=wrong)
+    pull("ellipsoids", None, published.url, got, where="age > 31", formats=["fhir"])
+    assert check(got).ok
+
+
+def test_a_download_that_was_broken_off_is_told_and_is_no_wrong_file(
+    published: FolderStore, got: Path
+) -> None:
+    pull("ellipsoids", None, published.url, got, formats=["parquet"])
+    (got / "dicom").mkdir()
+    (got / "dicom" / "cases-00000.tar.part").write_bytes(b"half")
+    found = check(got)
+    assert found.ok
+    assert (
+        "dicom/cases-00000.tar.part is a download that was broken off: pull again, or remove it"
+        in found.notes
+    )
+    (got / "dicom" / "cases-00009.tar.part").write_bytes(b"half")
+    assert not check(got).ok
+
+
 @pytest.mark.parametrize("name", [f"{kind}/cases-00000.{suffix}" for kind, suffix in SUFFIXES.items()])
 def test_a_changed_range_is_refused_and_leaves_no_selected_file(
     published: FolderStore, got: Path, name: str

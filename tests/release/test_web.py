@@ -6,10 +6,12 @@ import http.server
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
@@ -185,6 +187,19 @@ def test_a_refusal_is_not_asked_again(large: Path, tmp_path: Path) -> None:
         ):
             fetch(server.url, tmp_path / "got")
         assert server.faults == []
+
+
+@pytest.mark.parametrize("shift_s", [-31_536_000, 31_536_000])
+def test_a_refusal_while_the_clock_is_wrong_by_a_year_names_the_clock(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift_s: int
+) -> None:
+    monkeypatch.setattr(
+        "synthdata.release.client.web.time", SimpleNamespace(time=lambda: time.time() + shift_s)
+    )
+    with serving(large) as server:
+        server.faults = ["403"]
+        with pytest.raises(RefusedError, match="this machine's clock is not that of the server: set it"):
+            fetch(server.url, tmp_path / "got")
 
 
 def test_the_query_and_the_login_of_an_address_go_with_each_request_and_are_never_shown(

@@ -17,7 +17,7 @@ from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
 from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.release.client.local import Origin, check_format, read_manifest, read_metadata, read_origin
-from synthdata.release.client.paths import STATE, check_paths, inside
+from synthdata.release.client.paths import PART, STATE, check_paths, inside
 from synthdata.release.client.recalled import recall_reason
 from synthdata.release.client.trusted import pinned_root, remembered_root
 from synthdata.release.layout import FORMATS, INDEX, MANIFEST, evidence_path
@@ -95,7 +95,14 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
     if origin.selected and not problems:
         selected = _selected(folder, origin, manifest)
         problems += [f"{path} {words}: pull again" for path, words in selected.items() if words]
-    problems += _foreign_files(folder, {*(file.path for file in manifest.files), *selected, MANIFEST})
+    listed = {*(file.path for file in manifest.files), *selected, MANIFEST}
+    foreign = _foreign_files(folder, listed)
+    unfinished = [name for name in foreign if name.removesuffix(PART) in listed]
+    problems += [
+        f"{name} is not a part of the release: nobody signed it; remove it"
+        for name in foreign
+        if name not in unfinished
+    ]
     reason = recall_reason(origin, recalls)
     if reason:
         problems.append(f"{origin.dataset} {origin.version} was recalled: {reason}. Use another version")
@@ -109,7 +116,10 @@ def _check(folder: Path, pinned: Path | None, progress: Progress) -> CheckResult
         pinned=trusted is not None,
         recalled=reason,
         problems=tuple(problems),
-        notes=tuple(_notes(manifest, len(asked), pinned=trusted is not None, timestamp=timestamp)),
+        notes=(
+            *_notes(manifest, len(asked), pinned=trusted is not None, timestamp=timestamp),
+            *(f"{name} is a download that was broken off: pull again, or remove it" for name in unfinished),
+        ),
     )
 
 
@@ -191,11 +201,7 @@ def _selected(folder: Path, origin: Origin, manifest: ReleaseManifest) -> dict[s
 def _foreign_files(folder: Path, listed: AbstractSet[str]) -> list[str]:
     """Files which nobody signed."""
     found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
-    return [
-        f"{name} is not a part of the release: nobody signed it; remove it"
-        for name in found
-        if name not in listed and not name.startswith(f"{STATE}/")
-    ]
+    return [name for name in found if name not in listed and not name.startswith(f"{STATE}/")]
 
 
 def _notes(manifest: ReleaseManifest, asked: int, *, pinned: bool, timestamp: Timestamp) -> list[str]:

@@ -71,8 +71,14 @@ def choose(store: TrustedStore, name: str, version: str | None) -> SignedRelease
     if version is not None:
         wanted = [item for item in found if item.version == version]
         if not wanted:
-            versions = ", ".join(sorted(recalled, key=version_order))
-            raise TrustError(f"{name} has no version {version}, it has {versions}: choose one of them")
+            versions = sorted(recalled, key=version_order)
+            if begin := [held for held in versions if held.startswith(f"{version.rstrip('.')}.")]:
+                raise TrustError(
+                    f"{version} stands for {' and '.join(begin)} of {name}: write the version in full"
+                )
+            raise TrustError(
+                f"{name} has no version {version}, it has {', '.join(versions)}: choose one of them"
+            )
         if recalled[version]:
             raise TrustError(f"{name} {version} was recalled: {recalled[version]}. Use another version")
         return wanted[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from synthdata.errors import RecordError, StoreError, TrustError
 from synthdata.records.codec import Record, from_json, to_json
 from synthdata.release.client.paths import STATE, inside
-from synthdata.release.layout import MANIFEST
+from synthdata.release.layout import MANIFEST, SHARDS
 from synthdata.storage.disk import on_disk, write_whole
 
 ORIGIN = f"{STATE}/origin.json"
@@ -46,12 +46,21 @@ def claim(folder: Path, origin: Origin) -> None:
             f"folder {folder.name} holds {known.dataset} {known.version}, not {origin.dataset} {origin.version}: name "
             "another folder"
         )
-    if known is not None and known.files and _part(known) != _part(origin):
+    another = known is not None and bool(known.files) and _part(known) != _part(origin)
+    if known is not None and another and _holds_cases(folder):
         raise StoreError(
             f"folder {folder.name} holds another part of {origin.dataset} {origin.version} "
             f"(where {known.where or 'all'!r}, sample {known.sample or 'all'!r}): name another folder"
         )
     write_state(folder, ORIGIN, to_json(origin))
+
+
+def _holds_cases(folder: Path) -> bool:
+    """Something of a shard was fetched; index and documents serve any part of a version."""
+    names = {f"{place}/cases-*" for place, _ in SHARDS.values()} | {
+        f"{place}/selected-*" for place, _ in SHARDS.values()
+    }
+    return any(True for name in names for _ in folder.glob(name))
 
 
 def _part(origin: Origin) -> tuple[str, str]:

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from synthdata.errors import ConfigError, MissingObjectError, RefusedError
 from synthdata.release.client.web import WebReader
-from synthdata.storage.s3 import S3Store, code_sentence
+from synthdata.storage.codes import code_sentence
+from synthdata.storage.s3 import S3Store
 
 LINKS_KIND = "synthdata-links/1"
 ELSEWHERE = frozenset({"PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed"})

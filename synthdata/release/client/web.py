@@ -2,8 +2,10 @@
 
 import os
 import re
+import time
 import urllib.request
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -20,9 +22,11 @@ from synthdata.errors import (
     TransientError,
 )
 from synthdata.release.client.remote import CHUNK_BYTES
+from synthdata.storage.codes import CLOCK
 
 CONNECT_S, READ_S = 15, 60
 CONNECTIONS = 16
+CLOCK_S = 900  # by which a clock may be wrong, before S3 takes no signature of it
 GONE = (404, 410)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -107,6 +111,8 @@ class WebReader:
             )
         if status in GONE and code != "NoSuchBucket":
             raise MissingObjectError.of(shown, key)
+        if status in {401, 403} and abs(_clock_error_s(answer)) > CLOCK_S:
+            code = CLOCK
         raise _refusal(status, code, key, shown)
 
 
@@ -161,9 +167,19 @@ def _pool(url: str) -> urllib3.PoolManager:
         ) from error
 
 
+def _clock_error_s(answer: urllib3.BaseHTTPResponse) -> float:
+    """Seconds by which the clock of this machine is ahead of the server's; 0 where the server tells no date."""
+    try:
+        return time.time() - parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except ValueError:
+        return 0.0
+
+
 def _refusal(status: int, code: str, key: str, shown: str) -> RefusedError:
     """Name the store, the object and the answer."""
-    if status in {401, 403}:
+    if code == CLOCK:
+        advice = "and this machine's clock is not that of the server: set it, and run it again"
+    elif status in {401, 403}:
         advice = (
             "expected the right to read it: check credentials, the link's end date and this machine's clock"
         )

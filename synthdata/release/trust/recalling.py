@@ -8,7 +8,7 @@ from synthdata.records.release import ReleaseManifest
 from synthdata.release.trust.contents import Contents
 from synthdata.release.trust.keys import ReleaseSigner
 from synthdata.release.trust.recalls import Recall, RecallList
-from synthdata.release.trust.repository import transact
+from synthdata.release.trust.repository import require_signed, transact
 from synthdata.storage import keys
 from synthdata.storage.conditional import dependable
 from synthdata.storage.protocol import ObjectStore
@@ -55,6 +55,7 @@ def recall(
 
     from synthdata.release.portal import write_portal
 
+    require_signed(releases)
     with dependable(releases) as store:
         contents = transact(store, signer, change)
         write_portal(store, contents)

@@ -100,6 +100,7 @@ def resign_timestamp(releases: ObjectStore, signer: ReleaseSigner) -> datetime:
     Raises:
         TrustError: Nothing is published yet, the store is signed by other keys, or the timestamp key is not at hand.
     """
+    require_signed(releases)
     state = settle(releases, signer)
     if state.snapshot is None or state.targets is None:
         raise TrustError("the store has no signed metadata: publish a release first")
@@ -111,6 +112,14 @@ def resign_timestamp(releases: ObjectStore, signer: ReleaseSigner) -> datetime:
     ends = [timestamp.expires, _root(releases, signer).expires]
     ends += [part.expires for part in (state.snapshot, state.targets) if part is not None]
     return min(ends)
+
+
+def require_signed(releases: ObjectStore) -> None:
+    """Raise TrustError where nothing was signed yet, before a root is written to what may be a wrong address."""
+    if releases.size(keys.trust_metadata(TIMESTAMP)) is None and _held_root(releases, 1) is None:
+        raise TrustError(
+            f"{releases.url} holds no signed releases: check the address, or publish a release first"
+        )
 
 
 def signed_ends(releases: ObjectStore, signer: ReleaseSigner) -> dict[str, datetime]:

@@ -9,6 +9,7 @@ from tuf.api.metadata import Root
 from synthdata.release.trust.keys import (
     DEVELOPMENT_FIELD,
     ROLES,
+    Lifetimes,
     load_signer,
     read_addresses,
     read_root,
@@ -35,16 +36,20 @@ class KeyStatus:
     development: bool
 
 
-def key_status(folder: Path, releases: ObjectStore | None = None) -> tuple[KeyStatus, ...]:
+def key_status(
+    folder: Path, releases: ObjectStore | None = None, *, now: datetime | None = None
+) -> tuple[KeyStatus, ...]:
     """Look at the keys that the root metadata name.
 
     Args:
         folder: The key folder.
         releases: Release store whose signed metadata are looked at, too; nothing is changed in it.
+        now: What the clock shows; that of this machine where it is not given.
 
     Raises:
         TrustError: The folder holds no root metadata, or a key is not the one of its role.
     """
+    now = now or datetime.now(UTC)
     signer, (_, root) = load_signer(folder), read_root(folder)
     ends = {"root": root.expires} | (signed_ends(releases, signer) if releases is not None else {})
     at_hand = {item.public_key.keyid for item in (*signer.signers.values(), *root_signers(folder, root))}
@@ -57,8 +62,8 @@ def key_status(folder: Path, releases: ObjectStore | None = None) -> tuple[KeySt
             where=addresses.get(role, "file" if key_id in at_hand else ""),
             threshold=root.roles[role].threshold,
             expires=f"{ends[role]:%Y-%m-%d}" if role in ends else "",
-            days_left=_days(ends[role]) if role in ends else None,
-            warning=_warning(role, ends[role]) if role in ends else "",
+            days_left=(ends[role] - now).days if role in ends else None,
+            warning=_warning(role, ends[role], signer.lifetimes, now) if role in ends else "",
             development=bool(root.unrecognized_fields.get(DEVELOPMENT_FIELD, False)),
         )
         for role in ROLES
@@ -71,16 +76,17 @@ def draft_waits(folder: Path) -> bool:
     return (folder / DRAFT).exists()
 
 
-def _days(end: datetime) -> int:
-    return (end - datetime.now(UTC)).days
-
-
-def _warning(role: str, end: datetime) -> str:
-    left = _days(end)
+def _warning(role: str, end: datetime, lifetimes: Lifetimes, now: datetime) -> str:
+    left, longest = (end - now).days, getattr(lifetimes, role)
+    if left > longest:
+        return (
+            f"the {role} metadata end in {left} days, and are signed for {longest}: the clock of this machine is "
+            "behind, or that of who signed them was ahead; set it, and sign again"
+        )
     how = {
         Root.type: "renew it with `synthdata keys rotate FOLDER`",
         "timestamp": "sign again with `synthdata keys timestamp`, and see why the job `timestamp` does not run",
     }.get(role, "sign again with `synthdata keys timestamp`, with the keys of targets and snapshot at hand")
-    if end <= datetime.now(UTC):
+    if end <= now:
         return f"the {role} metadata expired on {end:%Y-%m-%d}, and readers refuse the store: {how}"
     return f"the {role} metadata end in {left} days: {how}" if left < WARN_DAYS[role] else ""
