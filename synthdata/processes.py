@@ -14,8 +14,9 @@ from itertools import islice
 from types import ModuleType
 from typing import TypeVar
 
-from synthdata.errors import WorkerError
+from synthdata.errors import ConfigError, WorkerError
 
+SETTING = "SYNTHDATA_WORKERS"  # how many processes may share work; none given: the cores
 MOST_WORKERS = 16
 AHEAD = 2  # pieces per worker which are given out at a time; bounds memory and the wait after Ctrl-C
 Piece = TypeVar("Piece")
@@ -28,10 +29,23 @@ def workers_for(pieces: int, *, least: int) -> int:
     Args:
         pieces: Of the work.
         least: Pieces that one process should get, so that its start of a second or two is worth it.
+
+    Raises:
+        ConfigError: The environment says another thing than a number of processes (`SYNTHDATA_WORKERS`).
     """
     if multiprocessing.current_process().daemon:  # such a process may have no children
         return 1
-    return max(1, min(cores(), pieces // least, MOST_WORKERS))
+    return max(1, min(_allowed(), pieces // least))
+
+
+def _allowed() -> int:
+    """As many processes as the setting says, else as many as there are cores."""
+    said = os.environ.get(SETTING, "")
+    if not said:
+        return min(cores(), MOST_WORKERS)
+    if not said.isdecimal() or int(said) < 1:
+        raise ConfigError(f"{SETTING} is {said!r}, expected a whole number from 1 on, or nothing")
+    return int(said)
 
 
 def cores() -> int:

@@ -77,6 +77,17 @@ def test_little_work_stays_in_this_process(monkeypatch: pytest.MonkeyPatch) -> N
     assert [workers_for(pieces, least=10) for pieces in (0, 19, 20, 35, 1000)] == [1, 1, 2, 3, 4]
 
 
+def test_a_setting_says_how_many_processes_share_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "1")
+    assert workers_for(1000, least=10) == 1
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "8")
+    assert [workers_for(pieces, least=10) for pieces in (20, 1000)] == [2, 8]
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "all")
+    with pytest.raises(ConfigError, match="expected a whole number"):
+        workers_for(1000, least=10)
+
+
 def test_parts_hold_all_pieces_in_order() -> None:
     assert in_parts([1, 2, 3, 4, 5], 2) == [[1, 2], [3, 4], [5]]
     assert in_parts([], 2) == []

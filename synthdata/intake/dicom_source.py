@@ -3,11 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import ClinicalTable
 from synthdata.intake.dicom_file import Instance
 from synthdata.intake.geometry import resample
@@ -16,7 +14,7 @@ from synthdata.intake.masks import study_mask
 from synthdata.intake.pixels import narrow
 from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
-from synthdata.progress import Progress
+from synthdata.intake.units import Unit, keyed_files, unit_key
 from synthdata.records.case import Case, Value
 from synthdata.records.grid import Grid
 from synthdata.spec import Channel, DatasetSpec
@@ -90,27 +88,36 @@ def _hold_conflicting_patients(instances: Sequence[Instance]) -> None:
 class DicomSource:
     """Streams the cases of a spec; memory holds one case."""
 
-    def __init__(
-        self,
-        spec: DatasetSpec,
-        studies: Sequence[Study],
-        table: ClinicalTable,
-        inventory: Inventory,
-        progress: Progress,
-    ) -> None:
+    def __init__(self, spec: DatasetSpec, studies: Sequence[Study], table: ClinicalTable) -> None:
         self._spec, self._studies, self._table = spec, studies, table
-        self._inventory, self._progress = inventory, progress
 
     def units(self) -> Iterator[Unit]:
         """Studies in the order of their pseudonyms."""
         for count, study in enumerate(self._studies, 1):
-            record = self._table.look_up(study.patient)
+            record, reason = self._table.look_up(study.patient)
             files = [instance.seen for instance in study.instances()]
-            key = unit_key(study.case, record, keyed_files(files))
-            yield Unit(key=key, files=files, build=partial(self._case, study, *record))
-            self._progress(count, len(self._studies), "building cases")
+            yield Unit(
+                case_id=study.case,
+                key=unit_key(study.case, (record, reason), keyed_files(files)),
+                files=files,
+                build=StudyCase(spec=self._spec, study=study, record=record, reason=reason),
+                place=(count, len(self._studies)),
+                portable=True,
+            )
 
-    def _case(self, study: Study, record: dict[str, Value], reason: str) -> Case | None:
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyCase:
+    """Builds the case of a study."""
+
+    spec: DatasetSpec
+    study: Study
+    record: dict[str, Value]
+    reason: str  # why there is no record; empty where there is one
+
+    def __call__(self, inventory: Inventory, /) -> Case | None:
+        """The case, or None with the reasons booked."""
+        study = self.study
         if not study.series:
             study.hold("mask.no_image")
             return None
@@ -118,14 +125,14 @@ class DicomSource:
         if channels is None:
             return None
         self._refuse_unused(study, channels)
-        if reason:
-            study.hold(reason)
+        if self.reason:
+            study.hold(self.reason)
             return None
         if len({series.first.frame_of_reference for series in channels}) > 1:
             study.hold("case.other_frame_of_reference")
             return None
-        built = self._image(channels)
-        mask = self._mask(study, built[1], channels[0]) if built is not None else None
+        built = self._image(channels, inventory)
+        mask = self._mask(study, built[1], channels[0], inventory) if built is not None else None
         if built is None or mask is None:
             study.hold("case.companion")
             return None
@@ -137,14 +144,14 @@ class DicomSource:
             image=image,
             mask=mask,
             grid=grid,
-            record=record,
+            record=self.record,
             provenance=facts,
         )
 
     def _channels(self, study: Study) -> list[Series] | None:
         """One accepted series per channel of the spec; reasons are booked where that fails."""
         chosen: list[Series] = []
-        for channel in self._spec.channels:
+        for channel in self.spec.channels:
             found = matching(channel, study.series)
             for series in found:
                 hold_companions(series)
@@ -152,7 +159,7 @@ class DicomSource:
             if len(usable) != 1:
                 study.hold("case.ambiguous_channel" if usable else "case.missing_channel")
                 return None
-            if len(usable[0].slices) == 1 and self._spec.grid.shape_zyx[0] > 1:
+            if len(usable[0].slices) == 1 and self.spec.grid.shape_zyx[0] > 1:
                 refuse_series(usable[0], "series.one_slice")
                 study.hold("case.companion")
                 return None
@@ -165,21 +172,19 @@ class DicomSource:
             if series.accepted and used.isdisjoint(map(id, series.instances)):
                 refuse_series(series, "series.no_channel")
 
-    def _image(self, channels: Sequence[Series]) -> tuple[np.ndarray, Grid, int] | None:
+    def _image(self, channels: Sequence[Series], inventory: Inventory) -> tuple[np.ndarray, Grid, int] | None:
         """Image (c, z, y, x) on the first channel's grid, that grid, and the number of resampled channels."""
         volumes, grid, resampled = [], channels[0].grid, 0
         if grid is None:
             return None
-        for channel, series in zip(self._spec.channels, channels, strict=True):
-            volume = read_volume(series, self._inventory, unit=channel.unit)
+        for channel, series in zip(self.spec.channels, channels, strict=True):
+            volume = read_volume(series, inventory, unit=channel.unit)
             if volume is None or series.grid is None:
                 return None
             if not series.grid.matches(grid):
                 volume = resample(volume, series.grid, grid, order=1, fill=float(volume.min()))
                 resampled += 1
-                self._inventory.notes.add(
-                    "channels on another grid were resampled linearly to the first one's"
-                )
+                inventory.notes.add("channels on another grid were resampled linearly to the first one's")
             volumes.append(volume)
         image = narrow(volumes[0][None] if len(volumes) == 1 else np.stack(volumes))
         if image is None:
@@ -188,16 +193,16 @@ class DicomSource:
             return None
         return image, grid, resampled
 
-    def _mask(self, study: Study, grid: Grid, image: Series) -> np.ndarray | None:
+    def _mask(self, study: Study, grid: Grid, image: Series, inventory: Inventory) -> np.ndarray | None:
         """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
-        if not self._spec.labels:
+        if not self.spec.labels:
             return np.zeros(grid.shape_zyx, np.uint8)
         if not study.masks:
             study.hold("mask.missing")
             return None
         if any(item.seen.outcome != "accepted" for item in study.masks):
             return None
-        return study_mask(study.masks, image, self._spec.labels, self._inventory)
+        return study_mask(study.masks, image, self.spec.labels, inventory)
 
 
 def matching(channel: Channel, series: Sequence[Series]) -> list[Series]:

@@ -9,7 +9,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from synthdata.errors import SourceError
-from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import table_bytes, typed
 from synthdata.intake.clinical_rows import ID_COLUMNS, read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
@@ -22,6 +21,7 @@ from synthdata.intake.picture_file import picture_kind, read_picture
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.rare import generalised, rare_patients
+from synthdata.intake.units import Unit, here, keyed_files, unit_key
 from synthdata.progress import Progress
 from synthdata.records.case import Case, Value
 from synthdata.records.grid import Grid
@@ -141,10 +141,8 @@ class ImageSet:
         files: Mapping[str, SeenFile],
         names: Pseudonyms,
         inventory: Inventory,
-        progress: Progress,
     ) -> None:
-        self._spec, self._names = spec, names
-        self._files, self._inventory, self._progress = files, inventory, progress
+        self._spec, self._names, self._files, self._inventory = spec, names, files, inventory
         self._rows = sorted(rows, key=self._case_id)
         used = {name for row in rows for name in (*row.channels, row.mask)}
         for name, seen in files.items():
@@ -171,10 +169,15 @@ class ImageSet:
             if all(images):
                 record = self._record(row)
                 key = unit_key(self._case_id(row), row.patient, record, keyed_files(seen))
-                yield Unit(key=key, files=seen, build=partial(self._whole_case, row, *record))
+                yield Unit(
+                    case_id=self._case_id(row),
+                    key=key,
+                    files=seen,
+                    build=here(partial(self._whole_case, row, *record)),
+                    place=(count, len(self._rows)),
+                )
             else:
                 _hold(seen, "case.missing_channel")
-            self._progress(count, len(self._rows), "building cases")
 
     def _case_id(self, row: SetRow) -> str:
         return self._names.case(row.patient, "\n".join(row.channels))

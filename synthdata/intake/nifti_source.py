@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from synthdata.errors import SourceError
-from synthdata.intake.case_shards import Unit, keyed_files, unit_key
 from synthdata.intake.clinical import ClinicalTable, table_bytes
 from synthdata.intake.clinical_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
@@ -18,6 +17,7 @@ from synthdata.intake.listing import Entry
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.units import Unit, here, keyed_files, unit_key
 from synthdata.progress import Progress
 from synthdata.records.case import Case, Value
 from synthdata.spec import DatasetSpec
@@ -134,10 +134,8 @@ class NiftiSource:
         pairs: Sequence[Pair],
         table: ClinicalTable,
         inventory: Inventory,
-        progress: Progress,
     ) -> None:
-        self._spec, self._pairs, self._table = spec, pairs, table
-        self._inventory, self._progress = inventory, progress
+        self._spec, self._pairs, self._table, self._inventory = spec, pairs, table, inventory
 
     def units(self) -> Iterator[Unit]:
         """Pairs in the order of their pseudonyms."""
@@ -145,8 +143,13 @@ class NiftiSource:
             record = self._table.look_up(pair.patient)
             files = [seen for seen in (pair.image, pair.mask) if seen is not None]
             key = unit_key(pair.case, pair.patient, record, keyed_files(files))
-            yield Unit(key=key, files=files, build=partial(self._whole_case, pair, *record))
-            self._progress(count, len(self._pairs), "building cases")
+            yield Unit(
+                case_id=pair.case,
+                key=key,
+                files=files,
+                build=here(partial(self._whole_case, pair, *record)),
+                place=(count, len(self._pairs)),
+            )
 
     def _whole_case(self, pair: Pair, record: dict[str, Value], reason: str) -> Case | None:
         """The case of a pair; where there is none, both of its files are held back."""

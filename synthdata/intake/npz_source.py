@@ -9,13 +9,12 @@ from functools import partial
 import numpy as np
 
 from synthdata.errors import SourceError
-from synthdata.intake.case_shards import Unit
 from synthdata.intake.clinical import typed
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.progress import Progress
+from synthdata.intake.units import Unit, here
 from synthdata.records.case import Case, Value
 from synthdata.records.case_set import ColumnSpec
 from synthdata.records.grid import Grid
@@ -85,11 +84,8 @@ class Stack:
 class NpzSource:
     """Streams the images of a file as cases; memory holds the file's arrays."""
 
-    def __init__(
-        self, spec: DatasetSpec, stack: Stack, names: Pseudonyms, inventory: Inventory, progress: Progress
-    ) -> None:
-        self._spec, self._stack, self._names = spec, stack, names
-        self._inventory, self._progress = inventory, progress
+    def __init__(self, spec: DatasetSpec, stack: Stack, names: Pseudonyms, inventory: Inventory) -> None:
+        self._spec, self._stack, self._names, self._inventory = spec, stack, names, inventory
 
     def units(self) -> Iterator[Unit]:
         """Rows in the order of their pseudonyms. Raises SourceError for a shape unlike the spec's."""
@@ -101,11 +97,10 @@ class NpzSource:
         self._inventory.notes.add("NPZ files have no header: nothing in them could tell or hide a name")
         self._inventory.notes.add("NPZ files state no geometry: the spacing of the spec's grid was taken")
         for done, (case_id, row) in enumerate(named, 1):
-            build = partial(self._case, case_id, row, images[row])
-            yield Unit(key="", files=[self._stack.seen], build=build)
+            build = here(partial(self._case, case_id, row, images[row]))
+            yield Unit(case_id=case_id, key="", files=[self._stack.seen], build=build, place=(done, count))
             if self._stack.seen.outcome != "accepted":
                 return
-            self._progress(done, count, "building cases")
 
     def _volumes(self, images: np.ndarray) -> np.ndarray:
         """Stack (n, y, x), (n, z, y, x) or (n, c, z, y, x) to (n, c, z, y, x)."""

@@ -11,7 +11,7 @@ from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.archives import unpacked
 from synthdata.intake.bids import kind_in_tree, rows_of_tree
 from synthdata.intake.case_folders import rows_of_folders
-from synthdata.intake.case_shards import CaseShards, Unit
+from synthdata.intake.case_shards import CaseShards
 from synthdata.intake.clinical import ClinicalTable, load_table, table_bytes
 from synthdata.intake.cursor import Cursor, now_ns, rules_of
 from synthdata.intake.dicom_file import quiet_parsers
@@ -29,6 +29,7 @@ from synthdata.intake.quarantine import keep_quarantined
 from synthdata.intake.review import review_of
 from synthdata.intake.sealing import seal_of_environment
 from synthdata.intake.survey import Rules, survey
+from synthdata.intake.units import Unit
 from synthdata.intake.vouching import vouched, voucher_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
@@ -87,13 +88,12 @@ def take_in(
         source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny)
         review.apply(spec, inventory)
-        shards = CaseShards(private, _case_set(spec), cursor, inventory)
+        shards = CaseShards(private, _case_set(spec), cursor, inventory, progress)
         case_set, patients = shards.write(
             vouched(
                 source.units() if source else (),
                 voucher,
                 [channel.modality for channel in spec.channels],
-                inventory,
             )
         )
         inventory.row_counts["clinical.row_without_images"] += table.unused_rows()
@@ -144,7 +144,7 @@ class Opening:
         spec, inventory = self.spec, self.inventory
         if spec.source.format == "npz":
             paths = [entry.path for entry in entries]
-            return _open_npz(spec, paths, inventory, self.names, self.progress), ClinicalTable((), {})
+            return _open_npz(spec, paths, inventory, self.names), ClinicalTable((), {})
         root = folder if folder.is_dir() else folder.parent
         if spec.source.format in {"table", "bids", "folders"}:
             return self._open_set(root, entries), ClinicalTable((), {})
@@ -164,13 +164,13 @@ class Opening:
             pairs = survey_pairs(
                 scans, root, spec, inventory, self.names, cursor=self.cursor, progress=self.progress
             )
-            return NiftiSource(spec, pairs, table, inventory, self.progress), table
+            return NiftiSource(spec, pairs, table, inventory), table
         rules = Rules(names=self.names, body_part=spec.body_part, policy=self.policy)
         instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
         _require_dicom(inventory, instances)
         studies = studies_of(instances, inventory)
         note_label_codes(instances, spec.labels, inventory)
-        return DicomSource(spec, studies, table, inventory, self.progress), table
+        return DicomSource(spec, studies, table), table
 
     def _open_set(self, root: Path, entries: Sequence[Entry]) -> ScanSource:
         """A set of images with a row per case: in a table, or in the names of folders or of a BIDS tree."""
@@ -188,7 +188,7 @@ class Opening:
                 rows = rows_of_folders(spec, files)
             case _:
                 rows = rows_of_table(spec, root)
-        return ImageSet(spec, rows, files, self.names, inventory, self.progress)
+        return ImageSet(spec, rows, files, self.names, inventory)
 
 
 def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Path]:
@@ -214,7 +214,7 @@ def _require_dicom(inventory: Inventory, instances: Iterable[object]) -> None:
 
 
 def _open_npz(
-    spec: DatasetSpec, paths: list[Path], inventory: Inventory, names: Pseudonyms, progress: Progress
+    spec: DatasetSpec, paths: list[Path], inventory: Inventory, names: Pseudonyms
 ) -> ScanSource | None:
     stacks = []
     for path in paths:
@@ -232,7 +232,7 @@ def _open_npz(
         raise SourceError(
             f"the source holds no NPZ file{inventory.unreadable()}, expected one: check source.uri"
         )
-    return NpzSource(spec, stacks[0], names, inventory, progress) if stacks else None
+    return NpzSource(spec, stacks[0], names, inventory) if stacks else None
 
 
 def _case_set(spec: DatasetSpec) -> CaseSet:

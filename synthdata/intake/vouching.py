@@ -1,17 +1,16 @@
 """The last look before a case is kept: text in its pixels, the face of a head, the watermark of synthetic images."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from synthdata.intake.burned_in_text import LEAST_SIDE, holds_text
-from synthdata.intake.case_shards import Unit
 from synthdata.intake.faces import defaced, shows_face
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.policy import Policy
 from synthdata.intake.text_engine import text_engine
+from synthdata.intake.units import Build, Unit
 from synthdata.provenance.keys import checked_key, key_id
 from synthdata.provenance.watermark import detect
 from synthdata.records.case import Case
@@ -82,27 +81,33 @@ def voucher_for(policy: Policy, private: ObjectStore) -> Voucher:
     )
 
 
-def vouched(
-    units: Iterable[Unit], voucher: Voucher, modalities: Sequence[str], inventory: Inventory
-) -> Iterator[Unit]:
+def vouched(units: Iterable[Unit], voucher: Voucher, modalities: Sequence[str]) -> Iterator[Unit]:
     """Units whose cases are looked at once they are built; what speaks against a case is booked with its files."""
     for unit in units:
-        build = partial(_vouched_case, unit.build, unit.files, voucher, modalities, inventory)
+        build = VouchedCase(build=unit.build, files=unit.files, voucher=voucher, modalities=tuple(modalities))
         yield replace(unit, build=build)
 
 
-def _vouched_case(
-    build: Callable[[], Case | None],
-    files: Sequence[SeenFile],
-    voucher: Voucher,
-    modalities: Sequence[str],
-    inventory: Inventory,
-) -> Case | None:
-    case = build()
-    if case is None:
-        return None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VouchedCase:
+    """Builds a case and looks at its pixels."""
+
+    build: Build
+    files: Sequence[SeenFile]
+    voucher: Voucher
+    modalities: tuple[str, ...]
+
+    def __call__(self, inventory: Inventory, /) -> Case | None:
+        """The case, or None with the reasons booked."""
+        case = self.build(inventory)
+        return None if case is None else _looked_at(case, self, inventory)
+
+
+def _looked_at(case: Case, order: VouchedCase, inventory: Inventory) -> Case | None:
+    """A case whose pixels nothing speaks against, its faces cut off where the policy says so."""
+    voucher, files = order.voucher, order.files
     images, reasons, was_cut = list[np.ndarray](), set[str](), False
-    for image, modality in zip(case.image, modalities, strict=True):
+    for image, modality in zip(case.image, order.modalities, strict=True):
         reasons |= voucher.codes_of(image, case.grid, modality=modality)
         inventory.notes.update(voucher.notes_of(image.shape[1:]))
         cut = voucher.without_face(image, case.grid, modality=modality)

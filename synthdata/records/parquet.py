@@ -129,10 +129,25 @@ def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Seque
     ):
         path = Path(folder) / "shard.parquet"
         write_shard(path, cases, case_set)
-        digest, size = sha256_of(path), path.stat().st_size
-        key = keys.shard(case_set.dataset, stage, digest)
-        commit_blob(store, key, path, sha256=digest)
-    return ShardRef(key=key, sha256=digest, size_bytes=size, cases=len(cases))
+        return commit_file(store, case_set, stage, path, sha256=sha256_of(path), cases=len(cases))
+
+
+def commit_file(
+    store: ObjectStore, case_set: CaseSet, stage: str, path: Path, *, sha256: str, cases: int
+) -> ShardRef:
+    """Commit a shard that `write_shard` wrote, and read it back.
+
+    Args:
+        store: Where to.
+        case_set: Names the dataset.
+        stage: Private stage that the shard is of.
+        path: The file.
+        sha256: Its hex SHA-256.
+        cases: How many it holds.
+    """
+    key = keys.shard(case_set.dataset, stage, sha256)
+    commit_blob(store, key, path, sha256=sha256)
+    return ShardRef(key=key, sha256=sha256, size_bytes=path.stat().st_size, cases=cases)
 
 
 def commit_shards(

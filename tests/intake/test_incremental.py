@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import SourceError
-from synthdata.intake import case_shards, inventory, listing, take_in
+from synthdata.intake import case_shards, inventory, listing, take_in, units
 from synthdata.intake.reasons import REASONS
+from synthdata.processes import in_order
 from synthdata.records import digest_of
 from synthdata.records.parquet import read_cases
 from synthdata.storage.folder import FolderStore
@@ -61,7 +62,7 @@ def test_a_second_run_over_the_same_archive_reads_nothing(build, scans, private,
 def test_new_studies_cost_what_they_are_and_give_what_one_whole_run_gives(
     build, scans, private, tmp_path, reads, monkeypatch
 ) -> None:
-    monkeypatch.setattr(case_shards, "SHARD_CASES", 8)
+    monkeypatch.setattr(units, "SHARD_CASES", 8)
     for patient in range(24):
         study(build, scans, patient)
     held = study(build, scans, 24)
@@ -150,7 +151,7 @@ def test_one_more_slice_changes_its_case_alone(build, scans, private, reads) -> 
 def test_a_kill_while_cases_are_built_loses_and_doubles_nothing(
     build, scans, private, tmp_path, monkeypatch, fatal
 ) -> None:
-    monkeypatch.setattr(case_shards, "SHARD_CASES", 2)
+    monkeypatch.setattr(units, "SHARD_CASES", 2)
     for patient in range(6):
         study(build, scans, patient)
     original, calls = case_shards.commit_shard, []
@@ -169,6 +170,36 @@ def test_a_kill_while_cases_are_built_loses_and_doubles_nothing(
     whole = take(build, scans, FolderStore(tmp_path / "another"))
     assert digest_of(report) == digest_of(whole)
     assert len(set(case_ids(private, report))) == 6
+
+
+def test_processes_which_share_the_building_give_what_one_gives(
+    build, scans, private, tmp_path, monkeypatch
+) -> None:
+    for patient in range(9):
+        study(build, scans, patient)
+    fractions = build.series("PAT-9", build.grid(shape_zyx=(3, 8, 6)), seed=9)
+    for dataset in fractions:
+        dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "0.37", "0", "US"
+    build.write(scans, fractions, "9-")  # of another type of voxels
+    (study(build, scans, 10)[0]).write_bytes(b"cut")
+    wrong = build.series("PAT-11", build.grid(shape_zyx=(3, 8, 6)), seed=11, name="T2w")
+    build.write(scans, wrong, "11-")  # held back once it is built
+    monkeypatch.setattr(units, "SHARD_CASES", 4)
+    alone = FolderStore(tmp_path / "alone")
+    whole = take(build, scans, alone)
+    monkeypatch.setattr(case_shards, "BYTES_PER_WORKER", 1)
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "2")
+    ordered = list[int]()
+    monkeypatch.setattr(
+        case_shards, "in_order", lambda *args, **more: (ordered.append(1), in_order(*args, **more))[1]
+    )
+    shared = take(build, scans, private)
+    assert ordered
+    assert digest_of(shared) == digest_of(whole)
+    assert shards_of(private) == shards_of(alone)
+    assert {"file.not_an_image", "case.missing_channel"} <= {reason.code for reason in shared.reasons}
+    study(build, scans, 12)
+    assert digest_of(take(build, scans, private)) == digest_of(take(build, scans, alone))
 
 
 def test_a_harmed_shard_is_built_again(build, scans, private) -> None:

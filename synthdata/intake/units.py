@@ -1,0 +1,178 @@
+"""What becomes a case: built here or, a run of them at a time, in another process, with the same result.
+
+A run ends at a pseudonym which chance picks, so where it ends depends on nothing but that. A process that builds a run
+writes its shards to files; arrays never travel between processes.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from synthdata.intake.dicom_file import quiet_parsers
+from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.records.case import Case
+from synthdata.records.case_set import CaseSet
+from synthdata.records.parquet import write_shard
+from synthdata.storage.commit import sha256_of
+from synthdata.storage.disk import on_disk
+
+SHARD_CASES = 64  # at most; half of it on average
+Effects = dict[str, Any]  # reasons by digest of the file, and notes
+Item = TypeVar("Item")
+
+
+class Build(Protocol):
+    """Builds the case of a unit."""
+
+    def __call__(self, inventory: Inventory, /) -> Case | None:
+        """The case, or None with the reasons booked with its files; the inventory reads them and takes notes."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """What becomes one case, or none."""
+
+    case_id: str
+    key: str  # digest of all that decides what becomes of it; empty: it is built anew each time
+    files: Sequence[SeenFile]  # take the reasons where it becomes none
+    build: Build
+    place: tuple[int, int]  # which one it is, from 1, of how many
+    portable: bool = False  # true where another process can build it: it holds its own files and nothing else
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its files."""
+        return sum(seen.size_bytes for seen in self.files)
+
+
+def here(build: Callable[[], Case | None]) -> Build:
+    """Of a source which keeps its own inventory."""
+    return lambda _: build()
+
+
+def unit_key(*parts: object) -> str:
+    """Digest of all that decides what becomes of a unit."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def keyed_files(files: Sequence[SeenFile]) -> list[tuple[str, list[str]]]:
+    """What the key of a unit holds of its files: their content, and the reasons booked before it is built."""
+    return sorted((seen.sha256, sorted(seen.reasons)) for seen in files)
+
+
+def runs_of(units: Iterable[Unit]) -> Iterator[Iterator[Unit]]:
+    """Runs of some 32 units, whose cases share shards; each is to be used up before the next."""
+    for _, run in groupby(_numbered(units), key=lambda item: item[0]):
+        yield (unit for _, unit in run)
+
+
+def _numbered(units: Iterable[Unit]) -> Iterator[tuple[int, Unit]]:
+    number = 0
+    for unit in units:
+        yield number, unit
+        number += _ends_run(unit.case_id)
+
+
+def _ends_run(case_id: str) -> bool:
+    """True for one case of 32, whichever others there are."""
+    return hashlib.sha256(case_id.encode()).digest()[0] % (SHARD_CASES // 2) == 0
+
+
+def batches(items: Iterable[Item], kind: Callable[[Item], str]) -> Iterator[list[Item]]:
+    """Items of one kind, at most as many as a shard holds; each batch is given as soon as it is full.
+
+    Args:
+        items: Cases of a run, or what stands for them.
+        kind: Type of a case's voxels.
+    """
+    waiting: dict[str, list[Item]] = {}
+    for item in items:
+        batch = waiting.setdefault(kind(item), [])
+        batch.append(item)
+        if len(batch) == SHARD_CASES:
+            yield waiting.pop(kind(item))
+    for _, batch in sorted(waiting.items()):
+        yield batch
+
+
+def built(unit: Unit, inventory: Inventory) -> tuple[Case | None, Effects]:
+    """The case of a unit, and the reasons and notes that building it gave."""
+    before = [set(seen.reasons) for seen in unit.files]
+    notes, inventory.notes = inventory.notes, set()
+    try:
+        case = unit.build(inventory)
+    finally:
+        own, inventory.notes = inventory.notes, notes | inventory.notes
+    reasons = {
+        seen.sha256: sorted(seen.reasons - old)
+        for seen, old in zip(unit.files, before, strict=True)
+        if seen.reasons - old
+    }
+    return case, {"reasons": reasons, "notes": sorted(own)}
+
+
+def book(unit: Unit, effects: Effects, inventory: Inventory) -> None:
+    """Book what building a unit gave, in another process or an earlier run."""
+    for seen in unit.files:
+        seen.reasons.update(effects["reasons"].get(seen.sha256, ()))
+    inventory.notes.update(effects["notes"])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunOrder:
+    """A run to build in another process."""
+
+    units: Sequence[Unit]
+    case_set: CaseSet
+    folder: Path  # takes the shards
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardFile:
+    """A shard that was written and is not committed yet."""
+
+    path: Path
+    sha256: str
+    members: Sequence[tuple[int, str]]  # which unit of the run, and its patient
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltRun:
+    """What became of each unit of a run; those in no shard are held back."""
+
+    effects: Sequence[Effects]
+    shards: Sequence[ShardFile]
+
+
+def build_run(order: RunOrder) -> BuiltRun:
+    """Build a run and write its shards to files.
+
+    Raises:
+        StoreError: The temporary folder cannot be written.
+    """
+    effects = list[Effects]()
+
+    def cases() -> Iterator[tuple[int, Case]]:
+        inventory = Inventory()
+        for index, unit in enumerate(order.units):
+            case, found = built(unit, inventory)
+            effects.append(found)
+            if case is not None:
+                yield index, case
+
+    shards = list[ShardFile]()
+    with quiet_parsers(), on_disk("the temporary folder (TMPDIR)"):
+        order.folder.mkdir()
+        for batch in batches(cases(), lambda item: item[1].image.dtype.name):
+            path = order.folder / f"{len(shards)}.parquet"
+            write_shard(path, [case for _, case in batch], order.case_set)
+            members = [(index, case.patient_id) for index, case in batch]
+            dtype = batch[0][1].image.dtype.name
+            shards.append(ShardFile(path=path, sha256=sha256_of(path), members=members, dtype=dtype))
+    return BuiltRun(effects=effects, shards=shards)
