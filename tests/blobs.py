@@ -61,12 +61,12 @@ class Cohort:
     training_set: TrainingSet
     train: list[Case]
 
-    def synthetic(self, cases: Sequence[Case]) -> CaseSet:
+    def synthetic(self, cases: Sequence[Case], columns: tuple[ColumnSpec, ...] = ()) -> CaseSet:
         """Cases as if they were generated."""
         named = (
             replace(case, case_id=f"SYN-{i:04d}", patient_id=f"SYN-{i:04d}") for i, case in enumerate(cases)
         )
-        return commit(self.store, "synthetic", named)
+        return commit(self.store, "synthetic", named, columns)
 
 
 def commit(

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 RATIO_TAIL, COPY_SEARCH, CANARIES = "ratio_tail", "copy_search", "canary_self_test"
 BEFORE_FILTER = "before_filter"
-LOSS_ATTACK = "loss_attack"
+LOSS_ATTACK, FURTHER = "loss_attack", "further_views"
 POSITIVE, NEGATIVE_CONTROL, MEMBERSHIP = "positive_control", "negative_control", "membership_inference"
 GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, BEFORE_FILTER, CANARIES, POSITIVE, NEGATIVE_CONTROL})
+FURTHER_RATE = 0.25  # of the gate's level, spent on further views; docs/adr/0020
+NAMED = 5  # suspects, in a sentence
 MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
 NEGATIVES_REJECTED = 0.10  # of random splits of real strangers: more, and the test itself is broken
 NEGATIVES_SUSPECTED = 0.05
@@ -80,6 +82,34 @@ def tail_test(result: TailResult, curves: Mapping[str, PowerCurve], gates: Gates
         threshold=gates.privacy_alpha,
         power=power,
         explanation=f"{seen}; {aim}; {advice}",
+    )
+
+
+def further_test(result: TailResult, suspects: Sequence[str], gates: Gates) -> PrivacyTest:
+    """The same test in further views, at a level of its own; it fails a release or asks for a look at single cases."""
+    level, best = FURTHER_RATE * gates.privacy_alpha, result.best
+    views = ", ".join(dict.fromkeys(tail.view for tail in result.tails))
+    named = (
+        f"{len(suspects)} cases ({', '.join(suspects[:NAMED])}{' and more' if len(suspects) > NAMED else ''})"
+    )
+    outcome: Outcome = "FAIL" if result.p_value < level else "INCONCLUSIVE" if suspects else "PASS"
+    advice = {
+        "FAIL": "training patients are favoured: train shorter or on more patients, then generate again",
+        "INCONCLUSIVE": f"{named} lie nearer to a training patient than chance allows: look at them",
+        "PASS": "no sign that training patients are favoured, and never a reason to pass",
+    }[outcome]
+    return PrivacyTest(
+        name=FURTHER,
+        outcome=outcome,
+        statistic=best.in_train / best.distinct,
+        p_value=result.p_value,
+        threshold=level,
+        power=None,
+        explanation=(
+            f"in further views ({views}) {best.in_train} of {best.distinct} distinct patients matched in the "
+            f"{best.name} tail of {best.view} are training patients (adjusted p {result.p_value:.3g}, level "
+            f"{level:.3g}); {advice}"
+        ),
     )
 
 

@@ -25,17 +25,29 @@ from synthdata.privacy.findings import (
     combined_outcome,
     control_tests,
     copy_test,
+    further_test,
     method_notes,
     tail_test,
 )
-from synthdata.privacy.membership import distance_attack
+from synthdata.privacy.further import search_further
+from synthdata.privacy.membership import Attack, distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
 from synthdata.privacy.parts import Parts, parts_tests, search_parts
+from synthdata.privacy.patches import PATCH
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
-from synthdata.privacy.ratio_tail import LabelShuffles, Matches
+from synthdata.privacy.ratio_tail import LabelShuffles, Matches, TailResult
 from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests
 from synthdata.progress import Progress, silent
-from synthdata.records import CaseSet, Checkpoint, CopyFilterCounts, PrivacyReport, TrainingSet, digest_of
+from synthdata.records import (
+    CanaryRecall,
+    CaseSet,
+    Checkpoint,
+    CopyFilterCounts,
+    PrivacyReport,
+    PrivacyTest,
+    TrainingSet,
+    digest_of,
+)
 from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, Gates
 from synthdata.storage import ObjectStore, keys
@@ -64,6 +76,10 @@ class _Evidence:
     def floors(self) -> dict[str, float]:
         """Least ratio of a real case per view."""
         return {name: float(found.ratio.min()) for name, found in self.real_matches.items()}
+
+    def named(self, flags: np.ndarray) -> tuple[str, ...]:
+        """Ids of flagged cases, sorted."""
+        return tuple(sorted(name for name, flag in zip(self.case_ids, flags, strict=True) if flag))
 
 
 def measure_privacy(
@@ -95,48 +111,31 @@ def measure_privacy(
     """
     if not synthetic.cases:
         raise ConfigError("the synthetic CaseSet has no cases, expected one or more: generate first")
-    rng = np.random.default_rng(SEED)
+    rng, gates = np.random.default_rng(SEED), spec.gates
     evidence = _gather(spec, training_set, synthetic, private, rng=rng, progress=progress)
-    pool, gates = evidence.pool, spec.gates
-    shuffles = LabelShuffles(pool.in_train, rng=rng)
+    shuffles = LabelShuffles(evidence.pool.in_train, rng=rng)
     result = shuffles.test(evidence.matches, evidence.floors)
     progress(4, STEPS, "planting copies to learn the power of the test")
     curves = _power_curves(evidence, shuffles, gates, rng=rng)
     progress(5, STEPS, "canaries")
-    found = recalls(evidence.planted, evidence.thresholds, pool.in_train)
-    rate = COPY_RATE * gates.privacy_alpha
-    negatives = strangers(pool, evidence.real_matches, evidence.matches, rate=rate)
+    canaries = _canaries(evidence, gates)
     progress(6, STEPS, "controls and membership inference")
-    copies = evidence.planted.of_patients(pool.in_train).of_kinds(COUNTED).matches
-    replay = replay_p_value(shuffles, copies=copies, cases=synthetic.cases, floors=evidence.floors, rng=rng)
-    rejections = stranger_rejections(
-        pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
-    )
-    flags = suspected(evidence.matches, evidence.thresholds, pool.in_train)
-    (apart,) = rng.spawn(1)  # so that what is only reported changes nothing that gates
-    images, image_notes = reported_tests(pool, evidence.synthetic.vectors[VIEW][0], rng=apart)
-    losses, loss_notes = checkpoint_tests(checkpoint, training_set, private, gates)
-    risks, table_notes = table_tests(training_set, synthetic, private, seed=SEED)
-    parts, part_notes = parts_tests(evidence.parts, evidence.case_ids)
-    attack = distance_attack(pool, evidence.synthetic.vectors)
-    drawn, counts, before = evidence.drawn, _filter_counts(evidence.drawn), (result, attack)
-    if drawn is not None and drawn.report.removed.cases:
-        before = (
-            shuffles.test(drawn.matches, evidence.floors),
-            distance_attack(pool, drawn.embedded.vectors),
-        )
-    tests = (
+    flags = suspected(evidence.matches, evidence.thresholds, evidence.pool.in_train)
+    counts = _filter_counts(evidence.drawn)
+    attack = distance_attack(evidence.pool, evidence.synthetic.vectors)
+    as_first_drawn = _as_first_drawn(evidence, shuffles, (result, attack))
+    tests: tuple[PrivacyTest, ...] = (
         tail_test(result, curves, gates),
         copy_test(evidence.matches, evidence.thresholds, flags),
-        before_filter_test(counts, gates, tail=before[0], attack=before[1]),
-        canary_test((*found, negatives), gates),
-        *control_tests(replay, rejections, gates),
+        before_filter_test(counts, gates, tail=as_first_drawn[0], attack=as_first_drawn[1]),
+        canary_test(canaries, gates),
+        *_controls(evidence, shuffles, gates, rng=rng),
         attack_test(attack, gates),
-        *parts,
-        *images,
-        *losses,
-        *risks,
     )
+    (apart,) = rng.spawn(1)  # so that what does not have to pass changes nothing that does
+    data = (training_set, synthetic, private)
+    more = _beside(evidence, shuffles, data, gates, checkpoint=checkpoint, rng=apart)
+    tests += tuple(test for found, _ in more for test in found)
     figures = _pair_sheet(training_set, synthetic, private, evidence)
     progress(STEPS, STEPS, "privacy measured")
     return PrivacyReport(
@@ -145,20 +144,89 @@ def measure_privacy(
         training_set=digest_of(training_set),
         outcome=combined_outcome(tests),
         tests=tests,
-        canaries=(*found, *(evidence.parts.recalls if evidence.parts is not None else ()), negatives),
+        canaries=(*canaries, *(evidence.parts.recalls if evidence.parts is not None else ())),
         copies=copy_share(int(flags.sum()), len(flags)),
-        suspects=tuple(sorted(np.array(evidence.case_ids)[flags].tolist())),
+        suspects=evidence.named(flags),
         detectable_share=curves["counted"].detectable(gates.power),
         figures=figures,
         notes=(
-            *method_notes(result, curves, evidence.thresholds, pool),
-            *part_notes,
-            *image_notes,
-            *loss_notes,
-            *table_notes,
+            *method_notes(result, curves, evidence.thresholds, evidence.pool),
+            *(note for _, notes in more for note in notes),
         ),
         copy_filter=counts,
     )
+
+
+def _canaries(evidence: _Evidence, gates: Gates) -> tuple[CanaryRecall, ...]:
+    """What the search finds of planted copies, and whom it wrongs among strangers."""
+    pool = evidence.pool
+    found = recalls(evidence.planted, evidence.thresholds, pool.in_train)
+    rate = COPY_RATE * gates.privacy_alpha
+    return (*found, strangers(pool, evidence.real_matches, evidence.matches, rate=rate))
+
+
+def _controls(
+    evidence: _Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
+) -> tuple[PrivacyTest, PrivacyTest]:
+    """The positive and the negative control."""
+    copies = evidence.planted.of_patients(evidence.pool.in_train).of_kinds(COUNTED).matches
+    cases = len(evidence.case_ids)
+    replay = replay_p_value(shuffles, copies=copies, cases=cases, floors=evidence.floors, rng=rng)
+    rejections = stranger_rejections(
+        evidence.pool, evidence.real, floors=evidence.floors, alpha=gates.privacy_alpha, rng=rng
+    )
+    return control_tests(replay, rejections, gates)
+
+
+def _as_first_drawn(
+    evidence: _Evidence, shuffles: LabelShuffles, released: tuple[TailResult, Attack]
+) -> tuple[TailResult, Attack]:
+    """The primary test and the distance attack on the cases before the copy filter, which may be the released ones."""
+    drawn = evidence.drawn
+    if drawn is None or not drawn.report.removed.cases:
+        return released
+    return (
+        shuffles.test(drawn.matches, evidence.floors),
+        distance_attack(evidence.pool, drawn.embedded.vectors),
+    )
+
+
+def _beside(
+    evidence: _Evidence,
+    shuffles: LabelShuffles,
+    data: tuple[TrainingSet, CaseSet, ObjectStore],
+    gates: Gates,
+    *,
+    checkpoint: Checkpoint | None,
+    rng: np.random.Generator,
+) -> tuple[tuple[tuple[PrivacyTest, ...], tuple[str, ...]], ...]:
+    """Tests that do not have to pass, each with the sentences for the notes."""
+    training_set, synthetic, private = data
+    return (
+        _further(evidence, shuffles, data, gates),
+        parts_tests(evidence.parts, evidence.case_ids),
+        reported_tests(evidence.pool, evidence.synthetic.vectors[VIEW][0], rng=rng),
+        checkpoint_tests(checkpoint, training_set, private, gates),
+        table_tests(training_set, synthetic, private, seed=SEED),
+    )
+
+
+def _further(
+    evidence: _Evidence,
+    shuffles: LabelShuffles,
+    data: tuple[TrainingSet, CaseSet, ObjectStore],
+    gates: Gates,
+) -> tuple[tuple[PrivacyTest, ...], tuple[str, ...]]:
+    """The ratio-tail test in further views: with records, within conditions, of parts."""
+    found = search_further(evidence.pool, (evidence.real, evidence.synthetic), *data)
+    rate = COPY_RATE * gates.privacy_alpha
+    suspects = found.suspects(evidence.pool, cases=len(evidence.case_ids), rate=rate)
+    if evidence.parts is not None:
+        found = found.with_view(PATCH, evidence.parts.real, evidence.parts.matches)
+    result = found.tested(shuffles)
+    if result is None:
+        return (), ("No further views: there are no records, and parts cannot be searched for.",)
+    return (further_test(result, evidence.named(suspects), gates),), ()
 
 
 def _filter_counts(drawn: Drawn | None) -> CopyFilterCounts | None:

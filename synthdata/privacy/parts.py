@@ -12,6 +12,7 @@ from synthdata.privacy.canaries import patch_recalls, plant_patches
 from synthdata.privacy.cohort import Pool
 from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.patches import PATCH
+from synthdata.privacy.ratio_tail import Matches
 from synthdata.privacy.views import Thumbnails
 from synthdata.records import CanaryRecall, CaseSet, PrivacyTest, TrainingSet
 from synthdata.storage import ObjectStore
@@ -29,6 +30,8 @@ class Parts:
     least: float  # chance of the most striking case
     threshold: CopyThreshold
     recalls: tuple[CanaryRecall, ...]  # of parts that were pasted into generated cases
+    real: Matches  # of real cases, each without its own patient
+    matches: Matches  # of generated cases
 
 
 def search_parts(
@@ -64,6 +67,8 @@ def search_parts(
         least=float(found[PATCH].ratio.min()),
         threshold=thresholds[PATCH],
         recalls=() if planted is None else patch_recalls(planted, thresholds, pool.in_train),
+        real=real[PATCH],
+        matches=found[PATCH],
     )
 
 
