@@ -1,7 +1,6 @@
-"""Volumes per CPU second of each family beside MONAI's latent rectified flow, and memory against the grid.
+"""Volumes per CPU second of each family beside MONAI's latent rectified flow.
 
     python benchmarks/sampling.py speed          # all families and MONAI, one run, one thread
-    python benchmarks/sampling.py memory         # peak of resident memory per grid, a process for each
     python benchmarks/sampling.py training       # volumes learnt per CPU second beside a plain loop
 
 The time of a draw does not depend on the weights, so they are random. MONAI's side is the recipe of MAISI at this size
@@ -10,9 +9,6 @@ inference code, and the batches 4 and 16; ours draw 16 at once as generation doe
 """
 
 import argparse
-import resource
-import subprocess
-import sys
 import time
 
 import torch
@@ -24,7 +20,6 @@ from synthdata.records import Grid
 from synthdata.training.augment import deform
 
 SHAPE = (40, 56, 40)
-GRIDS = ((24, 32, 24), (40, 56, 40), (64, 80, 64))
 CASES, BATCH = 8, 4
 DRAWN = 16  # as `synthdata.generation.worker`
 
@@ -128,50 +123,16 @@ def training(rounds: int) -> None:
     print(f"plain loop, MONAI's transforms and the code in each step: {plain:.2f}; ratio {ours / plain:.2f}")
 
 
-def memory() -> None:
-    print(
-        "| grid | peak of resident memory, MiB: built | after drawing 4 | after drawing 16 |\n|---|---|---|---|"
-    )
-    for grid in GRIDS:
-        found = subprocess.run(
-            [sys.executable, __file__, "one", "--grid", *map(str, grid)],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        print(f"| {grid} | {found.stdout.strip()} |", flush=True)
-
-
-def one(grid: tuple[int, int, int]) -> None:
-    def peak() -> str:
-        return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}"
-
-    model, _ = built("flow", "small", grid)
-    peaks = [peak()]
-    for rounds in (1, 3):
-        for number in range(rounds):
-            model.sample(
-                torch.zeros(BATCH, 0), [number * BATCH + i for i in range(BATCH)], steps=4, guidance=1.0
-            )
-        peaks.append(peak())
-    print(" | ".join(peaks))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=("speed", "memory", "training", "one"))
+    parser.add_argument("what", choices=("speed", "training"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--grid", type=int, nargs=3, default=SHAPE)
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.what == "speed":
         speed(options.rounds)
-    elif options.what == "training":
-        training(options.rounds)
-    elif options.what == "memory":
-        memory()
     else:
-        one(tuple(options.grid))
+        training(options.rounds)
 
 
 if __name__ == "__main__":

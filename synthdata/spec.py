@@ -345,10 +345,6 @@ class DatasetSpec:
             )
         if self.translation is None:
             return
-        if self.generator.monitor and not self.translation.draw:
-            raise ConfigError(
-                "generator.monitor watches drawn cases, and with translation.draw false none are drawn: set it to 0"
-            )
         names = [channel.name for channel in self.channels]
         used = {*self.translation.source, *self.translation.target}
         if unknown := sorted(used - set(names)):

@@ -44,7 +44,7 @@ class GeneratorSpec:
     seed: int = 0
     schedule: Literal["cosine", "constant"] = "cosine"  # of the learning rate after its warm-up
     monitor: float = (
-        0.0  # share of the training patients who are watched for memorisation, and not learnt from
+        0.0  # share of the training patients who are watched or calibrate a spread, and not learnt from
     )
     pretrained: str = (
         ""  # a local file of weights to start from: safetensors, or torch weights; `${VARIABLE}` works

@@ -99,6 +99,14 @@ class LossTeller(Protocol):
         ...
 
 
+class Calibrated(Protocol):
+    """A generator which states how far the truth may lie, and can learn that from patients it did not learn from."""
+
+    def calibrate(self, items: Tensor, conditions: Tensor) -> None:
+        """Make what is stated agree with items (n, ...) with conditions (n, k) of patients who were left out."""
+        ...
+
+
 class ItemLossTeller(Generator, Protocol):
     """A generator which can be trained with differential privacy, by the gradient of each patient."""
 
@@ -118,4 +126,5 @@ class Family:
     build: Callable[[Any, Geometry], Any]  # gives a torch module which is a Generator
     adversarial: bool = False  # learns by a game: plain Adam without momentum at a fifth of the rate
     tells_losses: bool = False  # is a LossTeller too
+    calibrates: bool = False  # is Calibrated too
     only_gradients: bool = False  # is an ItemLossTeller too, and fits nothing on patients but by gradients

@@ -16,6 +16,8 @@ from synthdata.models.protocol import Family, Generator, Geometry
 from synthdata.models.translator import Translated, Translator, TranslatorConfig
 from synthdata.preparation.registration import body_mask
 
+SLABS = ("through_plane", "missing_slices")  # degradations that leave one slice of `factor`
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TranslationConfig:
@@ -41,13 +43,14 @@ class TranslationGenerator(nn.Module):
         self.restores = self.map.degradation != "none"
         check_degradation(self.map.degradation, self.map.factor, geometry.grid.shape_zyx)
         # What is restored keeps its intensities, so only sources of another modality may change theirs.
-        translator = replace(config.translator, jitter=0.0) if self.restores else config.translator
+        translator = replace(config.translator, jitter=0.0, degree=1) if self.restores else config.translator
         self.translator = Translator(
             translator,
             shape_zyx=geometry.grid.shape_zyx,
             spacing_mm=geometry.grid.spacing_mm,
             channels=(len(self.map.sources), len(self.map.targets)),
             conditions=geometry.conditions,
+            slab=int(self.map.factor) if self.map.degradation in SLABS else 1,
         )
         self.drawer: Generator | None = None
         if self.map.draw:
@@ -61,7 +64,7 @@ class TranslationGenerator(nn.Module):
         self.drawn_shape: tuple[int, ...] = ()  # of the items of the drawer
 
     def fit_codec(self, images: Tensor, fields: Tensor) -> None:
-        """Fit the linear map, and the codes of the drawer, on images (n, c, z, y, x) and fields (n, l, z, y, x)."""
+        """Fit the regression, and the codes of the drawer, on images (n, c, z, y, x) and fields (n, l, z, y, x)."""
         source = self._degraded(images[:, self.map.sources], torch.Generator().manual_seed(0)).image
         self.translator.fit(source, images[:, self.map.targets], self._bodies(images))
         if self.drawer is not None:
@@ -76,6 +79,24 @@ class TranslationGenerator(nn.Module):
         """Measure the texture of the drawer."""
         if self.drawer is not None:
             self.drawer.settle(self._drawer_items(items), conditions, rng)
+
+    @torch.inference_mode()
+    def calibrate(self, items: Tensor, conditions: Tensor) -> None:
+        """Make the spread of translations what errors are on items (n, ...) of patients who were not learnt from."""
+        found, targets, bodies = [], [], []
+        for row in range(len(items)):
+            one = slice(row, row + 1)
+            image, _, body = self._parts(items[one])
+            found.append(self.translate(image, conditions[one], [row])[1])
+            targets.append(image[:, self.map.targets])
+            bodies.append(body)
+        self.translator.calibrate(
+            Translated(
+                image=torch.cat([one.image for one in found]), spread=torch.cat([one.spread for one in found])
+            ),
+            torch.cat(targets),
+            torch.cat(bodies),
+        )
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items (b, 1, 1, 1, n): image, fields and body, then the item of the drawer."""
@@ -112,7 +133,7 @@ class TranslationGenerator(nn.Module):
         Returns:
             The sources as the translator saw them (b, s, z, y, x), and the targets with their spread.
         """
-        device = self.translator.base.device
+        device = self.translator.residual_std.device
         told = torch.cat([conditions, torch.ones(len(seeds), 1)], dim=1).to(device)
         degraded = self._each(image[:, self.map.sources].to(device), seeds)
         found = self.translator.translate(degraded.image, told, seeds, members=members)
@@ -206,4 +227,5 @@ FAMILY = Family(
         ),
     },
     build=TranslationGenerator,
+    calibrates=True,
 )

@@ -2,21 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from synthdata.errors import ConfigError
+from synthdata.models.local_regression import LocalRegression
 from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.patches import join, split
 from synthdata.models.sampler import integrate
 from synthdata.models.translation_loss import image_loss, intensity_jitter
 
 THICK = 2.0  # slices that many times as far apart as voxels are not put into one patch
-RIDGE = 1e-3
+ATTENDED = 2048  # places of the coarsest grid up to which attention pays; beyond, it takes most of the time
 LOG_SPREAD = (-6.0, 1.0)
+COVERED = 0.95  # share of voxels whose error is within twice the spread, once it is calibrated
+LEAST_SPREAD = 1e-4  # in network scale
 MAX_WEIGHT = 10.0  # of the flow's loss near the clean end
 OUTSIDE = 0.1  # weight of a voxel outside of the body
 
@@ -35,6 +38,7 @@ class TranslatorConfig:
         False  # average with the translation of the mirrored source: for anatomy with two like sides
     )
     steps: int = 8  # of the flow
+    degree: int = 3  # of the powers of the sources in the regression that the network starts from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,20 +46,18 @@ class Translated:
     """Target channels, and how far the truth may lie from them."""
 
     image: Tensor  # (b, t, z, y, x)
-    spread: Tensor  # expected absolute error, or standard deviation of the ensemble, likewise
+    spread: Tensor  # standard deviation of the truth around the image, likewise
 
 
 class Translator(nn.Module):
-    """Predict targets as a linear map of the sources and the mean target, plus what a network adds.
+    """Predict targets by a regression on what lies around each place, plus what a network adds.
 
     Source:
         Ronneberger et al., MICCAI 2015, arXiv:1505.04597 (U-Net); Shi et al., CVPR 2016, arXiv:1609.05158 (patches
         as channels); Lipman et al., ICLR 2023, arXiv:2210.02747 (flow); Liu et al., arXiv:1810.02244 (coordinates).
     """
 
-    base: Tensor
-    atlas: Tensor
-    residual_std: Tensor
+    spread_scale: Tensor
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class Translator(nn.Module):
         spacing_mm: tuple[float, float, float],
         channels: tuple[int, int],
         conditions: int,
+        slab: int = 1,
     ) -> None:
         """Build an unfitted translator.
 
@@ -74,12 +77,14 @@ class Translator(nn.Module):
             spacing_mm: Their distances; thick slices are not joined in a patch.
             channels: Of the source s and of the target t.
             conditions: Width of the condition vector.
+            slab: Slices of which one was measured; they make a patch, so that their order in it is known.
         """
         super().__init__()
         self.config, self.shape = config, shape_zyx
         self.sources, self.targets = channels
         thick = shape_zyx[0] == 1 or spacing_mm[0] > THICK * spacing_mm[1]
-        self.step = (1 if thick else config.patch, config.patch, config.patch)
+        deep = slab if slab > 1 and shape_zyx[0] % slab == 0 else 1 if thick else config.patch
+        self.step = (deep, config.patch, config.patch)
         if any(side % step for side, step in zip(shape_zyx, self.step, strict=True)):
             raise ConfigError(
                 f"grid.shape_zyx is {shape_zyx}, expected multiples of the patch {self.step}: pad the grid"
@@ -87,36 +92,46 @@ class Translator(nn.Module):
         voxels = math.prod(self.step)
         flow = config.law == "flow"
         self.network = UNet(
-            config.network,
+            _affordable(config.network, [side // n for side, n in zip(shape_zyx, self.step, strict=True)]),
             channels=(self.sources + self.targets * (1 + flow)) * voxels + 3,
             out=self.targets * (1 if flow else 2) * voxels,
             conditions=conditions,
             flat=shape_zyx[0] == 1,
         )
-        self.register_buffer("base", torch.zeros(self.targets, self.sources + self.targets + 1))
-        self.register_buffer("atlas", torch.zeros(1, self.targets, *shape_zyx))  # mean target
-        self.register_buffer("residual_std", torch.ones(1, self.targets, 1, 1, 1))
+        self.start = LocalRegression(
+            shape_zyx=shape_zyx, step=self.step, channels=channels, degree=config.degree
+        )
+        self.register_buffer("spread_scale", torch.ones(1, self.targets, 1, 1, 1))
 
     def fit(self, source: Tensor, target: Tensor, body: Tensor) -> None:
-        """Fit the linear map on sources (n, s, z, y, x) and targets (n, t, z, y, x) within bodies (n, 1, z, y, x)."""
-        inside = body[:, 0] > 0
-        self.atlas.copy_(target.mean(0, keepdim=True))
-        known = torch.cat([source, self.atlas.expand_as(target)], dim=1)
-        rows = torch.stack([part[inside] for part in known.unbind(1)]).double()
-        rows = torch.cat([rows, torch.ones(1, rows.shape[1], dtype=torch.float64)])
-        values = torch.stack([target[:, channel][inside] for channel in range(self.targets)]).double()
-        gram = rows @ rows.T
-        penalty = RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=torch.float64)
-        penalty[-1, -1] = 0
-        self.base.copy_(torch.linalg.solve(gram + penalty, rows @ values.T).T)
-        wrong = values - self.base.double() @ rows
-        self.residual_std.copy_(wrong.square().mean(1).sqrt().clamp_min(1e-3).view(self.residual_std.shape))
+        """Fit the regression on sources (n, s, z, y, x) and targets (n, t, z, y, x) within bodies (n, 1, z, y, x)."""
+        self.start.fit(source, target, body)
 
-    def start(self, source: Tensor) -> Tensor:
-        """The linear map of sources (b, s, z, y, x) and mean target: (b, t, z, y, x)."""
-        weights, offset = self.base[:, :-1], self.base[:, -1]
-        known = torch.cat([source, self.atlas.expand(len(source), -1, -1, -1, -1)], dim=1)
-        return torch.einsum("ts,bszyx->btzyx", weights, known) + offset.view(1, -1, 1, 1, 1)
+    def calibrate(self, found: Translated, target: Tensor, body: Tensor) -> None:
+        """Scale all later spreads so that twice the spread holds COVERED of the voxels of the bodies.
+
+        Args:
+            found: Translations (n, t, z, y, x) of patients who were not learnt from, as spread as they are now.
+            target: The truth, likewise.
+            body: (n, 1, z, y, x).
+
+        Source:
+            Papadopoulos et al., ECML 2002 (split conformal prediction with normalised errors); patients weigh alike,
+            and the scale is the mean over them of the quantile of each.
+        """
+        ratio = (found.image - target).abs() / (2 * found.spread.clamp_min(LEAST_SPREAD))
+        for channel in range(self.targets):
+            each = [
+                one[inside > 0].quantile(COVERED)
+                for one, inside in zip(ratio[:, channel], body[:, 0], strict=True)
+            ]
+            self.spread_scale[:, channel] *= torch.stack(each).mean()
+
+    @property
+    def residual_std(self) -> Tensor:
+        """Error that the regression leaves, (1, t, 1, 1, 1)."""
+        error: Tensor = self.start.residual_std
+        return error
 
     def loss(
         self,
@@ -142,13 +157,19 @@ class Translator(nn.Module):
             return self._flow_loss(source, target, told, body, rng)
         guess = self._expected(source, told)
         wrong = (guess.image.detach() - target).abs()
-        surprise = (wrong / guess.spread + guess.spread.log()).mean()  # a Laplace law of the error
+        width = guess.spread / math.sqrt(2)
+        surprise = (wrong / width + width.log()).mean()  # a Laplace law of the error
         return image_loss(guess.image, target, fields, body) + 0.1 * surprise
 
     def translate(
         self, source: Tensor, told: Tensor, seeds: Sequence[int], *, members: int = 8
     ) -> Translated:
         """Expected targets (b, t, z, y, x) and their spread; the flow averages `members` draws per case."""
+        found = self._found(source, told, seeds, members)
+        return Translated(image=found.image, spread=found.spread * self.spread_scale)
+
+    def _found(self, source: Tensor, told: Tensor, seeds: Sequence[int], members: int) -> Translated:
+        """The translation with its spread as it was learnt."""
         if self.config.law == "mean":
             guess = self._expected(source, told)
             if not self.config.mirror:
@@ -177,13 +198,14 @@ class Translator(nn.Module):
             return self._clean(state, moment, told, given)
 
         residual = join(integrate(denoise, noise, self.config.steps), self.step)
-        return start + residual * self.residual_std
+        drawn: Tensor = start + residual * self.residual_std
+        return drawn
 
     def _expected(self, source: Tensor, told: Tensor) -> Translated:
         time = source.new_ones(len(source))
         change = join(self.network(self._given(source), time, told), self.step)
         moved, log_spread = change.chunk(2, dim=1)
-        spread = (log_spread - 2).clamp(*LOG_SPREAD).exp()
+        spread = math.sqrt(2) * (log_spread - 2).clamp(*LOG_SPREAD).exp()
         return Translated(image=self.start(source) + moved * self.residual_std, spread=spread)
 
     def _flow_loss(
@@ -210,8 +232,15 @@ class Translator(nn.Module):
 
     def _given(self, source: Tensor) -> Tensor:
         """Sources and mean target as patches, and where each patch lies."""
-        atlas = self.atlas.expand(len(source), -1, -1, -1, -1)
+        atlas = self.start.atlas.expand(len(source), -1, -1, -1, -1)
         patches = split(torch.cat([source, atlas], dim=1), self.step)
         axes = [torch.linspace(-1, 1, side, device=source.device) for side in patches.shape[2:]]
         where = torch.stack(torch.meshgrid(*axes, indexing="ij")).expand(len(source), -1, -1, -1, -1)
         return torch.cat([patches, where], dim=1)
+
+
+def _affordable(network: UNetConfig, grid: Sequence[int]) -> UNetConfig:
+    """The network without attention where its coarsest grid has too many places."""
+    shrunk = 2 ** (len(network.widths) - 1)
+    places = math.prod(math.ceil(side / shrunk) for side in grid)
+    return replace(network, heads=0) if places > ATTENDED else network

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from synthdata.errors import TrainingError
 from synthdata.models import ChannelMap, Generator, Geometry, family_of
 from synthdata.models.build import VOLUMES, move
 from synthdata.models.conditions import ConditionCode
+from synthdata.models.protocol import Calibrated
 from synthdata.progress import Progress
 from synthdata.records import PrivacyGuarantee, TrainingSet
 from synthdata.spec import DatasetSpec
@@ -60,10 +62,13 @@ class Run:
         self.model: Generator = family.build(self.config, self.geometry)
         self._fit(cases.rows(learnt) if len(watched) else cases)
         self.monitor: Monitor | None = None
+        self.held: tuple[Tensor, Tensor] | None = None  # items and conditions of patients not learnt from
         if len(watched):
             both = cases.rows(learnt), cases.rows(watched)
             items = self.model.encode(both[1].images, both[1].fields)
-            self.monitor = Monitor(*both, items, seed=self.spec.seed)
+            self.held = items, both[1].conditions
+            if not spec.translates_only:
+                self.monitor = Monitor(*both, items, seed=self.spec.seed)
         move(self.model, self.device)
         self.named = [(n, p) for n, p in self.model.named_parameters() if p.requires_grad]
         self.rate = self.spec.learning_rate * (ADVERSARIAL_RATE if family.adversarial else 1.0)
@@ -250,6 +255,8 @@ class Run:
         self.model.load_state_dict({name: value.to(self.device) for name, value in state.items()})
         self.model.eval()
         self.model.settle(self.pool, self.conditions, torch.Generator().manual_seed(self.spec.seed))
+        if self.held is not None and family_of(self.spec.family).calibrates:
+            cast("Calibrated", self.model).calibrate(*(part.to(self.device) for part in self.held))
         return {name: value.detach().cpu().contiguous() for name, value in self.model.state_dict().items()}
 
 

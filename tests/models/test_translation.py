@@ -5,7 +5,7 @@ from synthdata.errors import ConfigError
 from synthdata.models.nets import UNetConfig
 from synthdata.models.protocol import ChannelMap, Geometry
 from synthdata.models.translation import TranslationConfig, TranslationGenerator
-from synthdata.models.translator import TranslatorConfig
+from synthdata.models.translator import Translator, TranslatorConfig
 from synthdata.records import Grid
 from tests.models.test_flow import SMALL, cohort
 
@@ -61,7 +61,7 @@ def test_a_curve_between_two_channels_is_learnt(law: str, steps: int) -> None:
     model = built(law, flat=True, translation=ChannelMap(sources=(0,), targets=(1,), draw=False))
     learnt(model, images, fields, steps=steps)
     with torch.no_grad():
-        start = (model.translator.start(images[:, :1]) - images[:, 1:]).abs().mean()
+        start = (model.translator.start.atlas - images[:, 1:]).abs().mean()
         _, found = model.eval().translate(images, torch.zeros(16, 0), list(range(16)), members=4)
     assert (found.image - images[:, 1:]).abs().mean() < 0.6 * start
     assert found.spread.shape == found.image.shape
@@ -100,6 +100,36 @@ def test_an_ensemble_is_wide_where_the_source_tells_nothing() -> None:
     _, found = model.eval().translate(images, torch.zeros(16, 0), list(range(16)), members=6)
     inside = images[:, :1] > 0
     assert found.spread[inside].mean() > 1.5 * found.spread[~inside].mean()
+
+
+@pytest.mark.parametrize("law", ["mean", "flow"])
+def test_the_spread_is_made_what_errors_are_on_patients_left_out(law: str) -> None:
+    images, fields = pairs(flat=True)
+    rng = torch.Generator().manual_seed(3)
+    images[:, 1:] += 0.1 * torch.randn(images[:, 1:].shape, generator=rng)
+    model = built(law, flat=True, translation=ChannelMap(sources=(0,), targets=(1,), draw=False))
+    learnt(model, images[:8], fields[:8], steps=20)
+    held = model.eval().encode(images[8:12], fields[8:12])
+    model.calibrate(held, torch.zeros(4, 0))
+    _, found = model.translate(images[12:], torch.zeros(4, 0), [12, 13, 14, 15])
+    _, _, body = model._parts(model.encode(images[12:], fields[12:]))
+    within = (found.image - images[12:, 1:]).abs() <= 2 * found.spread
+    assert 0.85 < within[body > 0].float().mean() < 0.99
+
+
+def test_a_network_on_a_large_grid_has_no_attention() -> None:
+    def attends(shape: tuple[int, int, int]) -> bool:
+        translator = Translator(
+            TranslatorConfig(network=NETWORK),
+            shape_zyx=shape,
+            spacing_mm=(1.0, 1.0, 1.0),
+            channels=(1, 1),
+            conditions=0,
+        )
+        return any("attention" in name for name, _ in translator.named_parameters())
+
+    assert attends((8, 16, 16))
+    assert not attends((64, 80, 64))
 
 
 def test_a_generator_that_only_translates_draws_no_cases() -> None:
