@@ -9,6 +9,7 @@ from synthdata.errors import ShapeError
 from synthdata.records.grid import Grid
 
 Value = float | int | str | bool | None  # of a record column
+IMAGE_TYPES = frozenset({np.dtype(np.int16), np.dtype(np.float32)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -30,7 +31,7 @@ class Case:
                 f"image has shape {self.image.shape} and mask {self.mask.shape}, "
                 f"expected (c, z, y, x) and (z, y, x) on a grid of {shape}: resample one to the other"
             )
-        if self.image.dtype not in {np.dtype(np.int16), np.dtype(np.float32)} or self.mask.dtype != np.uint8:
+        if self.image.dtype not in IMAGE_TYPES or self.mask.dtype != np.uint8:
             raise ShapeError(
                 f"image is {self.image.dtype} and mask {self.mask.dtype}, "
                 "expected int16 or float32, and uint8: convert before the case is made"

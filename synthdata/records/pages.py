@@ -10,7 +10,6 @@ Source: Apache Parquet format 2.10, "Data Pages" and parquet.thrift; Thrift comp
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +18,7 @@ from synthdata.errors import RecordError
 
 HEADER_BYTES = 256  # of a page without statistics; some 30 are used
 LENGTH_BYTES = 4
-BINARY, STRUCT = 8, 12  # types of the compact protocol
+TRUTHS, BYTE, NUMBERS, BINARY, STRUCT = (1, 2), 3, (4, 5, 6), 8, 12  # types of the compact protocol
 COMPRESSED_SIZE = 3  # field of PageHeader
 
 
@@ -41,11 +40,13 @@ def frames(path: Path, columns: Sequence[str]) -> Mapping[str, list[Frame]]:
     Raises:
         RecordError: A column has more or fewer pages than rows, or is not compressed with zstd.
     """
-    with pq.ParquetFile(path) as file, path.open("rb") as reader:
-        return frames_of(file.metadata, reader, columns)
+    with pa.OSFile(str(path)) as reader:
+        return frames_of(pq.read_metadata(path), reader, columns)
 
 
-def frames_of(meta: pq.FileMetaData, reader: BinaryIO, columns: Sequence[str]) -> Mapping[str, list[Frame]]:
+def frames_of(
+    meta: pq.FileMetaData, reader: pa.NativeFile, columns: Sequence[str]
+) -> Mapping[str, list[Frame]]:
     """The same for an open file and its footer."""
     found: dict[str, list[Frame]] = {name: [] for name in columns}
     numbers = [number for number in range(meta.num_columns) if meta.schema.column(number).path in found]
@@ -93,65 +94,57 @@ def unpacked(codec: pa.Codec, frame: bytes, size_bytes: int) -> pa.Buffer:
     return raw.slice(LENGTH_BYTES)
 
 
-def _pages(reader: BinaryIO, chunk: pq.ColumnChunkMetaData) -> Iterator[Frame]:
+def _pages(reader: pa.NativeFile, chunk: pq.ColumnChunkMetaData) -> Iterator[Frame]:
     at, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
     while at < end:
-        reader.seek(at)
-        header = _Header(reader.read(HEADER_BYTES))
-        size = header.compressed_size()
-        yield Frame(offset=at + header.at, size_bytes=size)
-        at += header.at + size
+        fields, length = _struct(reader.read_at(HEADER_BYTES, at), 0)
+        at += length
+        yield Frame(offset=at, size_bytes=fields[COMPRESSED_SIZE])
+        at += fields[COMPRESSED_SIZE]
 
 
-class _Header:
-    """The few rules of the compact protocol that a page header needs."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data, self.at = data, 0
-
-    def compressed_size(self) -> int:
-        """Read the header to its end."""
-        fields = self._struct()
-        return fields[COMPRESSED_SIZE]
-
-    def _struct(self) -> dict[int, int]:
-        field, numbers = 0, dict[int, int]()
-        while (head := self._byte()) != 0:
+def _struct(data: bytes, at: int) -> tuple[dict[int, int], int]:
+    """Numbers by field of a struct in the compact protocol, and where it ends; a struct inside counts as 0."""
+    field, numbers = 0, dict[int, int]()
+    try:
+        while (head := data[at]) != 0:
             step, kind = head >> 4, head & 15
-            field = field + step if step else self._signed()
-            numbers[field] = self._value(kind)
-        return numbers
+            at += 1
+            if step:
+                field += step
+            else:
+                field, at = _signed(data, at)
+            numbers[field], at = _value(data, at, kind)
+    except IndexError:
+        raise RecordError("a page header is cut or too long: the file is broken") from None
+    return numbers, at + 1
 
-    def _value(self, kind: int) -> int:
-        if kind in {1, 2}:  # a truth value lies in the type
-            return 2 - kind
-        if kind == 3:  # a byte
-            return self._byte()
-        if kind in {4, 5, 6}:
-            return self._signed()
-        if kind == BINARY:
-            self.at += self._unsigned()
-            return 0
-        if kind == STRUCT:
-            self._struct()
-            return 0
-        raise RecordError(f"a page header has a field of type {kind}, which no page has: the file is broken")
 
-    def _byte(self) -> int:
-        if self.at >= len(self._data):
-            raise RecordError("a page header is cut or too long: the file is broken")
-        self.at += 1
-        return self._data[self.at - 1]
+def _value(data: bytes, at: int, kind: int) -> tuple[int, int]:
+    """A value and where it ends."""
+    if kind in NUMBERS:
+        return _signed(data, at)
+    if kind in TRUTHS:  # lies in the type
+        return 2 - kind, at
+    if kind == BYTE:
+        return data[at], at + 1
+    if kind == BINARY:
+        length, at = _unsigned(data, at)
+        return 0, at + length
+    if kind == STRUCT:
+        return 0, _struct(data, at)[1]
+    raise RecordError(f"a page header has a field of type {kind}, which no page has: the file is broken")
 
-    def _unsigned(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self._byte()
-            number |= (byte & 127) << shift
-            shift += 7
-            if not byte & 128:
-                return number
 
-    def _signed(self) -> int:
-        number = self._unsigned()
-        return (number >> 1) ^ -(number & 1)
+def _unsigned(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while (byte := data[at]) & 128:
+        number |= (byte & 127) << shift
+        shift += 7
+        at += 1
+    return number | byte << shift, at + 1
+
+
+def _signed(data: bytes, at: int) -> tuple[int, int]:
+    number, at = _unsigned(data, at)
+    return (number >> 1) ^ -(number & 1), at

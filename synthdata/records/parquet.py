@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +29,7 @@ from synthdata.storage.protocol import ObjectStore
 ARRAYS = ("image", "mask")
 ROW_GROUP_CASES = 16
 PAGE_BYTES = 1 << 20
+WHOLE_BYTES = 128 << 20  # of a file that is held in memory to be verified and unpacked
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
 ARROW_TYPES = {
     "number": pa.float64(),
@@ -181,12 +182,30 @@ def read_shard(
         yield from read_file(pq.ParquetFile(reader), case_set.columns)
 
 
-def read_path(path: Path, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+def read_path(path: Path, columns: Sequence[ColumnSpec], *, sha256: str = "") -> Iterator[Case]:
     """Stream the cases of a Parquet file on disk; memory holds one case where arrays are pages of their own.
 
     Such arrays are unpacked where they lie, which saves the copies that a table of them costs.
+
+    Args:
+        path: The file.
+        columns: Of the record.
+        sha256: What the file must have, before the first case is given; empty asks for nothing. A file of up to
+            `WHOLE_BYTES` is read once for both.
+
+    Raises:
+        IntegrityError: The file has another digest.
     """
-    with pq.ParquetFile(path) as file, path.open("rb") as reader:
+    whole = path.read_bytes() if sha256 and path.stat().st_size <= WHOLE_BYTES else None
+    if sha256 and (got := sha256_of(path if whole is None else whole)) != sha256:
+        raise IntegrityError.of(f"file {path.name}", got, sha256)
+    with pa.OSFile(str(path)) if whole is None else pa.BufferReader(whole) as reader:
+        yield from _read_arrays(reader, columns)
+
+
+def _read_arrays(reader: pa.NativeFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+    """Cases of an open file, array by array where each is a page of its own."""
+    with pq.ParquetFile(reader) as file:
         try:
             places = frames_of(file.metadata, reader, ARRAYS)
         except RecordError:
@@ -194,7 +213,7 @@ def read_path(path: Path, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
             return
         dtype, channels = _image_type(file)
         others = [name for name in file.schema_arrow.names if name not in ARRAYS]
-        rows, codec = file.read(columns=others).to_pylist(), pa.Codec("zstd")
+        rows, codec = file.read(columns=others, use_threads=False).to_pylist(), pa.Codec("zstd")
         for row, image, mask in zip(rows, places["image"], places["mask"], strict=True):
             shape = tuple(row["shape_zyx"])
             voxels = math.prod(shape)
@@ -207,9 +226,10 @@ def read_path(path: Path, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
             )
 
 
-def _at(reader: BinaryIO, frame: Frame) -> bytes:
+def _at(reader: pa.NativeFile, frame: Frame) -> pa.Buffer:
+    """Bytes of a frame; no copy where the file is in memory."""
     reader.seek(frame.offset)
-    return reader.read(frame.size_bytes)
+    return reader.read_buffer(frame.size_bytes)
 
 
 def _voxels(data: pa.Buffer, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import synthdata
-from synthdata.errors import ConfigError, StoreError, TrustError
+from synthdata.errors import ConfigError, IntegrityError, StoreError, TrustError
 from synthdata.release.client import check, download, list_releases, pull
 from synthdata.release.trust import ReleaseSigner, recall
 from synthdata.storage.folder import FolderStore
@@ -186,6 +186,17 @@ def test_an_opened_release_streams_cases(published: FolderStore, tmp_path: Path)
     assert np.array_equal(cases[4].image, ellipsoid(4).image)
     assert opened.dataset().count_rows() == opened.index().num_rows == 6
     assert opened.case_set.labels == {"organ": 1, "lesion": 3}
+
+
+def test_cases_are_verified_where_that_is_asked_for(published: FolderStore, tmp_path: Path) -> None:
+    pulled = pull("ellipsoids", None, published.url, tmp_path / "got")
+    release, shard = synthdata.open_release(pulled.folder), pulled.folder / "data" / "cases-00000.parquet"
+    assert [case.case_id for case in release.cases(verify=True)] == [case.case_id for case in release.cases()]
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"cases-00000\.parquet"):
+        next(release.cases(verify=True))
 
 
 def test_an_opened_release_is_a_torch_dataset_and_lazy_dicom(published: FolderStore, tmp_path: Path) -> None:

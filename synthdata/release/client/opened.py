@@ -47,13 +47,25 @@ class OpenedRelease:
 
         return ds.dataset([str(path) for path in self.shards()], format="parquet")
 
-    def cases(self) -> Iterator[Case]:
-        """Stream the cases; memory holds one of them."""
+    def cases(self, *, verify: bool = False) -> Iterator[Case]:
+        """Stream the cases; memory holds one of them, and a shard where it is verified.
+
+        Args:
+            verify: Compare each shard with the manifest before its first case. `check` looks at the signatures too, and
+                at the `selected-*` files of a partial pull, which no manifest names.
+
+        Raises:
+            IntegrityError: A shard is not the one that the manifest names.
+            TrustError: No Parquet shards were pulled.
+        """
         from synthdata.records.parquet import read_path
 
         columns = self.case_set.columns
+        digests = (
+            {inside(self.folder, file.path): file.sha256 for file in self.manifest.files} if verify else {}
+        )
         for path in self.shards():
-            yield from read_path(path, columns)
+            yield from read_path(path, columns, sha256=digests.get(path, ""))
 
     def torch(self) -> "Dataset[Mapping[str, object]]":
         """A map-style dataset for `torch.utils.data.DataLoader`, safe to use from several workers.
