@@ -41,15 +41,9 @@ def image_loss(guess: Tensor, target: Tensor, fields: Tensor, body: Tensor) -> T
 
 def ssim_map(first: Tensor, second: Tensor) -> Tensor:
     """Structural similarity of each voxel's surroundings, (b, c, z, y, x), for a range of 2."""
-    size = tuple(min(WINDOW, side - (side + 1) % 2) for side in first.shape[2:])
-    padding = (size[0] // 2, size[1] // 2, size[2] // 2)
-
-    def mean(values: Tensor) -> Tensor:
-        return functional.avg_pool3d(values, size, stride=1, padding=padding, count_include_pad=False)
-
-    a, b = mean(first), mean(second)
-    var_a, var_b = mean(first.square()) - a.square(), mean(second.square()) - b.square()
-    both = mean(first * second) - a * b
+    a, b = _window_mean(first), _window_mean(second)
+    var_a, var_b = _window_mean(first.square()) - a.square(), _window_mean(second.square()) - b.square()
+    both = _window_mean(first * second) - a * b
     return ((2 * a * b + C1) * (2 * both + C2)) / ((a.square() + b.square() + C1) * (var_a + var_b + C2))
 
 
@@ -75,6 +69,17 @@ def intensity_jitter(source: Tensor, rng: torch.Generator, strength: float) -> T
     )
     changed = unit.pow(gamma.to(unit)) * gain.to(unit) + noise.to(unit)
     return 2 * changed - 1
+
+
+def _window_mean(values: Tensor) -> Tensor:
+    """Mean over the window around each voxel, as far as it lies in the image; axis by axis, which takes a quarter."""
+    for axis, side in enumerate(values.shape[2:]):
+        size, padding = [1, 1, 1], [0, 0, 0]
+        size[axis] = min(WINDOW, side - (side + 1) % 2)
+        padding[axis] = size[axis] // 2
+        if size[axis] > 1:
+            values = functional.avg_pool3d(values, size, stride=1, padding=padding, count_include_pad=False)
+    return values
 
 
 def _edges(guess: Tensor, target: Tensor, weight: Tensor) -> Tensor:
