@@ -1,11 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from synthdata.errors import ConfigError
+from synthdata.models.build import load_generator
 from synthdata.models.flow import FlowGenerator
+from synthdata.models.translation import TranslationGenerator
+from synthdata.spec import Translation
 from synthdata.storage import open_store
 from synthdata.training import train
 from synthdata.training.data import load_training_cases
@@ -62,3 +67,18 @@ def test_a_constant_rate_stays_and_a_cosine_falls() -> None:
     assert learning_rate(1.0, 99, 100, schedule="constant") == 1.0
     assert learning_rate(1.0, 99, 100) < 0.02
     assert learning_rate(1.0, 0, 100, schedule="constant") < 1.0  # warm-up
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_a_translator_calibrates_its_spread_on_patients_it_did_not_learn_from(
+    share: float, tmp_path: Path
+) -> None:
+    private = open_store(str(tmp_path))
+    plain = ball_spec(seen=32, augment=0, monitor=share)
+    enhanced = Translation(source=("T1w",), target=("T1w",), degradation="in_plane", draw=False)
+    spec = replace(plain, generator=replace(plain.generator, family="translation"), translation=enhanced)
+    training_set = ball_set(private, cases=12, shape=(1, 16, 16))
+    ready = load_generator(train(spec, training_set, private), private)
+    scale = cast("TranslationGenerator", ready.model).translator.spread_scale
+    assert torch.isfinite(scale).all()
+    assert bool((scale != 1).any()) == (share > 0)
