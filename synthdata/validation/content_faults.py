@@ -3,20 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from synthdata.records.case_set import ColumnSpec
-from synthdata.records.estimate import Estimate
 from synthdata.records.reports import FaultTest, Outcome
-from synthdata.validation.case_mix import (
-    LEVEL,
-    Kind,
-    column_kinds,
-    kinds_of,
-    look_alikes,
-    thirds,
-    weights_of,
-)
+from synthdata.validation.case_mix import LEVEL, CasePool, case_mix, strata_of
 from synthdata.validation.coupling import as_column, association, coupled_pairs
 from synthdata.validation.fault_evidence import (
     HALF_WAY,
@@ -27,6 +17,8 @@ from synthdata.validation.fault_evidence import (
     judged,
     undecided,
 )
+from synthdata.validation.features.structure import QUANTILES
+from synthdata.validation.image_faults import tolerance
 from synthdata.validation.mask_fit import LabelFit, fits_of
 from synthdata.validation.resampling import Plan, estimate
 
@@ -34,64 +26,80 @@ IMAGE_DIRECTIONS = 4  # main directions of the layout that a record may go with
 
 
 def modes(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
-    """Whether a kind of real case is missing among the generated ones."""
-    kinds = _kinds(evidence, layout)
-    if not kinds:
+    """Whether a kind of real case is missing: fewer than chance allows among all kinds, and surely less than half."""
+    mix = case_mix(_pool(evidence, layout), allowed=HALF_WAY)
+    if not mix.kinds:
         return undecided(MODES, "too few real patients to tell kinds of cases apart: add patients")
-    level = LEVEL / len(kinds)
-    worst = min(kinds, key=lambda kind: kind.p_value)
+    fewer = [kind for kind in mix.kinds if kind.p_value < LEVEL]
+    lost = [kind for kind in fewer if kind.missed.low > HALF_WAY]
+    worst = max(lost or mix.kinds, key=lambda kind: kind.deficit)
     told = (
-        f"of {len(kinds)} kinds of cases, {worst.name} is missed most: {worst.generated / worst.cases:.1%} of the "
-        f"generated cases, {worst.real:.1%} of the real ones (p {worst.p_value:.2g} at level {level:.2g} for less "
-        "than half)"
+        f"of {len(mix.kinds)} kinds of cases, {worst.name} is missed most: {worst.generated / worst.cases:.1%} of the "
+        f"generated cases, {worst.real:.1%} of the real ones (p {worst.p_value:.2g} among all kinds, level {LEVEL:g}); "
+        f"a share of {worst.missed} of it is missing, a lower end of at most {HALF_WAY} is allowed; a kind of "
+        f"{mix.visible:.1%} of the real cases would be seen if none were drawn"
     )
-    outcome: Outcome = "PASS"
-    if worst.p_value < level:
-        outcome = "FAIL"
-    elif min((kind.attainable for kind in kinds if kind.real <= HALF_WAY), default=1.0) >= level:
+    outcome: Outcome = "FAIL" if lost else "PASS"
+    if not lost and mix.visible > max(
+        (kind.real for kind in mix.kinds if kind.real <= HALF_WAY), default=0.0
+    ):
         outcome, told = "INCONCLUSIVE", f"{told}; so few cases could miss any kind by chance: draw more"
     return FaultTest(
         name=MODES,
         outcome=outcome,
-        value=_missed(worst),
+        value=worst.missed,
         threshold=HALF_WAY,
         explanation=told,
         follows=None,
     )
 
 
-def _missed(kind: Kind) -> Estimate:
-    """Share of a kind which is missing; below 0 where there are more than real ones."""
-    count, rest = kind.generated, kind.cases - kind.generated
-    low = float(stats.beta.ppf(0.025, count, rest + 1)) if count else 0.0
-    high = float(stats.beta.ppf(0.975, count + 1, rest)) if rest else 1.0
-    return Estimate(
-        value=1 - count / kind.cases / kind.real,
-        low=1 - high / kind.real,
-        high=1 - low / kind.real,
-        n=kind.cases,
+def _pool(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> CasePool:
+    """Real and generated cases and all that makes them a kind; columns whose mix the plan sets are strata instead."""
+    roles = ("train", "test", "generated")
+    records = [record for role in roles for record in evidence.records[role]]
+    labels, columns = evidence.training_set.labels, evidence.training_set.columns
+    volumes = {name: np.concatenate([evidence.volumes[role][name] for role in roles]) for name in labels}
+    free = [column for column in columns if column.name not in evidence.counts]
+    categories = {
+        column.name: (column, [record.get(column.name) for record in records])
+        for column in free
+        if column.kind in {"category", "boolean"}
+    }
+    numbers = {
+        column.name: as_column([record.get(column.name) for record in records], column.kind)
+        for column in free
+        if column.name not in categories
+    }
+    sizes = volumes | ({"all labels": np.sum(list(volumes.values()), axis=0)} if len(volumes) > 1 else {})
+    numbers |= {name: np.where(volume > 0, volume, np.nan) for name, volume in sizes.items()}
+    numbers |= _contrasts(evidence, roles)
+    owners = [patient for role in roles for patient in evidence.structure[role].patient_ids]
+    return CasePool(
+        flags={name: volume > 0 for name, volume in volumes.items()},
+        numbers=numbers,
+        categories=categories,
+        layout=np.concatenate([layout[role] for role in roles]),
+        strata=strata_of(records, evidence.counts),
+        patients=np.unique(owners, return_inverse=True)[1],
+        generated=np.repeat([False, False, True], [len(layout[role]) for role in roles]),
     )
 
 
-def _kinds(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> tuple[Kind, ...]:
-    """All kinds of cases; columns whose mix the plan sets are no kinds, but weigh the real cases."""
-    members = dict[str, tuple[np.ndarray, np.ndarray]]()
-    records = [*evidence.records["train"], *evidence.records["test"]]
-    for label in evidence.training_set.labels:
-        real = np.concatenate([evidence.volumes["train"][label], evidence.volumes["test"][label]])
-        made = evidence.volumes["generated"][label]
-        members |= {f"with {label}": (real > 0, made > 0), f"without {label}": (real == 0, made == 0)}
-        sizes = (np.where(volume > 0, volume, np.nan) for volume in (real, made))
-        members |= thirds(label, *sizes)
-    for column in evidence.training_set.columns:
-        if column.name not in evidence.counts:
-            sides = (
-                [record.get(column.name) for record in rows]
-                for rows in (records, evidence.records["generated"])
-            )
-            members |= column_kinds(column, *sides)
-    members |= look_alikes(np.concatenate([layout["train"], layout["test"]]), layout["generated"])
-    return kinds_of(members, weights_of(records, evidence.counts))
+def _contrasts(evidence: Evidence, roles: Sequence[str]) -> dict[str, np.ndarray]:
+    """Contrast in the body of each channel whose real cases differ by more than the tolerance of intensities."""
+    low, high = (f"quantile/{percent:02d}" for percent in (QUANTILES[0], QUANTILES[-1]))
+    found = {}
+    for scale in evidence.training_set.scales:
+        spans = {
+            role: evidence.column(role, f"{scale.channel}/{high}")
+            - evidence.column(role, f"{scale.channel}/{low}")
+            for role in roles
+        }
+        real = np.concatenate([spans["train"], spans["test"]])
+        if np.subtract(*np.percentile(real, (200 / 3, 100 / 3))) > tolerance(scale):
+            found[f"contrast of {scale.channel}"] = np.concatenate([spans[role] for role in roles])
+    return found
 
 
 def masks(evidence: Evidence, plan: Plan) -> FaultTest:

@@ -1,6 +1,6 @@
 """Generators with one known fault each, from held-out phantom patients: the gate that names it fails, and no other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from synthdata.records import Case, CaseSet, ChannelScale, ColumnSpec, FaultTest
 from synthdata.records.parquet import commit_shards
 from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
 from synthdata.storage.folder import FolderStore
-from synthdata.validation.case_mix import kinds_of, weights_of
+from synthdata.validation.case_mix import CasePool, Kind, case_mix, strata_of
 from synthdata.validation.coupling import association
 from synthdata.validation.fault_evidence import gather
 from synthdata.validation.faults import fault_names, find_faults
@@ -28,6 +28,7 @@ COLUMNS = (
     ColumnSpec(name="diagnosis", kind="category", values=("healthy", "infarct", "haemorrhage")),
     ColumnSpec(name="ventricle_volume_ml", kind="number", unit="mL", role="outcome"),
 )
+CLASS = ColumnSpec(name="class", kind="category", values=("a", "b"))
 GROUPS = {"train": range(60), "test": range(60, 100), "held out": range(100, 210)}
 Patients = dict[str, list[Case]]
 World = tuple[FolderStore, TrainingSet, DatasetSpec, list[Case]]
@@ -179,13 +180,76 @@ def test_few_generated_cases_cannot_show_that_no_kind_is_missing(world: World) -
     assert "draw more" in found["modes"].explanation
 
 
+def pool_of(
+    real: np.ndarray,
+    made: np.ndarray,
+    *,
+    classes: Sequence[str] = (),
+    counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> CasePool:
+    """Cases which differ by one number, and by a class where there are any."""
+    records = [{"class": value} for value in classes] or [{}] * (len(real) + len(made))
+    return CasePool(
+        flags={},
+        numbers={"size": np.concatenate([real, made])},
+        categories={"class": (CLASS, list(classes))} if classes and not counts else {},
+        layout=np.zeros((len(real) + len(made), 1)),
+        strata=strata_of(records, counts or {}),
+        patients=np.arange(len(real) + len(made)),
+        generated=np.repeat([False, True], [len(real), len(made)]),
+    )
+
+
+def lost(pool: CasePool) -> list[str]:
+    return [
+        k.name
+        for k in case_mix(pool, allowed=0.5, shuffles=199).kinds
+        if k.p_value < 0.01 and k.missed.low > 0.5
+    ]
+
+
 def test_a_mix_that_the_plan_asked_for_is_no_dropped_mode() -> None:
-    records = [{"class": "a"}] * 30 + [{"class": "b"}] * 30
-    weights = weights_of(records, {"class": {"a": 90, "b": 10}})
-    real, made = np.arange(60) >= 30, np.arange(100) >= 96
-    as_asked, as_real = (kinds_of({"b": (real, made)}, w)[0] for w in (weights, np.ones(60)))
-    assert as_asked.real == pytest.approx(0.1)
-    assert as_asked.p_value > 0.5 > 1e-4 > as_real.p_value
+    rng = np.random.default_rng(0)
+    sizes, classes = rng.normal(size=160), ["a"] * 30 + ["b"] * 30 + ["a"] * 96 + ["b"] * 4
+    asked = {"class": {"a": 96, "b": 4}}
+    assert lost(pool_of(sizes[:60], sizes[60:], classes=classes)) == ["class b"]
+    assert lost(pool_of(sizes[:60], sizes[60:], classes=classes, counts=asked)) == []
+
+
+def test_a_third_that_is_gone_is_named_and_a_random_third_is_not() -> None:
+    rng = np.random.default_rng(1)
+    real, made = rng.normal(size=80), rng.normal(size=150)
+    assert lost(pool_of(real, np.sort(made)[50:])) == ["size small"]
+    assert lost(pool_of(real, made[50:])) == []
+
+
+def test_the_kinds_of_a_class_are_compared_within_it() -> None:
+    """The plan asks for other shares of two classes of other sizes, so the sizes of all cases differ, too."""
+    rng = np.random.default_rng(1)
+    sizes = np.concatenate([rng.normal(mean, 1, n) for n, mean in ((60, 0), (60, 5), (240, 0), (20, 5))])
+    classes, asked = ["a"] * 60 + ["b"] * 60 + ["a"] * 240 + ["b"] * 20, {"class": {"a": 240, "b": 20}}
+    assert "size large" in lost(pool_of(sizes[:120], sizes[120:]))
+    assert lost(pool_of(sizes[:120], sizes[120:], classes=classes, counts=asked)) == []
+
+
+def test_cases_of_one_law_lose_a_kind_no_more_often_than_the_level_says() -> None:
+    rng = np.random.default_rng(2)
+    least = [
+        min(
+            kind.p_value
+            for kind in case_mix(
+                pool_of(*np.split(rng.normal(size=90), [50])), allowed=0.5, shuffles=99
+            ).kinds
+        )
+        for _ in range(200)
+    ]
+    assert np.mean(np.array(least) <= 0.1) == pytest.approx(0.1, abs=0.06)
+
+
+def test_what_is_missing_has_an_exact_interval() -> None:
+    kind = Kind(name="x", real=0.5, patients=40, generated=0, cases=40, deficit=9)
+    assert kind.missed.value == kind.missed.high == 1
+    assert kind.missed.low == pytest.approx(1 - (0.025 ** (-1 / 20) - 1))  # none of 40 beside 20 of 40
 
 
 def test_associations_of_all_kinds_have_their_closed_forms() -> None:
