@@ -1,15 +1,15 @@
 """The real patients and the generated cases, as thumbnails; who is train is known here, and used only by labels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from synthdata.errors import ConfigError
 from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
-from synthdata.privacy.patches import PatchSearch
+from synthdata.privacy.patches import REACH, REACH_SLICE, MovedCases, PatchSearch, Poses
 from synthdata.privacy.ratio_tail import Matches, matches_of
-from synthdata.privacy.views import Thumbnailer, Thumbnails, View, view_names
+from synthdata.privacy.views import Thumbnailer, Thumbnails, View, moves_of, view_names
 from synthdata.records import Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
@@ -55,8 +55,15 @@ def thumbnailer_of(training_set: TrainingSet) -> Thumbnailer:
     return Thumbnailer(training_set.grid.shape_zyx, training_set.scales, tuple(training_set.labels.values()))
 
 
-def pool_of(training_set: TrainingSet, private: ObjectStore) -> "tuple[Pool, Embedded]":
+def pool_of(
+    training_set: TrainingSet, private: ObjectStore, *, parts: bool = True
+) -> "tuple[Pool, Embedded]":
     """Read train and control, fit the views on both alike; the pool, and its cases in all poses.
+
+    Args:
+        training_set: Names the groups.
+        private: Store of the cases.
+        parts: Whether copies of a part of a patient will be searched for too.
 
     Raises:
         ConfigError: A patient is in both groups, or a group is too small to search in.
@@ -73,7 +80,20 @@ def pool_of(training_set: TrainingSet, private: ObjectStore) -> "tuple[Pool, Emb
         raise ConfigError(
             f"train has {len(train)} and control {len(control)} patients, expected 4 or more of each: add patients"
         )
-    return make_pool(both, train)
+    pool, real = make_pool(both, train)
+    if not parts:
+        return pool, real
+    shape = training_set.grid.shape_zyx
+    moves = moves_of(shape, REACH_SLICE if shape[0] == 1 else REACH)
+
+    def again(count: int) -> Iterator[Poses]:
+        for case in _cases_of(private, training_set.train, training_set.control):
+            yield make.moved(case, moves[:count])
+
+    lengths = tuple(sum(abs(step) for step in move) for move in moves)
+    moved = MovedCases(lengths=lengths, read=again)
+    search = PatchSearch.fitted(both, pool.patient, pool.clusters["image"], moved=moved)
+    return replace(pool, patches=search), real
 
 
 def make_pool(cases: Thumbnails, train: set[str]) -> "tuple[Pool, Embedded]":
@@ -92,7 +112,6 @@ def make_pool(cases: Thumbnails, train: set[str]) -> "tuple[Pool, Embedded]":
         views=views,
         vectors=vectors,
         clusters=clusters,
-        patches=PatchSearch.fitted(cases, patient, clusters["image"]),
     )
     return pool, real
 

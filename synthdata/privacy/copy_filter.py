@@ -48,7 +48,7 @@ class CopyFilter:
             ConfigError: There are too few patients to say what is near.
         """
         try:
-            pool, real = pool_of(training_set, private)
+            pool, real = pool_of(training_set, private, parts=False)
             limits = filter_limits(pool, real.matches(pool, own=pool.patient), share)
         except ConfigError as error:
             raise ConfigError(

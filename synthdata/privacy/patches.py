@@ -2,8 +2,10 @@
 
 A box is a fifth of the thumbnail along each long axis, at eight places along it, so that half of the field of view that
 was pasted from a patient holds several. Within a box image and masks are compared together, without the brightness and
-contrast of the box; boxes that are flat in most patients are left out. The query is looked up as it lies and mirrored.
-Principal components are whitened, fitted on train and control alike.
+contrast of the box; boxes that are flat in most patients are left out. The query is looked up as it lies and mirrored,
+in patients that lie at rest and moved by a voxel of the full grid along every axis (two in a slice): each is made a
+thumbnail anew, so that a part that was moved is found as one that was not. Principal components are whitened, fitted on
+train and control alike.
 
 Boxes differ in how alike patients are there. So each has its own law P(r < x) = x^D of r = d1 / d2, by real cases
 without their own patient, with a D of its own in the tail where that is less. A rare finding that only one other person
@@ -12,14 +14,14 @@ the same patient, by the larger of both chances. How many such pairs count as in
 real case has 1/2; `copy_search` sets its threshold by real cases as for any view, and needs the order alone.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
 
 import numpy as np
 
 from synthdata.privacy.copy_search import TAIL_SHARE
-from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
+from synthdata.privacy.neighbours import merge_nearest, nearest_patients
 from synthdata.privacy.ratio_tail import Matches, matches_of
 from synthdata.privacy.views import Pose, Thumbnails, block_weight, whitening
 
@@ -30,26 +32,33 @@ SHORT = 8  # voxels of an axis that is not cut
 LEAST_CONTRAST = 0.25  # standard deviation within a box over that of the case, in the median patient
 FLOOR = 0.1  # of the case's standard deviation: a box with less contrast is not blown up
 POSES = (Pose(), Pose(flip=True))
-BATCH = 64  # cases searched at once
+BATCH = 512  # cases searched at once
+MEMORY_MB = 512  # of the boxes of real patients, moved about; more of them are moved less
+REACH, REACH_SLICE = 1, 2  # voxels by which patients are moved, in volumes and in slices
 LEAST_RATIO = 1e-12
 FIELDS = ("ratio", "patient", "case", "distance")  # of matches
 
 Box = tuple[slice, slice, slice]
+Poses = tuple[np.ndarray, np.ndarray]  # of one case: images (s, c, z, y, x) and masks (s, l, z, y, x)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Place:
-    """One box: how its content becomes a vector, and the vectors of the real cases."""
+    """One box: how its content becomes a vector."""
 
     box: Box
     mean: np.ndarray  # float32 (d,)
     basis: np.ndarray  # float32 (d, k), blocks weighted
-    vectors: np.ndarray  # float64 (n, k)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector."""
+        return int(self.basis.shape[1])
 
     def embed(self, image: np.ndarray, mask: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Vectors float64 (m, k) of images (m, c, z, y, x), masks (m, l, z, y, x) and the images' spread (m, c)."""
+        """Vectors float32 (m, k) of images (m, c, z, y, x), masks (m, l, z, y, x) and the images' spread (m, c)."""
         joined = np.concatenate(_content(image, mask, spread, self.box), axis=1)
-        vectors: np.ndarray = ((joined - self.mean) @ self.basis).astype(np.float64)
+        vectors: np.ndarray = (joined - self.mean) @ self.basis
         return vectors
 
 
@@ -80,15 +89,40 @@ class _Law:
         return chance
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class MovedCases:
+    """Real cases that can be read again, moved about."""
+
+    lengths: tuple[int, ...]  # of the moves, in voxels, ascending
+    read: Callable[[int], Iterable[Poses]]  # each case in the first so many moves
+
+    def affordable(self, cases: int, width: int) -> int:
+        """How many moves of one case the memory allows: all of a length, or none of it."""
+        most = MEMORY_MB * 2**20 / (4 * cases * max(width, 1))
+        counts = [np.searchsorted(self.lengths, length, side="right") for length in sorted(set(self.lengths))]
+        return max([int(count) for count in counts if count <= most], default=1)
+
+
 class PatchSearch:
     """Boxes of the real patients, in which the same boxes of other cases are looked up."""
 
     def __init__(
-        self, cases: Thumbnails, places: Sequence[_Place], patient: np.ndarray, clusters: np.ndarray
+        self,
+        cases: Thumbnails,
+        places: Sequence[_Place],
+        patient: np.ndarray,
+        clusters: np.ndarray,
+        moved: MovedCases | None,
     ) -> None:
-        """Learn the law of each box; see `fitted`."""
-        self.patient, self.clusters = patient, clusters
-        self.places = tuple(places)
+        """Hold the boxes of real cases and learn the law of each; see `fitted`."""
+        self.clusters, self.places = clusters, tuple(places)
+        self.moves = (
+            1 if moved is None else moved.affordable(len(cases), sum(place.width for place in places))
+        )
+        rows = _at_rest(cases) if moved is None else moved.read(self.moves)
+        parts = [self._embed(batch) for batch in _batches(rows, max(1, BATCH // self.moves))]
+        self.patient = np.repeat(patient, self.moves)
+        self.vectors = [np.concatenate([part[index] for part in parts]) for index in range(len(places))]
         self.apart = [np.array([are_apart(place.box, other.box) for other in places]) for place in places]
         found = self._found(cases, patient)
         self.laws = [_Law.of(part.ratio) for part in found]
@@ -97,13 +131,21 @@ class PatchSearch:
         self.real = self._least(found)
 
     @classmethod
-    def fitted(cls, cases: Thumbnails, patient: np.ndarray, clusters: np.ndarray) -> "PatchSearch | None":
+    def fitted(
+        cls,
+        cases: Thumbnails,
+        patient: np.ndarray,
+        clusters: np.ndarray,
+        *,
+        moved: MovedCases | None = None,
+    ) -> "PatchSearch | None":
         """Fit on all real cases.
 
         Args:
             cases: Thumbnails of train and control.
             patient: Index of the patient of each, (n,).
             clusters: Cluster of duplicates of each patient, (P,).
+            moved: The same cases in the same order, moved about; without them parts are found where they lay alone.
 
         Returns:
             The search; None where all boxes are flat or the same in all patients.
@@ -116,11 +158,17 @@ class PatchSearch:
             if np.median(_contrast(cases.image, box) / flat) >= LEAST_CONTRAST
         )
         places = [place for place in chosen if place is not None]
-        return cls(cases, places, patient, clusters) if places else None
+        return cls(cases, places, patient, clusters, moved) if places else None
 
     def matches(self, cases: Thumbnails) -> Matches:
         """For each case the chance of its most striking boxes, in place of a ratio, and the patient whom they match."""
         return self._least(self._found(cases, np.full(len(cases), -1)))
+
+    def _embed(self, batch: Sequence[Poses]) -> list[np.ndarray]:
+        """Vectors float32 (cases * s, k) of some cases in each box."""
+        images, masks = (np.concatenate([poses[index] for poses in batch]) for index in (0, 1))
+        spread = _spread(images)
+        return [place.embed(images, masks, spread) for place in self.places]
 
     def _found(self, cases: Thumbnails, own: np.ndarray) -> list[Matches]:
         """Matches in each box."""
@@ -145,17 +193,22 @@ class PatchSearch:
             for place, kept in zip(self.places, vectors, strict=True):
                 kept.append(place.embed(*moved, spread))
         return [
-            matches_of(self._nearest(np.concatenate(kept), place, own))
-            for place, kept in zip(self.places, vectors, strict=True)
+            self._nearest(np.concatenate(kept), known, own)
+            for known, kept in zip(self.vectors, vectors, strict=True)
         ]
 
-    def _nearest(self, queries: np.ndarray, place: _Place, own: np.ndarray) -> Nearest:
-        """Nearest patients over all poses; queries (poses * m, k)."""
+    def _nearest(self, queries: np.ndarray, known: np.ndarray, own: np.ndarray) -> Matches:
+        """Nearest patients over all poses; queries (poses * m, k), the real cases (n * moves, k)."""
         found = nearest_patients(
-            queries, place.vectors, self.patient, own=np.tile(own, len(POSES)), clusters=self.clusters
+            queries.astype(np.float64),
+            known.astype(np.float64),
+            self.patient,
+            own=np.tile(own, len(POSES)),
+            clusters=self.clusters,
         )
         parts = [found.take(slice(start, start + len(own))) for start in range(0, len(queries), len(own))]
-        return merge_nearest(parts, self.clusters)
+        matches = matches_of(merge_nearest(parts, self.clusters))
+        return replace(matches, case=matches.case // self.moves)
 
     def _rare(self, found: Sequence[Matches]) -> np.ndarray:
         """Chance of so small a ratio in each box, (boxes, m)."""
@@ -180,6 +233,19 @@ class PatchSearch:
         return Matches(
             **chosen | {"ratio": -np.expm1(self.independent * np.log1p(-np.minimum(rare, 1 - 1e-9)))}
         )
+
+
+def _at_rest(cases: Thumbnails) -> Iterator[Poses]:
+    """Each case as it lies."""
+    for image, mask in zip(cases.image, cases.mask, strict=True):
+        yield image[None], mask[None]
+
+
+def _batches(rows: Iterable[Poses], size: int) -> Iterator[list[Poses]]:
+    """Some cases at a time."""
+    source = iter(rows)
+    while batch := list(islice(source, size)):
+        yield batch
 
 
 def are_apart(one: Box, other: Box) -> bool:
@@ -238,4 +304,4 @@ def _place(cases: Thumbnails, spread: np.ndarray, box: Box) -> _Place | None:
     mean = joined.mean(axis=0)
     rows = (joined - mean) * scale
     basis = (scale[:, None] * whitening(rows, PATCH)).astype(np.float32)
-    return _Place(box=box, mean=mean, basis=basis, vectors=((joined - mean) @ basis).astype(np.float64))
+    return _Place(box=box, mean=mean, basis=basis)

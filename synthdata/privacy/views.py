@@ -7,6 +7,7 @@ real patients, whitened. Nothing here knows which patients were trained on.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import stats
@@ -21,6 +22,9 @@ LEAST_VARIANCE = 1e-8
 SHIFT_VOXELS = 2  # that the moved view searches without labels
 BATCH = 256  # cases embedded at once
 MOST_FITTED = 2000  # cases that a view is fitted on
+
+
+Move = tuple[int, ...]  # whole voxels along z, y, x
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -62,6 +66,20 @@ class Thumbnailer:
 
     def arrays(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
         """Thumbnails of one encoded image (c, z, y, x) and its mask (z, y, x): as they lie, then centred."""
+        pair = self._arrays(image, mask)
+        move = _to_the_centre(mask) if self.labels else np.zeros(3)
+        centred = tuple(_shifted(part, move) for part in pair) if move.any() else pair
+        return tuple(block_mean(part, self.factor) for part in (*pair, *centred))
+
+    def moved(self, case: Case, moves: Sequence[Move]) -> tuple[np.ndarray, np.ndarray]:
+        """Thumbnails of a case moved by whole voxels of the full grid, (s, c, z, y, x) and (s, l, z, y, x)."""
+        images, masks = (
+            moved_block_means(part, self.factor, moves) for part in self._arrays(case.image, case.mask)
+        )
+        return images, masks
+
+    def _arrays(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Image in network scale (c, z, y, x) and labels one of n (l, z, y, x)."""
         if image.shape != (len(self.scales), *self.shape_zyx):
             want = (len(self.scales), *self.shape_zyx)
             raise ShapeError(
@@ -73,10 +91,7 @@ class Thumbnailer:
         onehot = np.zeros((len(self.labels), *mask.shape), np.float32)
         for row, label in enumerate(self.labels):
             onehot[row] = mask == label
-        pair = (scaled, onehot)
-        move = _to_the_centre(mask) if self.labels else np.zeros(3)
-        centred = tuple(_shifted(part, move) for part in pair) if move.any() else pair
-        return tuple(block_mean(part, self.factor) for part in (*pair, *centred))
+        return scaled, onehot
 
     def collect(self, rows: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> Thumbnails:
         """Thumbnails of (case_id, patient, image, mask); holds one full case at a time."""
@@ -127,6 +142,35 @@ def block_mean(volume: np.ndarray, factor: tuple[int, int, int]) -> np.ndarray:
     blocks = padded.reshape(c, z // fz, fz, y // fy, fy, x // fx, fx)
     means: np.ndarray = blocks.mean(axis=(2, 4, 6), dtype=np.float32)
     return means
+
+
+def moves_of(shape_zyx: tuple[int, int, int], reach: int) -> tuple[Move, ...]:
+    """Moves by up to `reach` whole voxels along each axis longer than one, at rest first, then by their length."""
+    ranges = [range(-reach, reach + 1) if size > 1 else range(1) for size in shape_zyx]
+    return tuple(sorted(product(*ranges), key=lambda move: sum(abs(step) for step in move)))
+
+
+def moved_block_means(volume: np.ndarray, factor: tuple[int, int, int], moves: Sequence[Move]) -> np.ndarray:
+    """Block means (s, c, z, y, x) of a volume (c, z, y, x) that is moved by whole voxels, edges repeated; float32."""
+    reach = max(abs(step) for move in moves for step in move)
+    parts = np.asarray(volume, np.float32)[None]
+    for axis, block in enumerate(factor):
+        size = volume.shape[axis + 1]
+        low, high = _padding(size, block)
+        widths = [(0, 0)] * parts.ndim
+        widths[axis + 2] = (low + reach, high + reach)
+        padded = np.moveaxis(np.pad(parts, widths, mode="edge"), axis + 2, -1)
+        count = (size + low + high) // block
+        starts = [reach - step for step in range(-reach, reach + 1)]
+        means = [
+            padded[..., start : start + count * block].reshape(*padded.shape[:-1], count, block).mean(axis=-1)
+            for start in starts
+        ]
+        parts = np.moveaxis(np.concatenate(means), -1, axis + 2)
+    side = 2 * reach + 1
+    # the first axis counts x outermost, then y, then z
+    rows = [((x + reach) * side + (y + reach)) * side + (z + reach) for z, y, x in moves]
+    return parts[rows]
 
 
 def _padding(size: int, block: int) -> tuple[int, int]:

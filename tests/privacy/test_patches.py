@@ -8,7 +8,8 @@ import pytest
 
 from synthdata.privacy import measure_privacy
 from synthdata.privacy.cohort import pool_of, thumbnailer_of
-from synthdata.privacy.patches import PatchSearch, are_apart, boxes_of
+from synthdata.privacy.patches import MovedCases, PatchSearch, are_apart, boxes_of
+from synthdata.privacy.views import block_mean, moved_block_means, moves_of
 from synthdata.records import Case, PrivacyReport, PrivacyTest
 from tests.blobs import SCALE, SHAPE, Cohort
 
@@ -69,6 +70,48 @@ def test_the_patient_whose_part_it_is_is_found(cohort: Cohort, search: PatchSear
     ]
     assert names == [case.patient_id for case in cohort.train[:20]]
     assert found.ratio.max() < search.real.ratio.min()
+
+
+@pytest.mark.parametrize("move", [(1, 0, 0), (0, -1, 0), (1, -1, 1)])
+def test_a_part_that_was_moved_by_a_voxel_is_found_too(
+    cohort: Cohort, search: PatchSearch, new_people, move: tuple[int, int, int]
+) -> None:
+    def moved(case: Case) -> Case:
+        return replace(
+            case,
+            image=np.roll(case.image, move, (1, 2, 3)),
+            mask=np.roll(case.mask, move, (0, 1, 2)),
+        )
+
+    cases = [
+        with_part(host, moved(source)) for host, source in zip(new_people(20, 6), cohort.train, strict=False)
+    ]
+    found = search.matches(thumbnailer_of(cohort.training_set).of_cases(cases))
+    names = sorted({c.patient_id for c in cohort.train} | {f"H-{i}" for i in range(64)})
+    assert [names[p] for p in found.patient] == [case.patient_id for case in cohort.train[:20]]
+    assert found.ratio.max() < search.real.ratio.min()
+
+
+def test_where_memory_is_short_real_patients_are_moved_less() -> None:
+    lengths = (0, *[1] * 6, *[2] * 12, *[3] * 8)
+    cases = MovedCases(lengths=lengths, read=lambda _: ())
+    assert cases.affordable(100, 7000) == 27
+    assert cases.affordable(1000, 7000) == 7 + 12
+    assert cases.affordable(2500, 7000) == 7
+    assert cases.affordable(100_000, 7000) == 1
+
+
+@pytest.mark.parametrize(("shape", "factor"), [((8, 12, 10), (2, 2, 2)), ((1, 9, 9), (1, 3, 3))])
+def test_a_moved_thumbnail_is_the_thumbnail_of_the_moved_case(
+    shape: tuple[int, int, int], factor: tuple[int, int, int], rng: np.random.Generator
+) -> None:
+    volume, moves = rng.normal(size=(2, *shape)).astype(np.float32), moves_of(shape, 1)
+    found = moved_block_means(volume, factor, moves)
+    assert np.allclose(found[0], block_mean(volume, factor), atol=1e-6)
+    inner = (slice(None), *[slice(1, -1) if size > 1 else slice(None) for size in found.shape[2:]])
+    for means, move in zip(found, moves, strict=True):
+        whole = block_mean(np.roll(volume, move, (1, 2, 3)), factor)
+        assert np.allclose(means[inner], whole[inner], atol=1e-6)
 
 
 def test_the_measure_is_a_chance_for_people_who_are_in_no_group(
