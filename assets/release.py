@@ -7,7 +7,7 @@ assets of the chain would have it.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -26,6 +26,7 @@ from assets.training import checkpoint_stage
 from assets.validation import real_and_synthetic, reports, validation_stage
 from assets.watching import Watcher
 from synthdata.errors import GateError
+from synthdata.progress import Progress
 from synthdata.records import (
     CaseSet,
     Checkpoint,
@@ -60,6 +61,35 @@ class SignerSource(Protocol):
     def signatories(self) -> "Mapping[str, Signatory]":
         """Who may waive a blocked gate, by public key. Raises TrustError where the list cannot be read."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stores:
+    """Where a release is made from, where it goes, and who signs it."""
+
+    private: ObjectStore
+    releases: ObjectStore
+    keys_folder: SignerSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """The records that a release is made from."""
+
+    training_set: TrainingSet
+    synthetic: CaseSet
+    fidelity: FidelityReport
+    utility: UtilityReport
+    privacy: PrivacyReport
+    expectations: ExpectationsReport
+    verdict: Verdict
+    checkpoint: Checkpoint
+    plan: SamplePlan
+    intake: IntakeReport
+
+    def records(self) -> tuple[Record, ...]:
+        """All of them, in the order by which a release is remembered."""
+        return tuple(getattr(self, field.name) for field in fields(self))
 
 
 class PackageConfig(dg.Config):
@@ -118,58 +148,60 @@ def package(spec: DatasetSpec) -> dg.AssetsDefinition:
         folders: dg.ResourceParam[Folders],
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[ReleaseManifest]:
-        from synthdata.release import build_release
-        from synthdata.release.changes import previous_release
-
-        parents = (
-            prepared,
-            synthetic,
-            fidelity,
-            utility,
-            privacy,
-            expectations,
-            verdict,
-            trained,
-            planned,
-            intake,
-        )
+        chain = Chain(
+            training_set=prepared, synthetic=synthetic, fidelity=fidelity, utility=utility, privacy=privacy,
+            expectations=expectations, verdict=verdict, checkpoint=trained, plan=planned, intake=intake,
+        )  # fmt: skip
+        stores = Stores(private=private, releases=releases, keys_folder=keys_folder)
         with working(context, watcher, stage.key) as progress:
-            signatories = keys_folder.signatories()
-            check_that_it_may_go_out(verdict, private, signatories)
-            versioned = choose_version(spec, config.version, parents, private, releases)
-            folder = release_folder(folders.staging, versioned.name, versioned.release.version)
-            inside = package_stage(versioned)
-            manifest = inside.recall(private, ReleaseManifest, parents)
-            was_there = manifest is not None and is_whole(folder, manifest)
-            if manifest is None or not was_there:
-                # a lost folder is built again with its old date: the version may be published already
-                created = f"{datetime.now(UTC):%Y-%m-%d}" if manifest is None else manifest.created
-                manifest = build_release(
-                    versioned,
-                    private,
-                    folder,
-                    training_set=prepared,
-                    checkpoint=trained,
-                    plan=planned,
-                    synthetic=synthetic,
-                    verdict=verdict,
-                    fidelity=fidelity,
-                    utility=utility,
-                    privacy=privacy,
-                    expectations=expectations,
-                    intake=intake,
-                    created=created,
-                    development_keys=keys_folder.signer().development,
-                    signatories=signatories,
-                    previous=previous_release(
-                        releases, keys_folder.signer(), versioned.name, versioned.release.version
-                    ),
-                    progress=progress,
-                )
-                inside.keep(private, manifest, parents)
+            check_that_it_may_go_out(verdict, private, keys_folder.signatories())
+            versioned = choose_version(spec, config.version, chain.records(), private, releases)
+            manifest, was_there = build_once(versioned, chain, stores, folders.staging, progress)
         return stage.result(manifest, describe_manifest(manifest), was_there=was_there)
 
     return packaged
+
+
+def build_once(
+    spec: DatasetSpec, chain: Chain, stores: Stores, staging: Path, progress: Progress
+) -> tuple[ReleaseManifest, bool]:
+    """The release of a chain, built where it does not lie in the staging folder already.
+
+    Returns:
+        Its manifest, and whether it was there.
+    """
+    from synthdata.release import build_release
+    from synthdata.release.changes import previous_release
+
+    stage, version = package_stage(spec), spec.release.version
+    folder = release_folder(staging, spec.name, version)
+    kept = stage.recall(stores.private, ReleaseManifest, chain.records())
+    if kept is not None and is_whole(folder, kept):
+        return kept, True
+    signer = stores.keys_folder.signer()
+    manifest = build_release(
+        spec,
+        stores.private,
+        folder,
+        training_set=chain.training_set,
+        checkpoint=chain.checkpoint,
+        plan=chain.plan,
+        synthetic=chain.synthetic,
+        verdict=chain.verdict,
+        fidelity=chain.fidelity,
+        utility=chain.utility,
+        privacy=chain.privacy,
+        expectations=chain.expectations,
+        intake=chain.intake,
+        # a lost folder is built again with its old date: the version may be published already
+        created=f"{datetime.now(UTC):%Y-%m-%d}" if kept is None else kept.created,
+        development_keys=signer.development,
+        signatories=stores.keys_folder.signatories(),
+        previous=previous_release(stores.releases, signer, spec.name, version),
+        progress=progress,
+    )
+    stage.keep(stores.private, manifest, chain.records())
+    return manifest, False
 
 
 def published(spec: DatasetSpec) -> dg.AssetsDefinition:

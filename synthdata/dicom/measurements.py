@@ -9,8 +9,9 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from synthdata.dicom.codes import concept
+from synthdata.dicom.evidence import EvidenceHeader, without_clock
 from synthdata.dicom.segmentation import TISSUE, category_of
-from synthdata.dicom.texts import DUMMY_DATE, DUMMY_TIME, long_string
+from synthdata.dicom.texts import long_string
 from synthdata.dicom.uids import uid_of
 from synthdata.errors import MissingExtraError, ShapeError
 from synthdata.records.grid import Grid
@@ -24,16 +25,11 @@ PROCEDURE = "363679005|Imaging procedure"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ReportHeader:
+class ReportHeader(EvidenceHeader):
     """What a report says of itself; patient and study come from the SEG that it measures."""
 
-    series_uid: str
     series_number: int = 101
     series_description: str = "Volumes of the segments"
-    manufacturer: str = "synthdata"
-    model_name: str = "synthdata"
-    software: str = "synthdata"
-    lesions: tuple[str, ...] = ()  # labels which are abnormalities, not anatomy
 
 
 def measurement_report(
@@ -91,18 +87,11 @@ def measurement_report(
         dataset: Dataset = hd.sr.ComprehensiveSR(
             evidence=[segmentation, *sources],
             content=_content(groups, header),
-            series_instance_uid=header.series_uid,
-            series_number=header.series_number,
-            sop_instance_uid=uid_of(header.series_uid, 0),
-            instance_number=1,
-            manufacturer=header.manufacturer,
             is_complete=True,
             is_final=True,
-            series_description=header.series_description,
-            manufacturer_model_name=header.model_name,
-            software_versions=header.software,
+            **header.series(),
         )
-    return _without_clock(dataset)
+    return without_clock(dataset)
 
 
 def _group(
@@ -157,14 +146,3 @@ def _content(
         procedure_reported=concept(PROCEDURE),
         imaging_measurements=groups,
     )
-
-
-def _without_clock(dataset: Dataset) -> Dataset:
-    """Replace what highdicom takes from the clock."""
-    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
-        if keyword in dataset:
-            delattr(dataset, keyword)
-    for item in dataset.get("ContributingEquipmentSequence", []):
-        item.pop("ContributionDateTime", None)
-    dataset.ContentDate, dataset.ContentTime = DUMMY_DATE, DUMMY_TIME
-    return dataset

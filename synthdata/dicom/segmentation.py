@@ -9,8 +9,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from synthdata.dicom.codes import concept
+from synthdata.dicom.evidence import EvidenceHeader, without_clock
 from synthdata.dicom.header import Deidentification
-from synthdata.dicom.texts import DUMMY_DATE, DUMMY_TIME
 from synthdata.dicom.uids import uid_of
 from synthdata.errors import MissingExtraError, ShapeError
 from synthdata.records.grid import Grid
@@ -25,18 +25,13 @@ TISSUE = "85756007|Tissue"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SegmentationHeader:
+class SegmentationHeader(EvidenceHeader):
     """What a segmentation says of itself; patient and study come from the series it refers to."""
 
-    series_uid: str
     series_number: int = 100
     series_description: str = "Segmentation"
-    manufacturer: str = "synthdata"
-    model_name: str = "synthdata"
-    software: str = "synthdata"
     algorithm: str = "synthdata"  # name of what made the mask
     algorithm_family: str = "123110|Artificial Intelligence"  # PS3.16, CID 7162
-    lesions: tuple[str, ...] = ()  # labels which are abnormalities, not anatomy
     deidentification: Deidentification | None = None
 
 
@@ -90,17 +85,10 @@ def segmentation_dataset(
                 _description(number, name, codes.get(name), header)
                 for number, name in enumerate(order, start=1)
             ],
-            series_instance_uid=header.series_uid,
-            series_number=header.series_number,
-            sop_instance_uid=uid_of(header.series_uid, 0),
-            instance_number=1,
-            manufacturer=header.manufacturer,
-            manufacturer_model_name=header.model_name,
-            software_versions=header.software,
             device_serial_number="0",
-            series_description=header.series_description,
+            **header.series(),
         )
-    return _without_clock(dataset, source_datasets[0], header)
+    return _completed(without_clock(dataset), source_datasets[0], header)
 
 
 def category_of(name: str, code: str | None, lesions: Sequence[str]) -> "CodedConcept":
@@ -138,14 +126,8 @@ def _description(
     )
 
 
-def _without_clock(dataset: Dataset, source: Dataset, header: SegmentationHeader) -> Dataset:
-    """Replace what highdicom takes from the clock or draws at random, and add what it does not copy."""
-    for keyword in ("InstanceCreationDate", "InstanceCreationTime"):
-        if keyword in dataset:
-            delattr(dataset, keyword)
-    for item in dataset.get("ContributingEquipmentSequence", []):
-        item.pop("ContributionDateTime", None)
-    dataset.ContentDate, dataset.ContentTime = DUMMY_DATE, DUMMY_TIME
+def _completed(dataset: Dataset, source: Dataset, header: SegmentationHeader) -> Dataset:
+    """Replace what highdicom draws at random, and add what it does not copy."""
     organisation = uid_of(header.series_uid, "dimensions")
     dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organisation
     for item in dataset.DimensionIndexSequence:
