@@ -99,6 +99,17 @@ def describe_cases(record: CaseSet) -> Metadata:
     }
 
 
+def describe_rejections(rejected: Mapping[str, int]) -> Metadata:
+    """Draws that the quality control of generation threw away, by reason, and cases which fail it still."""
+    kept = rejected.get("kept_failing", 0)
+    draws = {reason: count for reason, count in rejected.items() if reason != "kept_failing"}
+    return {
+        "rejected_draws": sum(draws.values()),
+        "kept_failing": kept,
+        "rejected": table([{"reason": reason, "draws": count} for reason, count in draws.items()]),
+    }
+
+
 def describe_fidelity(report: FidelityReport) -> Metadata:
     """Scores per family (0 as real, 1 as degraded), and all triples as a table."""
     rows: list[Row] = [

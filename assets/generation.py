@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from assets.describing import describe_cases
+from assets.describing import describe_cases, describe_rejections
 from assets.preparation import training_set_stage
 from assets.secret_keys import secret_key
 from assets.stage import Stage, working
@@ -92,6 +92,7 @@ def cases(spec: DatasetSpec) -> dg.AssetsDefinition:
         watcher: dg.ResourceParam[Watcher],
     ) -> dg.MaterializeResult[CaseSet]:
         from synthdata.generation import generate
+        from synthdata.generation.receipts import rejections
 
         with working(context, watcher, stage.key) as progress:
             watermark_key = secret_key(private, keys.WATERMARK_KEY)
@@ -109,6 +110,9 @@ def cases(spec: DatasetSpec) -> dg.AssetsDefinition:
                     progress=progress,
                 ),
             )
-        return stage.result(made, describe_cases(made), was_there=was_there)
+            rejected = rejections(private, planned)
+        return stage.result(
+            made, {**describe_cases(made), **describe_rejections(rejected)}, was_there=was_there
+        )
 
     return synthetic

@@ -150,20 +150,6 @@ def _keep_filter_report(
     return digest
 
 
-def rejections(private: ObjectStore, plan: SamplePlan) -> dict[str, int]:
-    """Draws thrown away by the quality control of generation, by reason, over all shards of a plan."""
-    total: dict[str, int] = {}
-    book = ReceiptBook(private, plan.dataset, digest_of(plan))
-    for index in range(plan.shards):
-        receipt = book.read(index)
-        if receipt is None:
-            continue
-        counts = receipt.rejected | {"kept_failing": receipt.kept_failing}
-        for reason, count in counts.items():
-            total[reason] = total.get(reason, 0) + count
-    return total
-
-
 def empty_case_set(plan: SamplePlan, checkpoint: Checkpoint, training_set: TrainingSet) -> CaseSet:
     """The synthetic CaseSet of a plan before any shard is drawn."""
     return CaseSet(

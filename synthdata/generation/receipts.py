@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from synthdata.errors import GenerationError, MissingObjectError
-from synthdata.records import ShardRef
+from synthdata.records import SamplePlan, ShardRef, digest_of
 from synthdata.storage import ObjectStore, keys
 
 
@@ -45,3 +45,17 @@ class ReceiptBook:
         return Receipt(
             shard=ShardRef(**shard), removed=None if removed is None else ShardRef(**removed), **document
         )
+
+
+def rejections(private: ObjectStore, plan: SamplePlan) -> dict[str, int]:
+    """Draws thrown away by the quality control of generation, by reason, over all shards of a plan."""
+    total: dict[str, int] = {}
+    book = ReceiptBook(private, plan.dataset, digest_of(plan))
+    for index in range(plan.shards):
+        receipt = book.read(index)
+        if receipt is None:
+            continue
+        counts = receipt.rejected | {"kept_failing": receipt.kept_failing}
+        for reason, count in counts.items():
+            total[reason] = total.get(reason, 0) + count
+    return total

@@ -13,7 +13,7 @@ import pytest
 from synthdata.errors import ConfigError, GenerationError, IntegrityError
 from synthdata.generation import generate, plan_samples
 from synthdata.generation.engines import LocalEngine, Task
-from synthdata.generation.generate import rejections
+from synthdata.generation.receipts import rejections
 from synthdata.records import Case, CaseSet, Checkpoint, TrainingSet, digest_of, to_json
 from synthdata.records.parquet import read_cases
 from synthdata.spec import Sampling

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import RecordError
+from synthdata.generation.receipts import Receipt, ReceiptBook
 from synthdata.records import (
     CanaryRecall,
     CaseSet,
@@ -18,17 +19,21 @@ from synthdata.records import (
     ExpectationsReport,
     PrivacyReport,
     PrivacyTest,
+    SamplePlan,
     TrainingSet,
     UtilityReport,
     Verdict,
     digest_of,
+    to_json,
 )
 from synthdata.records.parquet import read_cases, read_records
 from synthdata.spec import DatasetSpec
 from synthdata.storage.folder import FolderStore
+from synthdata.storage.keys import record as record_key
 from synthdata.validation import measure_fidelity, write_report
 from synthdata.validation.pictures import case_sheet
 from synthdata.validation.report.content import SHEET_CASES, spread_cases
+from synthdata.validation.report.words import metric_name, unit_name
 from tests.services import axe
 
 Cohort = tuple[FolderStore, TrainingSet]
@@ -104,6 +109,41 @@ def test_the_verdict_comes_first_and_words_are_escaped(editions: dict[str, dict[
     page = editions["public"]["html"]
     assert page.index("INCONCLUSIVE") < page.index("Why") < page.index("Fidelity")
     assert "0.6 &lt;b&gt;below" in page
+
+
+def test_reasons_of_gates_that_block_come_first(
+    spec: DatasetSpec, cohort: Cohort, inputs: dict[str, object]
+) -> None:
+    reasons = ("fidelity: near enough", "privacy: too few patients")
+    verdict = replace(inputs["verdict"], reasons=reasons)
+    keys = write_report(spec, cohort[0], **{**inputs, "verdict": verdict}, edition="public")
+    page = cohort[0].read(keys["html"]).decode()
+    assert page.index("privacy: too few") < page.index("fidelity: near")
+
+
+def test_what_quality_control_threw_away_is_counted(
+    spec: DatasetSpec, cohort: Cohort, inputs: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = SamplePlan(
+        dataset=spec.name, checkpoint="c", training_set="t", seed=1, cases=24, shard_size=24, steps=1
+    )
+    shard = inputs["synthetic"].shards[0]
+    cohort[0].write(record_key("SamplePlan", digest_of(plan)), to_json(plan))
+    receipt = Receipt(shard=shard, rejected={"label_volume": 3, "blank": 0}, kept_failing=1)
+    ReceiptBook(cohort[0], spec.name, digest_of(plan)).write(0, receipt)
+    synthetic = replace(inputs["synthetic"], parents=(digest_of(plan),))
+    reports = ("fidelity", "utility", "privacy", "expectations", "verdict")
+    own = {name: replace(inputs[name], synthetic=digest_of(synthetic)) for name in reports}
+    keys = write_report(spec, cohort[0], **{**inputs, **own, "synthetic": synthetic}, edition="public")
+    page = cohort[0].read(keys["html"]).decode()
+    assert "3 draws were thrown away and drawn again (label volume 3); 1 of 24 cases still fail" in page
+
+
+def test_metrics_and_units_are_said_in_words() -> None:
+    assert metric_name("wasserstein/mean_intensity/infarct/CT") == "mean intensity of infarct, CT"
+    assert metric_name("correlation/age~volume/infarct") == "age with volume of infarct"
+    assert metric_name("frechet_at_infinity") == "Fréchet distance, infinite n"
+    assert [unit_name(unit) for unit in ("[hnsf'U]", "1", "mg")] == ["HU", "", "mg"]
 
 
 def test_the_page_needs_no_network(editions: dict[str, dict[str, str]]) -> None:

@@ -7,7 +7,8 @@ from typing import Literal
 
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
-from synthdata.records.model import Checkpoint
+from synthdata.records.codec import from_json
+from synthdata.records.model import Checkpoint, SamplePlan
 from synthdata.records.parquet import read_cases
 from synthdata.records.reports import (
     ExpectationsReport,
@@ -18,6 +19,7 @@ from synthdata.records.reports import (
 )
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
+from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.features import features_of
 from synthdata.validation.measures import quantities
@@ -52,6 +54,15 @@ class Picture:
     data_uri: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rejected:
+    """Draws that the quality control of generation threw away."""
+
+    draws: int
+    reasons: Mapping[str, int]
+    kept: int  # cases which fail it after the last try
+
+
 def pictures(inputs: Inputs, private: ObjectStore, edition: Edition) -> dict[str, list[Picture]]:
     """All pictures of an edition, by section. The public one reads no pixel of a real case."""
     gates = inputs.spec.gates
@@ -73,6 +84,20 @@ def pictures(inputs: Inputs, private: ObjectStore, edition: Edition) -> dict[str
         found["sheets"].append(_sheet("Real test cases", inputs.training_set.test, inputs, private))
         found["privacy"] = list(_stored(inputs.privacy.figures, private))
     return found
+
+
+def rejected_draws(inputs: Inputs, private: ObjectStore) -> Rejected | None:
+    """What the quality control of generation threw away; None where the plan of the cases is not in the store."""
+    from synthdata.generation.receipts import rejections  # whose package loads the generator
+
+    for digest in inputs.synthetic.parents:
+        key = keys.record(SamplePlan.__name__, digest)
+        if private.size(key) is not None:
+            counts = rejections(private, from_json(SamplePlan, private.read(key)))
+            kept = counts.pop("kept_failing", 0)
+            reasons = {reason: count for reason, count in counts.items() if count}
+            return Rejected(draws=sum(reasons.values()), reasons=reasons, kept=kept)
+    return None
 
 
 def picture(title: str, alt: str, png: bytes) -> Picture:

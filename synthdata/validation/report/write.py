@@ -23,8 +23,10 @@ from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.data_docs import INDEX
 from synthdata.validation.pictures import LABEL_COLOURS
-from synthdata.validation.report.content import Edition, Inputs, label_colours, pictures
+from synthdata.validation.report.content import Edition, Inputs, label_colours, pictures, rejected_draws
+from synthdata.validation.report.words import metric_name, plain
 
+GATES = ("fidelity", "utility", "privacy", "expectations")
 FORMAT = "synthdata-validation-report/1"
 
 
@@ -101,6 +103,8 @@ def _check_same_cases(inputs: Inputs) -> None:
 
 
 def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
+    from synthdata.privacy.findings import GATING_TESTS  # whose package reads the faults of this one
+
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError:
@@ -110,11 +114,16 @@ def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
     )
     environment.filters["number"] = lambda value: f"{value:.3g}"
     environment.filters["percent"] = lambda value: f"{100 * value:.3g} %"
+    environment.filters |= {"plain": plain, "metric": metric_name}
     style = files("synthdata.validation.report").joinpath("style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         **{field.name: getattr(inputs, field.name) for field in fields(Inputs)},
         edition=edition,
         style=style,
+        gates=[gate for gate in GATES if gate in inputs.verdict.gates],
+        reasons=_blocking_first(inputs.verdict),
+        rejected=rejected_draws(inputs, private),
+        gating_tests=GATING_TESTS,
         pictures=pictures(inputs, private, edition),
         label_colours=label_colours(inputs.training_set.labels, LABEL_COLOURS),
         digests={
@@ -126,6 +135,11 @@ def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
         },
         data_docs=_data_docs(inputs) if edition == "private" else None,
     )
+
+
+def _blocking_first(verdict: Verdict) -> list[str]:
+    """Reasons; those of gates which did not pass come first."""
+    return sorted(verdict.reasons, key=lambda reason: verdict.gates.get(reason.partition(":")[0]) == "PASS")
 
 
 def _data_docs(inputs: Inputs) -> str | None:
