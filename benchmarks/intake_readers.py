@@ -7,11 +7,16 @@ series per such second. The intake also writes its cases, and reads the unchange
     OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 40 [--cold] [--beside ../older-checkout]
 
 With --cold the files are written to disk and dropped from the page cache before each reader, and the rates are per
-second of the clock, since a reader that waits for a disk uses no processor.
+second of the clock, since a reader that waits for a disk uses no processor. With --clock they stay in the page cache,
+rates are per second of the clock too, and SimpleITK reads in one process and in as many as there are cores, which the
+intake uses by itself from some 270 series on (`SYNTHDATA_WORKERS` says how many).
+
+    OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 300 --encodings native --clock --keep FOLDER
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -23,12 +28,13 @@ from pathlib import Path
 
 import numpy as np
 
-SLICES, SIDE = 22, 256
+SLICES = 22
 ENCODINGS = ("native", "rle", "jpeg-ls")
 READERS = ("intake", "intake again", "SimpleITK", "pydicom", "dcm2niix")
+ON_THE_CLOCK = ("intake", "SimpleITK", "SimpleITK on all cores")
 
 
-def write_series(folder: Path, count: int, encoding: str) -> None:
+def write_series(folder: Path, count: int, encoding: str, shape_yx: tuple[int, int] = (256, 256)) -> None:
     """Smooth random volumes with noise, as de-identified MR slices."""
     from pydicom.uid import JPEGLSLossless, RLELossless
     from scipy import ndimage
@@ -37,7 +43,7 @@ def write_series(folder: Path, count: int, encoding: str) -> None:
     from synthdata.records import Grid
 
     rng = np.random.default_rng(1)
-    grid = Grid(shape_zyx=(SLICES, SIDE, SIDE), spacing_mm=(5.0, 0.9, 0.9))
+    grid = Grid(shape_zyx=(SLICES, *shape_yx), spacing_mm=(5.0, 0.9, 0.9))
     codes = (
         "113100|Basic Application Confidentiality Profile",
         "113108|Retain Patient Characteristics Option",
@@ -88,7 +94,7 @@ def by_intake(folder: Path, store: Path) -> None:
         title="Benchmark",
         source=Source(kind="folder", uri="unused"),
         channels=(Channel(name="T1w", modality="MR"),),
-        grid=GridSpec(shape_zyx=(SLICES, SIDE, SIDE), spacing_mm=(5.0, 0.9, 0.9)),
+        grid=GridSpec(shape_zyx=(SLICES, 256, 256), spacing_mm=(5.0, 0.9, 0.9)),
         sampling=Sampling(cases=1),
         release=Release(licence="CC-BY-4.0"),
         body_part="ABDOMEN",
@@ -98,10 +104,21 @@ def by_intake(folder: Path, store: Path) -> None:
 
 
 def by_simpleitk(folder: Path, _: Path) -> None:
+    for series in sorted(folder.iterdir()):
+        read_by_simpleitk(series)
+
+
+def by_simpleitk_on_all_cores(folder: Path, _: Path) -> None:
+    with multiprocessing.get_context("fork").Pool(len(os.sched_getaffinity(0))) as pool:
+        list(pool.imap_unordered(read_by_simpleitk, sorted(folder.iterdir())))
+        pool.close()
+        pool.join()
+
+
+def read_by_simpleitk(series: Path) -> None:
     import SimpleITK as sitk  # noqa: N813
 
-    for series in sorted(folder.iterdir()):
-        sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(series)))
+    sitk.ReadImage(sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(series)))
 
 
 def by_pydicom(folder: Path, _: Path) -> None:
@@ -123,6 +140,7 @@ READ: dict[str, Callable[[Path, Path], None]] = {
     "intake": by_intake,
     "intake again": by_intake,
     "SimpleITK": by_simpleitk,
+    "SimpleITK on all cores": by_simpleitk_on_all_cores,
     "pydicom": by_pydicom,
     "dcm2niix": by_dcm2niix,
 }
@@ -145,11 +163,14 @@ def forget(folder: Path) -> None:
 
 
 def measured(
-    reader: str, folder: Path, store: Path, *, cold: bool = False, code: Path | None = None
+    reader: str, folder: Path, store: Path, *, clock: str = "", code: Path | None = None
 ) -> tuple[float, float]:
-    """Seconds of the processor and peak memory in MB of a reader in a new process; its imports are not counted."""
+    """Seconds and peak memory in MB of a reader in a new process; its imports are not counted.
+
+    `clock` is empty for seconds of the processor, `cold` or `warm` for those of the clock.
+    """
     command = [sys.executable, __file__, "--reader", reader, "--folder", str(folder), "--store", str(store)]
-    command += ["--cold"] if cold else []
+    command += [{"cold": "--cold", "warm": "--clock"}[clock]] if clock else []
     path = str((code or Path(__file__).parents[1]).resolve())
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
@@ -158,58 +179,67 @@ def measured(
     return seconds, memory
 
 
-def read_here(reader: str, folder: Path, store: Path, *, cold: bool) -> tuple[float, float]:
+def read_here(reader: str, folder: Path, store: Path, *, clock: str) -> tuple[float, float]:
     """What `measured` asks for; a first reading of one series takes the imports and codecs."""
     with tempfile.TemporaryDirectory() as name:
         first, other = Path(name) / "first", Path(name) / "store"
         first.mkdir()
         other.mkdir()
         one = min(folder.iterdir())
-        (first / one.name).symlink_to(one) if reader in {"SimpleITK", "dcm2niix", "pydicom"} else None
-        if not list(first.iterdir()):
-            (first / one.name).mkdir()
-            for path in one.iterdir():
-                (first / one.name / path.name).write_bytes(path.read_bytes())
+        (first / one.name).mkdir()
+        for path in one.iterdir():
+            (first / one.name / path.name).write_bytes(path.read_bytes())
         READ[reader](first, other)
-    if cold:
+    if clock == "cold":
         forget(folder)
-    clock = time.perf_counter if cold else seconds_of_processor
-    start = clock()
+    now = time.perf_counter if clock else seconds_of_processor
+    start = now()
     READ[reader](folder, store)
-    return clock() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return now() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def compare(folder: Path, store: Path, clock: str, beside: Path | None) -> dict[str, tuple[float, float]]:
+    """Seconds and memory of each reader."""
+    readers = ON_THE_CLOCK if clock == "warm" else READERS
+    found = {reader: measured(reader, folder, store, clock=clock) for reader in readers}
+    if beside:
+        other = store / "other"
+        other.mkdir()
+        found["intake of the other checkout"] = measured("intake", folder, other, clock=clock, code=beside)
+    return found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--series", type=int, default=40)
-    parser.add_argument("--reader", choices=READERS)
+    parser.add_argument("--reader", choices=READ)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--store", type=Path)
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
         "--cold", action="store_true", help="files out of the page cache, seconds of the clock"
     )
+    kinds.add_argument("--clock", action="store_true", help="seconds of the clock, on all cores")
+    parser.add_argument("--keep", type=Path, help="folder for the series, which are written once")
     parser.add_argument("--beside", type=Path, help="another checkout, whose intake is measured too")
     parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=ENCODINGS)
+    parser.add_argument("--shape", nargs=2, type=int, default=(256, 256), help="rows and columns of a slice")
     arguments = parser.parse_args()
+    clock = "cold" if arguments.cold else "warm" if arguments.clock else ""
     if arguments.reader:
-        print(json.dumps(read_here(arguments.reader, arguments.folder, arguments.store, cold=arguments.cold)))
+        print(json.dumps(read_here(arguments.reader, arguments.folder, arguments.store, clock=clock)))
         return
-    seconds_are = "the clock, cold" if arguments.cold else "the processor"
-    print(
-        f"{arguments.series} series of {SLICES} slices of {SIDE} x {SIDE}; series per second of {seconds_are}"
-    )
+    seconds_are = {"": "the processor", "cold": "the clock, cold", "warm": "the clock"}[clock]
+    rows, columns = arguments.shape
+    print(f"{arguments.series} series of {SLICES} x {rows} x {columns}; series per second of {seconds_are}")
     for encoding in arguments.encodings:
         with tempfile.TemporaryDirectory() as name:
-            folder, store = Path(name) / "scans", Path(name) / "store"
-            folder.mkdir()
+            folder, store = (arguments.keep or Path(name) / "scans") / encoding, Path(name) / "store"
             store.mkdir()
-            write_series(folder, arguments.series, encoding)
-            found = {reader: measured(reader, folder, store, cold=arguments.cold) for reader in READERS}
-            if arguments.beside:
-                other = Path(name) / "other"
-                found["intake of the other checkout"] = measured(
-                    "intake", folder, other, cold=arguments.cold, code=arguments.beside
-                )
+            if not folder.exists():
+                folder.mkdir(parents=True)
+                write_series(folder, arguments.series, encoding, (rows, columns))
+            found = compare(folder, store, clock, arguments.beside)
         rates = {reader: arguments.series / seconds for reader, (seconds, _) in found.items()}
         shown = [f"{reader} {rate:.1f} ({found[reader][1]:.0f} MB)" for reader, rate in rates.items()]
         print(

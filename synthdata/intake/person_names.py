@@ -17,6 +17,8 @@ HEXADECIMAL = re.compile(
     r"(?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}(?![^\W_])", re.IGNORECASE
 )  # digests have no names
 CODE = re.compile(r"[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*")  # letters about digits, such as QMNx85rKkkg
+VOWELS = re.compile("[aeiouy]")
+LEAST_PART = 3  # letters of a word in a compound
 UNITS = frozenset("µμåΩ°")
 
 
@@ -38,6 +40,14 @@ def imaging_words() -> frozenset[str]:
     words = folder.joinpath("imaging_words.txt").read_text(encoding="ascii").split()
     dummies = (part for word in vocabulary["dummy_words"] for part in WORD.findall(word.lower()))
     return frozenset([*words, *vocabulary["imaging_terms"], *vocabulary["vendor_words"], *dummies])
+
+
+@cache
+def examination_words() -> frozenset[str]:
+    """What describes an examination: words of other languages, sequences and trials; some of them are names too."""
+    text = resources.files("synthdata.intake").joinpath("examination_words.txt").read_text(encoding="ascii")
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return frozenset(word for line in lines for word in line.split())
 
 
 @cache
@@ -120,7 +130,8 @@ def is_protocol_path(text: str) -> bool:
 def has_foreign_script(text: str) -> bool:
     """True where a word has letters beyond ASCII and is none of imaging."""
     words = (word for word in WORD.findall(text) if not word.isascii())
-    return any(not set(word) & UNITS and _plain(word) not in imaging_words() for word in words)
+    known = imaging_words() | examination_words()
+    return any(not set(word) & UNITS and _plain(word) not in known for word in words)
 
 
 @lru_cache(1 << 14)
@@ -136,7 +147,25 @@ def _is_imaging(word: str) -> bool:
 
 
 def _is_usual(word: str) -> bool:
-    return _is_imaging(word) or _plain(word) in everyday_words()
+    """A word of imaging, of an examination or of everyday, several in one, or letters which nobody could speak."""
+    if word.isascii() and not VOWELS.search(word.lower()):
+        return True
+    return all(
+        _is_imaging(part) or _plain(part) in everyday_words() or _is_compound(_plain(part))
+        for part in OWN_CASE.split(word)
+    )
+
+
+@lru_cache(1 << 14)
+def _is_compound(word: str) -> bool:
+    """A word which describes an examination, or is put together from such and of words of imaging."""
+    if word in examination_words():
+        return True
+    return any(
+        (word[:at] in examination_words() or word[:at] in imaging_words())
+        and (word[at:] in imaging_words() or _is_compound(word[at:]))
+        for at in range(LEAST_PART, len(word) - LEAST_PART + 1)
+    )
 
 
 def _plain(word: str) -> str:

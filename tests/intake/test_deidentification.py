@@ -9,6 +9,7 @@ from pydicom.sequence import Sequence
 
 from synthdata.intake import inspect
 from synthdata.intake.confidentiality import load_rules
+from synthdata.intake.person_names import has_foreign_words
 from synthdata.intake.text_patterns import is_dummy, is_technical, looks_identifying
 from synthdata.records import to_json
 
@@ -193,3 +194,22 @@ def test_dummies_are_told_from_names() -> None:
     assert not any(map(is_dummy, ["Albus^Dumbledore", "Smith", "REMOVED Smith"]))
     assert is_technical("axial T1w post contrast 3 mm")
     assert not is_technical("T1w Dumbledore")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SliceTh-3_SliceInc-1.5_ReconFilter-C",
+        "NLST-ACRIN",
+        "TOMOGRAFIA KLATKI PIERSIOWEJ",
+        "IRM CUISSE GAUCHE",
+        "prostaat detectie",
+    ],
+)
+def test_words_of_examinations_in_other_languages_and_compounds_are_no_names(text: str) -> None:
+    assert not has_foreign_words(text)
+
+
+@pytest.mark.parametrize("text", ["Xhemajli Krasniqi", "Wojciechowska Agnieszka", "thorax Oyelaran Adeyemi"])
+def test_two_words_that_nobody_knows_are_a_name_still(text: str) -> None:
+    assert has_foreign_words(text)
