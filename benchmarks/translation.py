@@ -163,7 +163,8 @@ def fold(kind: str, train_cases: list[Case], test_cases: list[Case], options: ar
         ready = load_generator(train(spec, found, store), store)
         ours_s = time.process_time() - began
         began = time.process_time()
-        rival = pix2pix(spec, found, store, ready.model, options.seen) if kind != "thick-slices" else None
+        compared = kind != "thick-slices" and not options.alone
+        rival = pix2pix(spec, found, store, ready.model, options.seen) if compared else None
         print(
             f"# CPU seconds of training: ours {ours_s:.0f}, pix2pix {time.process_time() - began:.0f}",
             flush=True,
@@ -218,6 +219,7 @@ def main() -> None:
     parser.add_argument("--seen", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--monitor", type=float, default=0.0)
+    parser.add_argument("--alone", action="store_true", help="without pix2pix")
     parser.add_argument("--preset", default="")
     parser.add_argument("--folds", type=int, default=99)
     options = parser.parse_args()
