@@ -10,6 +10,7 @@ from synthdata.models.patches import join, split
 
 ROWS = 100_000  # patches that a regression is fitted on
 RIDGE = 1e-4  # of the mean square of a feature
+FEWEST_FOR_MEAN = 40  # cases; in the mean of fewer each finds too much of its own target
 BRIGHTEST = 1.1  # of the range; powers of more are not to be trusted
 
 
@@ -54,14 +55,15 @@ class LocalRegression(nn.Module):
         ]
         self.kernel = tuple(3 if side > n else 1 for side, n in zip(shape_zyx, step, strict=True))
         width = (len(self.powers) + targets) * voxels
-        self.register_buffer("atlas", torch.zeros(1, targets, *shape_zyx))  # mean target
+        self.register_buffer("atlas", torch.zeros(1, targets, *shape_zyx))  # mean target, of enough cases
         self.register_buffer("weight", torch.zeros(targets * voxels, width, *self.kernel))
         self.register_buffer("offset", torch.zeros(targets * voxels))
         self.register_buffer("residual_std", torch.ones(1, targets, 1, 1, 1))
 
     def fit(self, source: Tensor, target: Tensor, body: Tensor) -> None:
         """Fit on sources (n, s, z, y, x) and targets (n, t, z, y, x) within bodies (n, 1, z, y, x)."""
-        self.atlas.copy_(target.mean(0, keepdim=True))
+        if len(target) >= FEWEST_FOR_MEAN:
+            self.atlas.copy_(target.mean(0, keepdim=True))
         gram, product = torch.zeros(()), torch.zeros(())
         for case in range(len(source)):
             one = slice(case, case + 1)

@@ -50,3 +50,12 @@ def test_its_error_within_the_body_is_kept() -> None:
     regression = LocalRegression(shape_zyx=(1, 32, 32), step=(1, 2, 2), channels=(1, 1), degree=1)
     regression.fit(source, target, body)
     assert 0.05 < float(regression.residual_std) < 0.15
+
+
+def test_a_case_does_not_find_its_own_target_in_the_mean_of_few() -> None:
+    rng = torch.Generator().manual_seed(2)
+    source = torch.randn((4, 1, 1, 32, 32), generator=rng).clamp(-1, 1)
+    target = torch.randn((4, 1, 1, 32, 32), generator=rng)  # which the source tells nothing of
+    regression = LocalRegression(shape_zyx=(1, 32, 32), step=(1, 2, 2), channels=(1, 1), degree=1)
+    regression.fit(source, target, torch.ones(4, 1, 1, 32, 32))
+    assert (regression(source) - target).square().mean() > 0.9

@@ -61,7 +61,7 @@ def test_a_curve_between_two_channels_is_learnt(law: str, steps: int) -> None:
     model = built(law, flat=True, translation=ChannelMap(sources=(0,), targets=(1,), draw=False))
     learnt(model, images, fields, steps=steps)
     with torch.no_grad():
-        start = (model.translator.start.atlas - images[:, 1:]).abs().mean()
+        start = (images[:, 1:].mean(0) - images[:, 1:]).abs().mean()
         _, found = model.eval().translate(images, torch.zeros(16, 0), list(range(16)), members=4)
     assert (found.image - images[:, 1:]).abs().mean() < 0.6 * start
     assert found.spread.shape == found.image.shape
