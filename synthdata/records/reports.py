@@ -40,6 +40,21 @@ class FaultTest(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Distribution(Record):
+    """One quantity of generated cases beside that of held-out patients; reported, no gate."""
+
+    quantity: str  # such as volume/infarct, euler_number/infarct, contrast/infarct/CT
+    family: str  # tissue or lesion
+    unit: str
+    distance: Estimate  # Wasserstein-1 over the interquartile range of test cases
+    floor: Estimate  # the same of training cases
+    ks: float  # Kolmogorov-Smirnov statistic, one case per patient
+    p_value: float  # of it, by Holm over all quantities
+    low_gap: float  # difference of the 5 % quantiles over the interquartile range
+    high_gap: float  # of the 95 % quantiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FidelityReport(Record):
     """Fidelity and diversity of one synthetic CaseSet against held-out real patients."""
 
@@ -53,6 +68,7 @@ class FidelityReport(Record):
     encoder: str  # SHA-256 of the feature encoder's weights
     faults: tuple[FaultTest, ...] = ()  # a verdict needs all that the dataset allows
     notes: tuple[str, ...] = ()
+    distributions: tuple[Distribution, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from synthdata.records.reports import FEATURE_FAMILIES, FidelityReport
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
+from synthdata.validation.distributions import compared
 from synthdata.validation.embedding import Embedding
 from synthdata.validation.fault_evidence import gather
 from synthdata.validation.faults import find_faults
@@ -139,6 +140,7 @@ def measure_fidelity(
         encoder=load_encoder(training_set, private).sha256,
         faults=find_faults(evidence, plan),
         notes=tuple(found.notes),
+        distributions=compared(plain, evidence.agreement, training_set, plan),
     )
 
 

@@ -29,6 +29,14 @@ def test_new_cases_of_the_same_law_score_near_zero_in_all_families(
     assert set(report.scores) >= {"radiomics", "encoder", "tissue", "lesion", "record"}
     assert all(abs(score.value) < 0.35 for score in report.scores.values()), report.scores
     assert from_json(FidelityReport, to_json(report)) == report
+    compared = {found.quantity: found for found in report.distributions}
+    assert compared.keys() >= {
+        "volume/lesion",
+        "euler_number/organ",
+        "contrast/lesion/T1w",
+        "elongation/organ",
+    }
+    assert min(found.p_value for found in compared.values()) > 0.01
 
 
 def test_training_cases_as_synthetic_ones_score_zero(spec: DatasetSpec, cohort: Cohort) -> None:
@@ -66,6 +74,8 @@ def test_an_offset_of_the_intensities_is_seen_by_tissue_density(
     report = measured(spec, cohort, synthesise(lambda case: replace(case, image=case.image + np.int16(100))))
     assert report.scores["tissue"].value > 1
     assert report.scores["lesion"].value < 0.5
+    p_values = {found.quantity: found.p_value for found in report.distributions}
+    assert p_values["mean_intensity/organ/T1w"] < 1e-3 < 0.1 < p_values["volume/organ"]
 
 
 def test_shuffled_records_are_seen_by_the_coupling_alone(

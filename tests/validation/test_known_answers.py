@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from scipy import linalg, stats
+from scipy import linalg, ndimage, stats
 from scipy.spatial.distance import cdist
 
 from synthdata.errors import ConfigError, ShapeError
@@ -14,7 +14,9 @@ from synthdata.validation.discrepancy import (
     gaussian_discrepancy,
     median_bandwidth,
 )
+from synthdata.validation.distributions import holm
 from synthdata.validation.diversity import density, recall, scales_of, structural_similarity, vendi_score
+from synthdata.validation.features.agreement import euler_number
 from synthdata.validation.measures import distance, rank_correlation
 from synthdata.validation.metrics import (
     coverage,
@@ -171,6 +173,29 @@ def test_wasserstein_distance_and_rank_correlation_are_those_of_scipy(rng: np.ra
     assert rank_correlation(a, a + b) == pytest.approx(stats.spearmanr(a, a + b).statistic, rel=SAME)
     moved = distance(a, a + 3, 1.5)  # closed form: a shift moves all mass by itself
     assert moved == pytest.approx(2, rel=SAME)
+
+
+def test_holm_is_that_of_its_definition_and_ends_at_one() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02], rel=SAME)
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_euler_number_is_that_of_balls_rings_and_shells() -> None:
+    ball, ring, shell = np.ones((5, 5, 5), bool), np.ones((1, 3, 3), bool), np.ones((3, 3, 3), bool)
+    ring[0, 1, 1], shell[1, 1, 1] = False, False
+    two = np.zeros((3, 3, 9), bool)
+    two[:, :, :2] = two[:, :, 5:] = True
+    assert [euler_number(region) for region in (ball, ring, shell, two)] == [1, 0, 2, 2]
+
+
+def test_the_euler_number_is_parts_minus_tunnels_plus_cavities(rng: np.random.Generator) -> None:
+    """In the plane tunnels are the parts of the outside beyond the first, which touch at edges alone."""
+    for _ in range(20):
+        region = rng.random((1, 12, 12)) < 0.6
+        parts = ndimage.label(region[0], np.ones((3, 3)))[1]
+        holes = ndimage.label(np.pad(~region[0], 1, constant_values=True))[1] - 1
+        assert euler_number(region) == parts - holes
 
 
 def test_distances_near_zero_keep_their_digits(rng: np.random.Generator) -> None:
