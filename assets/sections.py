@@ -16,6 +16,7 @@ FIRST_READ_BY = {  # a section that is not listed counts for every stage: too mu
     "generator": "model",
     "sampling": "generation",
     "gates": "validation",
+    "encoder": "validation",
     "release": "release",
     "title": "release",
     "description": "release",

@@ -16,6 +16,7 @@ SPEC_NAME = re.compile(r"[a-z][a-z0-9-]{1,62}")
 DEFAULT_FOLDERS = {"SYNTHDATA_REALDATA": "../shared/data"}  # where a variable is not set
 PRIVATE_ELEMENT = re.compile(r"[^|]{1,64}\|[0-9A-F]{3}[13579BDF],[0-9A-F]{2}")
 MOST_COPY_SHARE = 0.01
+SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)\}")
 
 
@@ -234,6 +235,20 @@ class Gates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FeatureEncoder:
+    """Weights of a feature encoder of your own; without them one is trained on the training patients."""
+
+    weights: str  # safetensors file of a `validation.features.encoder.Encoder`, its config in the metadata
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not SHA256.fullmatch(self.sha256):
+            raise ConfigError(
+                f"encoder.sha256 is {self.sha256!r}, expected the 64 hex digits of the file's SHA-256"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DicomOutput:
     """How cases are written as DICOM, where `formats` has it."""
 
@@ -276,6 +291,7 @@ class DatasetSpec:
     generator: GeneratorSpec = field(default_factory=GeneratorSpec)
     translation: Translation | None = None
     gates: Gates = field(default_factory=Gates)
+    encoder: FeatureEncoder | None = None
 
     def __post_init__(self) -> None:
         if not SPEC_NAME.fullmatch(self.name):

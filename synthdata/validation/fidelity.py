@@ -20,7 +20,7 @@ from synthdata.validation.embedding import Embedding
 from synthdata.validation.fault_evidence import gather
 from synthdata.validation.faults import find_faults
 from synthdata.validation.features import Features
-from synthdata.validation.features.stored_encoder import load_encoder
+from synthdata.validation.features.stored_encoder import encoder_of
 from synthdata.validation.measures import (
     Quantity,
     coupled_columns,
@@ -65,6 +65,9 @@ FEATURES_NOTE = (
     "residual, so that the covariance has full rank; KID, coverage and precision use all features in robust "
     "units of the training cases."
 )
+OWN_ENCODER = (
+    "The encoder's weights are those of the spec; that they saw no test patient cannot be checked here."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,8 +108,11 @@ def measure_fidelity(
         ConfigError: A group has too few cases, or the CaseSet was made for another training set.
     """
     found = _Found(scored=[], notes=[METHOD, FEATURES_NOTE])
+    encoder = encoder_of(spec, training_set, private)
+    if spec.encoder is not None:
+        found.notes.append(OWN_ENCODER)
     tables = {
-        family: role_tables(training_set, synthetic, private, family, progress=progress)
+        family: role_tables(training_set, synthetic, private, family, encoder=encoder, progress=progress)
         for family in FEATURE_FAMILIES
     }
     plan = plan_resamples(
@@ -137,7 +143,7 @@ def measure_fidelity(
         triples=tuple(scored.triple for scored in found.scored),
         scores=_scores(found, plan),
         figures={},
-        encoder=load_encoder(training_set, private).sha256,
+        encoder=encoder.sha256,
         faults=find_faults(evidence, plan),
         notes=tuple(found.notes),
         distributions=compared(plain, evidence.agreement, training_set, plan),

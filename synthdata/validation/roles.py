@@ -10,6 +10,7 @@ from synthdata.records.case_set import CaseSet
 from synthdata.records.training import TrainingSet
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.features import Change, Family, Features, check_same_width, features_of
+from synthdata.validation.features.stored_encoder import EncoderFile
 
 BLUR_VOXELS = 2.0
 MOST_CASES = 2000  # per group, evenly spread: memory of the distance matrices is bounded
@@ -34,6 +35,7 @@ def role_tables(
     family: Family,
     *,
     degraded: bool = True,
+    encoder: EncoderFile | None = None,
     progress: Progress,
 ) -> dict[str, Features]:
     """Features by role, at most `MOST_CASES` of each; rows are the same cases in every family.
@@ -44,6 +46,7 @@ def role_tables(
         private: Where cases and features are kept.
         family: Of features.
         degraded: Whether blurred training cases are a role, too.
+        encoder: For the family `encoder`; that of the training set without it.
         progress: Told after each case.
 
     Raises:
@@ -58,7 +61,9 @@ def role_tables(
     }
     tables = {}
     for role, (case_set, change) in wanted.items():
-        table = features_of(case_set, training_set, private, family, change=change, progress=progress)
+        table = features_of(
+            case_set, training_set, private, family, change=change, encoder=encoder, progress=progress
+        )
         every = -(-len(table.case_ids) // MOST_CASES)
         tables[role] = table.take(range(0, len(table.case_ids), every)) if every > 1 else table
     for table in tables.values():

@@ -1,15 +1,25 @@
+import hashlib
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from synthdata.errors import ConfigError, ShapeError
+from synthdata.errors import ConfigError, IntegrityError, ShapeError
 from synthdata.records import CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
+from synthdata.spec import DatasetSpec, FeatureEncoder
 from synthdata.storage.folder import FolderStore
 from synthdata.validation.features import Features, features_of
+from synthdata.validation.features.encoder import Encoder, EncoderConfig
 from synthdata.validation.features.extract import encoder_features, radiomics_features
-from synthdata.validation.features.stored_encoder import encoder_key, load_encoder
+from synthdata.validation.features.stored_encoder import (
+    encoder_file,
+    encoder_key,
+    encoder_of,
+    load_encoder,
+)
 
 Cohort = tuple[FolderStore, TrainingSet]
 
@@ -41,6 +51,49 @@ def test_the_encoder_is_trained_once_and_on_the_training_part_only(cohort: Cohor
     other = {name: getattr(training_set, name) for name in TrainingSet.__slots__}
     swapped = TrainingSet(**other | {"control": training_set.test, "test": training_set.control})
     assert encoder_key(swapped) == encoder_key(training_set)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """An encoder that somebody trained elsewhere."""
+    path = tmp_path / "encoder.safetensors"
+    path.write_bytes(
+        encoder_file(Encoder(EncoderConfig(channels=1, flat=False, pooling=(1, 1, 1), widths=(8, 16))))
+    )
+    return path
+
+
+def naming(spec: DatasetSpec, path: Path, digest: str = "") -> DatasetSpec:
+    sha256 = digest or hashlib.sha256(path.read_bytes()).hexdigest()
+    return replace(spec, encoder=FeatureEncoder(weights=str(path), sha256=sha256))
+
+
+def test_an_encoder_of_the_spec_is_used_as_it_is(spec: DatasetSpec, cohort: Cohort, own: Path) -> None:
+    store, training_set = cohort
+    encoder = encoder_of(naming(spec, own), training_set, store)
+    assert encoder.sha256 == hashlib.sha256(own.read_bytes()).hexdigest()
+    features = features_of(training_set.test, training_set, store, "encoder", encoder=encoder)
+    trained = features_of(training_set.test, training_set, store, "encoder")
+    assert len(features.names) == 8 + 8 + 16 != len(trained.names)
+    assert encoder_of(spec, training_set, store).sha256 == load_encoder(training_set, store).sha256
+
+
+def test_an_encoder_that_is_another_file_or_none_is_refused(
+    spec: DatasetSpec, cohort: Cohort, own: Path, tmp_path: Path
+) -> None:
+    store, training_set = cohort
+    with pytest.raises(IntegrityError, match=r"encoder\.weights"):
+        encoder_of(naming(spec, own, "0" * 64), training_set, store)
+    with pytest.raises(ConfigError, match="64 hex digits"):
+        naming(spec, own, "abc")
+    with pytest.raises(ConfigError, match=r"encoder\.weights"):
+        encoder_of(naming(spec, tmp_path / "none", "0" * 64), training_set, store)
+    own.write_bytes(b"no encoder at all")
+    with pytest.raises(ConfigError, match="is no feature encoder"):
+        encoder_of(naming(spec, own), training_set, store)
+    own.write_bytes(encoder_file(Encoder(EncoderConfig(channels=3, flat=True, pooling=(1, 1, 1)))))
+    with pytest.raises(ConfigError, match="3 channels of images, expected 1 of volumes"):
+        encoder_of(naming(spec, own), training_set, store)
 
 
 def test_the_encoder_tells_patients_apart_better_than_chance(cohort: Cohort) -> None:

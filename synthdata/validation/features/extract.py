@@ -43,6 +43,7 @@ def features_of(
     family: Family,
     *,
     change: Change | None = None,
+    encoder: EncoderFile | None = None,
     progress: Progress = silent,
 ) -> Features:
     """Features of all cases of a CaseSet, in its order; read from the private store where they are known.
@@ -53,6 +54,7 @@ def features_of(
         private: Where shards, encoder and features are kept.
         family: `radiomics`, `encoder`, `structure` or `agreement`.
         change: Done to each case before it is measured.
+        encoder: For the family `encoder`; that of the training set without it.
         progress: Told after each case.
 
     Returns:
@@ -66,7 +68,7 @@ def features_of(
         raise ConfigError(f"feature family is {family!r}, expected one of {get_args(Family)}")
     measure: Measure
     if family == "encoder":
-        encoder = load_encoder(training_set, private)
+        encoder = encoder or load_encoder(training_set, private)
         extractor = encoder.sha256
         measure = partial(encoder_features, encoder)
     else:
