@@ -24,6 +24,7 @@ from synthdata.storage import ObjectStore
 
 Row = Mapping[str, str | int | float]
 
+MOST_IDS = 100
 PREVIEW_BYTES = 75_000  # as base64 it stays below 100 kB: metadata are kept for ever
 
 
@@ -172,6 +173,7 @@ def describe_privacy(report: PrivacyReport) -> Metadata:
         "outcome": report.outcome,
         **_estimates("", {"copies": report.copies}),
         "suspects": len(report.suspects),
+        "suspected_cases": _case_ids(report.suspects),
         **_copy_filter(report.copy_filter),
         "detectable_share": report.detectable_share,
         "tests": table(tests),
@@ -197,6 +199,7 @@ def describe_expectations(report: ExpectationsReport) -> Metadata:
         "failed": len(report.failed),
         **{f"suite_{name}": passed for name, passed in report.suites.items()},
         "failures": _lines(report.failed),
+        "failing_cases": _case_ids(report.failing_cases),
     }
 
 
@@ -237,6 +240,13 @@ def _estimates(prefix: str, estimates: Mapping[str, Estimate]) -> dict[str, floa
         full = f"{prefix}_{name}".strip("_")
         numbers |= {full: estimate.value, f"{full}_low": estimate.low, f"{full}_high": estimate.high}
     return numbers
+
+
+def _case_ids(case_ids: Sequence[str]) -> dg.MetadataValue:
+    """Ids of synthetic cases, the first ones of many."""
+    shown = ", ".join(case_ids[:MOST_IDS])
+    more = len(case_ids) - MOST_IDS
+    return dg.MetadataValue.text(f"{shown} and {more} more" if more > 0 else shown or "none")
 
 
 def _lines(sentences: tuple[str, ...]) -> dg.MetadataValue:

@@ -174,6 +174,7 @@ class ExpectationsReport(Record):
     failed: tuple[str, ...]  # `<suite>/<column>/<expectation>`; no values
     evaluated: int
     figures: Mapping[str, str] = field(default_factory=dict)  # pages of Data Docs to keys (private)
+    failing_cases: tuple[str, ...] = ()  # of synthetic cases alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ Results of tables of cases and records are `BOOLEAN_ONLY`, so that no value leav
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ Expectation = dict[str, Any]  # {"type": ..., "kwargs": {...}}, as Great Expecta
 BEYOND = (
     1.25  # network intensity that no encoded case may pass: percentiles let 1 % of the voxels go beyond 1
 )
+SYNTHETIC_ID = re.compile(r"SYN-[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -46,6 +48,7 @@ class _Checked:
     table: "pd.DataFrame"
     expectations: list[Expectation]
     shown: bool = False  # whether results may hold values: of metrics alone
+    named: bool = False  # whether failing rows may be named: synthetic cases alone
 
 
 def check_expectations(
@@ -77,7 +80,8 @@ def check_expectations(
     """
     checked = dict(_case_suites(spec, training_set, synthetic, private))
     checked |= dict(_metric_suites(fidelity, utility, privacy))
-    outcomes = {name: run_suite(name, each) for name, each in checked.items()}
+    runs = {name: run_suite(name, each) for name, each in checked.items()}
+    outcomes = {name: outcome for name, (outcome, _) in runs.items()}
     failed = {name: failures(outcome) for name, outcome in outcomes.items()}
     digest = digest_of(synthetic)
     with _quiet():
@@ -89,6 +93,7 @@ def check_expectations(
         failed=tuple(f"{name}/{found}" for name, some in failed.items() for found in some),
         evaluated=sum(len(each.expectations) for each in checked.values()),
         figures=pages,
+        failing_cases=tuple(sorted({case_id for _, some in runs.values() for case_id in some})),
     )
 
 
@@ -112,10 +117,11 @@ def _case_suites(
     for name in ("case_id", "patient_id"):  # a flag, since a set of real ids would stand in Data Docs
         cases[f"{name}_is_real"] = cases[name].isin(known)
     wanted = _suite("cases", parameters) + _suite("synthetic_cases", parameters)
-    yield "synthetic_cases", _Checked(table=cases, expectations=wanted)
+    yield "synthetic_cases", _Checked(table=cases, expectations=wanted, named=True)
     wanted = _suite("records", parameters) + ranges
     wanted += _no_new_nulls(spec.clinical, record_table(training_set.train, private))
-    yield "synthetic_records", _Checked(table=record_table(synthetic, private), expectations=wanted)
+    records = record_table(synthetic, private)
+    yield "synthetic_records", _Checked(table=records, expectations=wanted, named=True)
 
 
 def _metric_suites(
@@ -133,8 +139,11 @@ def _metric_suites(
         yield f"metrics/{name}", _Checked(table=table, expectations=expectations, shown=True)
 
 
-def run_suite(name: str, checked: _Checked) -> "ExpectationSuiteValidationResult":
+def run_suite(name: str, checked: _Checked) -> tuple["ExpectationSuiteValidationResult", set[str]]:
     """Run one suite over one table; what must not be shown is taken out of the result.
+
+    Returns:
+        The result, and the ids of failing cases where they may be named.
 
     Raises:
         MissingExtraError: Great Expectations is not installed.
@@ -155,11 +164,30 @@ def run_suite(name: str, checked: _Checked) -> "ExpectationSuiteValidationResult
         run = context.validation_definitions.add(validation)
         outcome = run.run(
             batch_parameters={"dataframe": checked.table},
-            result_format="SUMMARY" if checked.shown else "BOOLEAN_ONLY",
+            result_format=_format(checked),
         )
+    failing = _failing_cases(outcome) if checked.named else set()
     if not checked.shown:
         without_values(outcome)
-    return outcome
+    return outcome, failing
+
+
+def _format(checked: _Checked) -> dict[Any, Any]:
+    """How much Great Expectations keeps of a table."""
+    if checked.named:
+        return {"result_format": "COMPLETE", "unexpected_index_column_names": ["case_id"]}
+    return {"result_format": "SUMMARY" if checked.shown else "BOOLEAN_ONLY"}
+
+
+def _failing_cases(outcome: "ExpectationSuiteValidationResult") -> set[str]:
+    """Ids of the rows that failed; none that does not have the form of a synthetic one."""
+    rows = [
+        row
+        for result in outcome.results
+        if not result.success
+        for row in result.result.get("unexpected_index_list") or ()
+    ]
+    return {str(row["case_id"]) for row in rows if SYNTHETIC_ID.fullmatch(str(row.get("case_id")))}
 
 
 def failures(outcome: "ExpectationSuiteValidationResult") -> list[str]:

@@ -156,6 +156,8 @@ def test_each_fault_is_named_without_its_value(
     assert not report.suites["synthetic_cases"]
     assert report.suites["real_cases/train"]
     assert not any("real-train" in failed or "130" in failed for failed in report.failed)
+    assert set(report.failing_cases) <= {"SYN-1", *(f"SYN-{index:03d}" for index in range(2 * len(edits)))}
+    assert len(report.failing_cases) > len(edits)
 
 
 @pytest.fixture(scope="module")
