@@ -4,7 +4,8 @@
 
 Ellipsoids with noise and two labels stand for patients, 8 to learn from; two batches of 4 are learnt, pool and
 checkpoint included, since memory does not depend on the number of steps. Cases are drawn through the plan, quality
-control and shards of a release (`flow`), or translated one after the other (`translation`, between two channels).
+control and shards of a release without a copy filter (`flow`), or translated one after the other (`translation`,
+between two channels).
 """
 
 import argparse
@@ -26,6 +27,7 @@ from synthdata.records import Case, Checkpoint, Grid, TrainingSet, from_json, to
 from synthdata.spec import (
     Channel,
     DatasetSpec,
+    Gates,
     GeneratorSpec,
     GridSpec,
     Release,
@@ -52,6 +54,7 @@ def spec_of(family: str, shape: tuple[int, int, int], cases: int) -> DatasetSpec
         channels=tuple(Channel(name=name, modality="MR") for name in names),
         grid=GridSpec(shape_zyx=shape, spacing_mm=(1.0, 1.0, 1.0)),
         sampling=Sampling(cases=cases),
+        gates=Gates(copy_share=0),
         release=Release(licence="CC-BY-4.0"),
         labels={"outer": 1, "inner": 2},
         generator=GeneratorSpec(family=family, preset="small", seen=BATCH * STEPS, batch=BATCH),

@@ -153,7 +153,10 @@ class GridSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """Shares of patients; train and control are of equal size, so that the privacy test is exact."""
+    """Shares of patients; train and control are of equal size, so that the privacy test is exact.
+
+    Without a control group (0), where nothing is drawn from patients and so nothing is tested for privacy.
+    """
 
     train: float = 0.4
     control: float = 0.4
@@ -161,9 +164,9 @@ class Split:
 
     def __post_init__(self) -> None:
         shares = (self.train, self.control, self.test)
-        if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        if min(self.train, self.test) <= 0 or self.control < 0 or abs(sum(shares) - 1) > 1e-9:
             raise ConfigError(f"split is {shares}: expected three positive shares which add up to 1")
-        if self.train != self.control:
+        if self.control and self.train != self.control:
             raise ConfigError(
                 f"split has train {self.train} and control {self.control}: expected equal shares"
             )
@@ -353,6 +356,11 @@ class DatasetSpec:
             )
 
     def _check_translation(self) -> None:
+        if not self.split.control and not self.translates_only:
+            raise ConfigError(
+                "split.control is 0, but cases are drawn, and their privacy is tested with control patients: "
+                "give control the share of train, or set translation.draw to false"
+            )
         translates = self.generator.family == "translation"
         if translates != (self.translation is not None):
             raise ConfigError(

@@ -36,6 +36,7 @@ def split_patients(patients: Iterable[str], shares: Split, key: bytes) -> Patien
 
     Returns:
         The groups; of train and control, the larger is trimmed from its highest position until they are equal.
+        Without a share for control nobody is in it, and nobody is trimmed.
 
     Raises:
         ConfigError: A group would be empty.
@@ -48,7 +49,7 @@ def split_patients(patients: Iterable[str], shares: Split, key: bytes) -> Patien
     groups: dict[str, list[str]] = {name: [] for name in GROUPS}
     for patient in ordered:
         groups[GROUPS[sum(at[patient] >= bound for bound in bounds)]].append(patient)
-    equal = min(len(groups["train"]), len(groups["control"]))
+    equal = min(len(groups["train"]), len(groups["control"])) if shares.control else len(groups["train"])
     trimmed = frozenset(groups["train"][equal:] + groups["control"][equal:])
     if not equal or not groups["test"]:
         counts = ", ".join(f"{name} {len(members)}" for name, members in groups.items())

@@ -9,7 +9,7 @@ from synthdata.generation import plan_samples
 from synthdata.records import Checkpoint
 from synthdata.records.reports import Outcome
 from synthdata.records.translation import TranslationReport
-from synthdata.spec import DatasetSpec
+from synthdata.spec import DatasetSpec, Split
 from synthdata.spec_generator import Translation
 from synthdata.storage import ObjectStore
 from tests.builders import ball_set, ball_spec
@@ -34,6 +34,13 @@ def spec_of(*, draw: bool = True) -> DatasetSpec:
         generator=replace(spec.generator, family="translation"),
         translation=Translation(source=("T1w",), target=("T1w",), degradation="in_plane", draw=draw),
     )
+
+
+def test_a_dataset_that_draws_cases_needs_control_patients() -> None:
+    alone = Split(train=0.5, control=0, test=0.5)
+    assert replace(spec_of(draw=False), split=alone).split.control == 0
+    with pytest.raises(ConfigError, match=r"split\.control is 0"):
+        replace(spec_of(), split=alone)
 
 
 def report(outcome: Outcome) -> TranslationReport:

@@ -43,6 +43,12 @@ def test_a_small_cohort_fills_all_groups_whatever_the_key() -> None:
         assert sorted(split.group.values()) == ["control"] * 4 + ["test"] * 2 + ["train"] * 4
 
 
+def test_nobody_is_in_control_and_nobody_trimmed_where_no_privacy_is_tested() -> None:
+    split = split_patients(PATIENTS[:5], Split(train=0.5, control=0, test=0.5), KEY)
+    assert sorted(split.group.values()) == ["test"] * 3 + ["train"] * 2
+    assert not split.trimmed
+
+
 def test_too_few_patients_are_refused_with_a_sentence() -> None:
     with pytest.raises(ConfigError, match=r"2 patients gives .* expected one or more each: add patients"):
         split_patients(PATIENTS[:2], Split(), KEY)
