@@ -32,7 +32,8 @@ from synthdata.storage import open_store
 from synthdata.storage.folder import FolderStore
 from tests.release.builders import make, tree
 from tests.release.conftest import short_report
-from tests.services import faulty_s3, radosgw
+from tests.services import radosgw
+from tests.services.fault_proxy import WRITING, FaultySharesProxy
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLISH = """
@@ -138,13 +139,13 @@ def faults(work: Path, server: radosgw.Radosgw, base: str, runs: int) -> Iterato
     """Publish and pull through a server that spoils a fifth of the requests, each kind of fault by itself."""
     built, keys = str(work / "built"), str(work / "keys")
     want = released(f"{base}/whole")
-    for kind in faulty_s3.KINDS:
+    for kind in WRITING:
         found = {"requests": 0, "spoilt": 0, "not published": 0, "not pulled": 0, "other trees": 0}
         for number in range(runs):
-            proxy = faulty_s3.FaultyS3(server.endpoint, kind=kind, share=0.2, seed=number)
+            proxy = FaultySharesProxy(server.endpoint, kind=kind, share=0.2, seed=number)
             url, target = f"{base}/{kind}-{number}", work / f"{kind}-{number}"
             os.environ |= {"SYNTHDATA_CONFIG": str(work / f"config-{kind}-{number}")}
-            spoilt = {"AWS_ENDPOINT_URL": proxy.endpoint}
+            spoilt = {"AWS_ENDPOINT_URL": proxy.url}
             found["not published"] += bool(run(PUBLISH, built, url, keys, environment=spoilt))
             found["not pulled"] += bool(run(PULL, url, str(target), environment=spoilt))
             proxy.stop()

@@ -18,7 +18,7 @@ from tests.release.conftest import (  # noqa: F401 - fixtures
     master,
     signer,
 )
-from tests.services.faulty_s3 import KINDS, FaultyS3
+from tests.services.fault_proxy import WRITING, FaultySharesProxy
 from tests.services.radosgw import ACCESS_KEY, SECRET_KEY, Radosgw
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -89,15 +89,15 @@ def test_a_full_bucket_is_completed_when_there_is_room(
     assert pull("ellipsoids", None, s3_url, tmp_path / "got").complete
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", list(WRITING))
 def test_a_spoilt_share_of_the_requests_spoils_no_release(
     s3_url: str, s3_server: Radosgw, built, signer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """A fifth of the requests is answered 503, slowly, not to the end or not at all, or is done twice."""
-    proxy = FaultyS3(s3_server.endpoint, kind=kind, share=0.2)
+    proxy = FaultySharesProxy(s3_server.endpoint, kind=kind, share=0.2)
     try:
         with monkeypatch.context() as spoilt:
-            spoilt.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+            spoilt.setenv("AWS_ENDPOINT_URL", proxy.url)
             spoilt.setattr(boto3, "DEFAULT_SESSION", None)
             publish(*built, open_store(s3_url), signer=signer)
             assert pull("ellipsoids", None, s3_url, tmp_path / "got").complete
@@ -114,9 +114,9 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(
 ) -> None:
     data = random.Random(1).randbytes(3_000_000)
     open_store(s3_url).write("large", data)
-    proxy = FaultyS3(s3_server.endpoint, kind="cut", share=0.5, seed=1)
+    proxy = FaultySharesProxy(s3_server.endpoint, kind="cut", share=0.5, seed=1)
     try:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
         assert b"".join(open_store(s3_url).chunks("large")) == data
         proxy.share = 0.2
         with open_store(s3_url).open("large") as reader:
