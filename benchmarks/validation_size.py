@@ -2,7 +2,7 @@
 
     PYTHONPATH=. python benchmarks/validation_size.py [--sizes 2000 10000]
 
-As many generated 3D cases as real ones (half train, half test), 12 x 16 x 16 voxels, two labels, a record; every metric
+As many generated 3D cases as real ones (half train, half test), 6 x 10 x 10 voxels, two labels, a record; every metric
 and test of the fidelity report. Memory is bounded by `validation.roles.MOST_CASES`. Making the cases is not counted.
 """
 
@@ -16,16 +16,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from synthdata.records import Case, TrainingSet, from_json, to_json
+from synthdata.records import Case, Grid, TrainingSet, from_json, to_json
 from synthdata.records.case_set import CaseSet
 from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
 from synthdata.storage.folder import FolderStore
 from synthdata.validation import measure_fidelity
-from tests.validation.conftest import COLUMNS, GRID, LABELS, SCALE, ellipsoid_case, make_set
+from tests.validation.conftest import COLUMNS, LABELS, SCALE, ellipsoid_case, make_set
+
+GRID = Grid(shape_zyx=(6, 10, 10), spacing_mm=(2.0, 1.0, 1.0))
 
 
 def drawn(count: int, seed: int, *, synthetic: bool = False) -> Iterator[Case]:
-    return (ellipsoid_case(f"{seed + i}", seed + i, synthetic=synthetic) for i in range(count))
+    return (ellipsoid_case(f"{seed + i}", seed + i, grid=GRID, synthetic=synthetic) for i in range(count))
 
 
 def make(folder: Path, size: int) -> None:

@@ -5,6 +5,7 @@ spread of real cases with its floor, the gaps of the 5 and 95 % quantiles, and a
 per patient whose p values are Holm's over all quantities.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -21,6 +22,7 @@ SHAPES = {"surface_mm2": "mm2", "elongation": "1", "flatness": "1"}
 ROLES = ("generated", "train", "test")
 FEWEST = 8  # patients with a value, in each role
 ENDS = (5, 95)  # percent
+AT_LEAST_NONE = (0.0, math.inf)
 
 
 def compared(
@@ -88,8 +90,8 @@ def _distribution(quantity: Quantity, ks: float, p_value: float, plan: Plan) -> 
         quantity=quantity.name,
         family=quantity.family,
         unit=quantity.unit,
-        distance=estimate(_known(apart("generated")), plan),
-        floor=estimate(_known(apart("train")), plan),
+        distance=estimate(_known(apart("generated")), plan, bounds=AT_LEAST_NONE),
+        floor=estimate(_known(apart("train")), plan, bounds=AT_LEAST_NONE),
         ks=ks,
         p_value=p_value,
         low_gap=float(low),
@@ -121,7 +123,9 @@ def _all(
             values = {
                 role: _where(radiomics[role], f"{label}/shape/{shape}", f"{label}/present") for role in ROLES
             }
-            yield Quantity(name=f"{shape}/{label}", family="lesion", unit=unit, values=values)
+            yield Quantity(
+                name=f"{shape.removesuffix('_mm2')}/{label}", family="lesion", unit=unit, values=values
+            )
         present = f"{label}/{OWN}/present"
         topology = {role: _where(agreement[role], f"{label}/euler", present) for role in ROLES}
         yield Quantity(name=f"euler_number/{label}", family="lesion", unit="1", values=topology)

@@ -194,7 +194,8 @@ def _quantity_triple(quantity: Quantity, plan: Plan, found: _Found) -> None:
         return distance(values[role][draw[role]], values["test"][draw["test"]], spread)
 
     name = f"wasserstein/{quantity.name}"
-    found.add(measure_triple(name, quantity.family, metric, plan, lower_is_better=True))
+    bounds = (0.0, math.inf)
+    found.add(measure_triple(name, quantity.family, metric, plan, lower_is_better=True, bounds=bounds))
 
 
 def _record_triples(
@@ -240,7 +241,8 @@ def _coupling(
         real = rank_correlation(known["test"][first][draw["test"]], known["test"][second][draw["test"]])
         return abs(mine - real)
 
-    return measure_triple(f"correlation/{first}~{second}", "record", metric, plan, lower_is_better=True)
+    name = f"correlation/{first}~{second}"
+    return measure_triple(name, "record", metric, plan, lower_is_better=True, bounds=(0.0, 2.0))
 
 
 def _numbers(

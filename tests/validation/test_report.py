@@ -33,7 +33,7 @@ from synthdata.storage.keys import record as record_key
 from synthdata.validation import measure_fidelity, write_report
 from synthdata.validation.pictures import case_sheet
 from synthdata.validation.report.content import SHEET_CASES, spread_cases
-from synthdata.validation.report.words import metric_name, unit_name
+from synthdata.validation.report.words import metric_name, short, unit_name
 from tests.services import axe
 
 Cohort = tuple[FolderStore, TrainingSet]
@@ -143,6 +143,14 @@ def test_metrics_and_units_are_said_in_words() -> None:
     assert metric_name("wasserstein/mean_intensity/infarct/CT") == "mean intensity of infarct, CT"
     assert metric_name("correlation/age~volume/infarct") == "age with volume of infarct"
     assert metric_name("frechet_at_infinity") == "Fréchet distance, infinite n"
+    assert metric_name("kid@age small") == "KID, age small"
+    assert [short(value) for value in (-7e-5, 0.25, -0.1234, 12.345, 1553.0)] == [
+        "0",
+        "0.25",
+        "-0.123",
+        "12.3",
+        "1553",
+    ]
     assert [unit_name(unit) for unit in ("[hnsf'U]", "1", "mg")] == ["HU", "", "mg"]
 
 

@@ -21,7 +21,17 @@ def metric_name(metric: str) -> str:
         return " with ".join(quantity_name(side) for side in of.split("~"))
     if kind == "wasserstein":
         return quantity_name(of)
-    return METRICS.get(metric) or plain(metric)
+    name, _, subgroup = metric.partition("@")
+    said = METRICS.get(name) or plain(name)
+    return f"{said}, {plain(subgroup)}" if subgroup else said
+
+
+def short(value: float) -> str:
+    """A number with three decimals below 1, three digits above, and no exponent."""
+    if abs(value) < 1:
+        text = f"{value:.3f}".rstrip("0").rstrip(".")
+        return "0" if text in {"", "-0", "-"} else text
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def quantity_name(name: str) -> str:

@@ -24,7 +24,7 @@ from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.data_docs import INDEX
 from synthdata.validation.pictures import LABEL_COLOURS
 from synthdata.validation.report.content import Edition, Inputs, label_colours, pictures, rejected_draws
-from synthdata.validation.report.words import metric_name, plain, quantity_name
+from synthdata.validation.report.words import metric_name, plain, quantity_name, short
 
 GATES = ("fidelity", "utility", "privacy", "expectations")
 FORMAT = "synthdata-validation-report/1"
@@ -114,7 +114,7 @@ def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
     )
     environment.filters["number"] = lambda value: f"{value:.3g}"
     environment.filters["percent"] = lambda value: f"{100 * value:.3g} %"
-    environment.filters |= {"plain": plain, "metric": metric_name, "quantity": quantity_name}
+    environment.filters |= {"plain": plain, "metric": metric_name, "quantity": quantity_name, "short": short}
     style = files("synthdata.validation.report").joinpath("style.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.j2").render(
         **{field.name: getattr(inputs, field.name) for field in fields(Inputs)},
