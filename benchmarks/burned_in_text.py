@@ -4,10 +4,18 @@ Names, dates and numbers are drawn at the modality's window, light and dark, int
 tissue where the ink can be told from what lies below (a quarter of the window). Volumes: into all slices, or into one.
 
     OMP_NUM_THREADS=1 SYNTHDATA_REALDATA=../shared/data python benchmarks/burned_in_text.py --repeats 6 [--unseen]
+
+With --project a CT head on which nothing was tuned stands for all images: the example of InVesalius, which Debian ships
+(`apt-get download invesalius-examples`, then `dpkg-deb -x`; GPL-2). It is cut into volumes of 27 slices, and for clean
+images also of 9 and of single slices; its nose is looked for too.
+
+    OMP_NUM_THREADS=1 python benchmarks/burned_in_text.py --project Cranium.inv3 [--one-slice]
 """
 
 import argparse
 import os
+import plistlib
+import tarfile
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -18,9 +26,11 @@ from pydicom import dcmread
 
 from synthdata.intake.burned_in_text import holds_text
 from synthdata.intake.dicom_file import quiet_parsers
+from synthdata.intake.faces import find_nose
 from synthdata.intake.inventory import SeenFile
 from synthdata.intake.nifti_file import read_nifti
 from synthdata.intake.text_engine import TextEngine, text_engine
+from synthdata.records.grid import Grid
 
 REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", "../shared/data"))
 SIZES = (8, 10, 12, 16, 20, 24, 32, 40)
@@ -116,6 +126,34 @@ def unseen_carriers() -> dict[str, list[tuple[np.ndarray, float, float]]]:
     return found
 
 
+def project_volume(path: Path) -> tuple[np.ndarray, Grid]:
+    """HU (z, y, x) of a project of InVesalius, its rows turned to run from front to back as in LPS, and its grid."""
+    with tarfile.open(path) as archive:
+        names = {Path(name).name: name for name in archive.getnames()}
+        facts = plistlib.load(archive.extractfile(names["main.plist"]))  # type: ignore[arg-type] # a file
+        data = archive.extractfile(names[facts["matrix"]["filename"]]).read()  # type: ignore[union-attr] # a file
+    volume = np.frombuffer(data, facts["matrix"]["dtype"]).reshape(facts["matrix"]["shape"])[:, ::-1]
+    across, along, up = facts["spacing"]
+    return volume, Grid(shape_zyx=volume.shape, spacing_mm=(up, along, across))
+
+
+def slabs(volume: np.ndarray, size: int) -> list[tuple[np.ndarray, float, float]]:
+    """Volumes of so many slices, with the window of soft tissue."""
+    return [(volume[at : at + size], -160.0, 240.0) for at in range(0, len(volume) - size + 1, size)]
+
+
+def measure_project(path: Path, engine: TextEngine, arguments: argparse.Namespace) -> None:
+    """Text and nose of one CT head."""
+    volume, grid = project_volume(path)
+    print(f"nose of the whole head: {'found' if find_nose(volume, grid, modality='CT') else 'MISSED'}")
+    rng = np.random.default_rng(arguments.seed)
+    images = {"CT": slabs(volume, 27)}
+    recall(images, UNSEEN_TEXTS, engine, rng, repeats=arguments.repeats, one=arguments.one_slice)
+    for size in (1, 9, 27):
+        held = [holds_text(stack, engine, modality="CT") for stack, *_ in slabs(volume, size)]
+        print(f"volumes of {size} slices: {sum(held)} of {len(held)} clean held", flush=True)
+
+
 def drawn(
     stack: np.ndarray,
     low: float,
@@ -197,9 +235,13 @@ def main() -> None:
     parser.add_argument("--clean", type=int, default=1000, help="at most so many clean images of a modality")
     parser.add_argument("--unseen", action="store_true", help="images and texts on which nothing was tuned")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--project", type=Path, help="a CT head as a project of InVesalius")
     arguments = parser.parse_args()
     engine, rng = text_engine(), np.random.default_rng(arguments.seed)
     assert engine is not None, "rapidocr-onnxruntime is not installed"
+    if arguments.project:
+        measure_project(arguments.project, engine, arguments)
+        return
     with quiet_parsers():
         images = unseen_carriers() if arguments.unseen else carriers()
     print({modality: len(series) for modality, series in images.items()}, flush=True)

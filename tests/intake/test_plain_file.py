@@ -103,3 +103,27 @@ def test_a_file_that_was_changed_behind_its_times_is_noticed(tmp_path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert book.reread(seen) is None
     assert "file.changed" in seen.reasons
+
+
+def test_another_file_moved_to_the_place_with_the_same_times_is_noticed(tmp_path) -> None:
+    path, other, book = tmp_path / "scan.dcm", tmp_path / "other.dcm", Inventory()
+    path.write_bytes(b"one")
+    seen, _ = book.add(path)
+    seen.read_ns += 10_000_000_000
+    times = path.stat()
+    other.write_bytes(b"two")
+    os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.replace(path)
+    assert book.reread(seen) is None
+    assert "file.changed" in seen.reasons
+
+
+def test_a_file_that_was_moved_and_is_the_same_is_read_by_its_digest(tmp_path) -> None:
+    path, book = tmp_path / "scan.dcm", Inventory()
+    path.write_bytes(b"one")
+    seen, _ = book.add(path)
+    seen.read_ns += 10_000_000_000
+    (tmp_path / "copy.dcm").write_bytes(b"one")
+    (tmp_path / "copy.dcm").replace(path)
+    assert book.reread(seen) == b"one"
+    assert not seen.reasons
