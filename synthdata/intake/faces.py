@@ -49,37 +49,46 @@ def find_nose(volume: np.ndarray, grid: Grid, *, modality: str) -> Nose | None:
     A nose stands before the parabola through the cheeks of its level, or, in a sagittal profile, before what lies
     above and below it. A skull, a brain and a face that was cut away do neither.
     """
+    return next(iter(_noses(volume, grid, modality=modality)), None)
+
+
+def _noses(volume: np.ndarray, grid: Grid, *, modality: str) -> list[Nose]:
+    """All that could be a nose, the largest first."""
     if modality not in {"MR", "CT"} or not _could_be_recognised(grid):
-        return None
+        return []
     upright, step = _upright(volume, grid)
     inside = upright > (SKIN_HU if modality == "CT" else SKIN_SHARE * float(np.percentile(upright, 99)))
     head = _largest(inside)
     depth = np.ptp(np.flatnonzero(head.any(axis=(0, 2)))) * step[1] if head.any() else 0.0
     if not DEPTH_MM[0] <= depth <= DEPTH_MM[1]:
-        return None
+        return []
     front = np.where(
         head.any(axis=1), head.argmax(axis=1) * step[1], np.nan
     )  # mm behind the first plane (z, x)
     hits = _before_cheeks(front, step) | (_before_profile(front, step) & _in_front(front, step))
-    return _nose(front, hits, step)
+    return _spots(front, hits, step)
 
 
 def defaced(volume: np.ndarray, grid: Grid, *, modality: str) -> np.ndarray | None:
-    """A copy without the front of the face, or None where a nose is found in it still.
+    """A copy without the front of the face, or None where something like a nose would be left.
+
+    What the cut lays bare, hollows and an edge below the forehead, is no nose: only what was there before counts.
 
     Args:
         volume: Values (z, y, x).
         grid: Where its voxels lie.
         modality: MR or CT.
     """
-    nose = find_nose(volume, grid, modality=modality)
-    if nose is None:
+    noses = _noses(volume, grid, modality=modality)
+    if not noses:
         return volume
+    above_mm, behind_mm = max(0.0, noses[0].top_mm - CUT_MM / 2), noses[0].tip_mm + CUT_MM
+    if any(nose.top_mm < above_mm or nose.tip_mm > behind_mm for nose in noses):
+        return None
     result = volume.copy()
     upright, step = _upright(result, grid, coarse=False)
-    rows = int(max(0.0, nose.top_mm - CUT_MM / 2) / step[0])
-    upright[rows:, : int((nose.tip_mm + CUT_MM) / step[1]) + 1] = volume.min()
-    return result if find_nose(result, grid, modality=modality) is None else None
+    upright[int(above_mm / step[0]) :, : int(behind_mm / step[1]) + 1] = volume.min()
+    return result
 
 
 def _could_be_recognised(grid: Grid) -> bool:
@@ -180,17 +189,16 @@ def _before_profile(front: np.ndarray, step: tuple[float, ...]) -> np.ndarray:
     return found
 
 
-def _nose(front: np.ndarray, hits: np.ndarray, step: tuple[float, ...]) -> Nose | None:
-    """The largest spot of hits where it is as large as a nose."""
+def _spots(front: np.ndarray, hits: np.ndarray, step: tuple[float, ...]) -> list[Nose]:
+    """Spots of hits which are as large as a nose, the largest first."""
     from scipy import ndimage
 
     labels, _ = ndimage.label(hits, np.ones((3, 3)))
-    best: Nose | None = None
-    largest = 0.0
+    found: list[tuple[float, Nose]] = []
     for index, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
         height, width = (rows.stop - rows.start) * step[0], (columns.stop - columns.start) * step[2]
-        if max(height, width) >= LEAST_MM and height * width > largest and min(height, width) >= step[0]:
+        if max(height, width) >= LEAST_MM and min(height, width) >= step[0]:
             spot = labels[rows, columns] == index
-            largest = height * width
-            best = Nose(rows.start * step[0], float(front[rows, columns][spot].min()))
-    return best
+            tip_mm = float(front[rows, columns][spot].min())
+            found.append((height * width, Nose(rows.start * step[0], tip_mm)))
+    return [nose for _, nose in sorted(found, key=lambda one: -one[0])]

@@ -56,7 +56,9 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     inventory, judge = Inventory(policy), ElementJudge(policy)
     names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
     instances, scans = list[Instance](), 0
-    with quiet_parsers(), unpacked(list_files(folder).entries, inventory) as entries:
+    listing = list_files(folder)
+    inventory.note_links(listing)
+    with quiet_parsers(), unpacked(listing.entries, inventory) as entries:
         paths = [entry.path for entry in entries]
         for count, path in enumerate(paths, 1):
             seen, data = inventory.add(path)

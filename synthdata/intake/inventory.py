@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthdata.intake.listing import Stamp, is_settled, list_files, stamp_of
+from synthdata.intake.listing import Listing, Stamp, is_settled, list_files, stamp_of
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
 from synthdata.records.case_set import CaseSet
@@ -77,6 +77,13 @@ class Inventory:
             return data
         seen.reasons.add("file.changed")
         return None
+
+    def note_links(self, listing: Listing) -> None:
+        """Tell how many links to folders were not followed."""
+        if listing.links:
+            self.notes.add(
+                f"{listing.links} links to folders were not followed: name their targets as sources of their own"
+            )
 
     def unreadable(self) -> str:
         """How many files could not be read, for a sentence; empty where all could."""

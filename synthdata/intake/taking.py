@@ -97,7 +97,7 @@ def take_in(
             )
         )
         inventory.row_counts["clinical.row_without_images"] += table.unused_rows()
-        _note_links(listing, inventory)
+        inventory.note_links(listing)
         keep_quarantined(private, spec.name, inventory, seal_of_environment())
     report = inventory.report(case_set, patients=patients)
     cursor.finish(listing, digest, report, started_ns=started_ns)
@@ -109,13 +109,6 @@ def _digest(spec: DatasetSpec, folder: Path, listing: Listing) -> str:
     tables = [folder / name for name in (spec.source.clinical, spec.source.patients) if name]
     stamps = [stamp_of(path.stat()) if path.exists() else None for path in tables]
     return hashlib.sha256(f"{listing.digest()} {stamps}".encode()).hexdigest()
-
-
-def _note_links(listing: Listing, inventory: Inventory) -> None:
-    if listing.links:
-        inventory.notes.add(
-            f"{listing.links} links to folders were not followed: name their targets as sources of their own"
-        )
 
 
 def _check_patterns(spec: DatasetSpec) -> None:

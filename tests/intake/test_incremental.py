@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import SourceError
-from synthdata.intake import case_shards, inventory, listing, take_in, units
+from synthdata.intake import case_shards, inspect, inventory, listing, take_in, units
 from synthdata.intake.reasons import REASONS
 from synthdata.processes import in_order
 from synthdata.records import digest_of
@@ -256,6 +256,7 @@ def test_a_named_pipe_and_a_link_loop_stop_nobody(build, scans, private) -> None
     assert (report.accepted, report.seen) == (3, 5)
     assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.unreadable"}
     assert any("1 links to folders were not followed" in note for note in report.notes)
+    assert any("1 links to folders were not followed" in note for note in inspect(scans).notes)
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused_and_taken_next_time(

@@ -110,7 +110,9 @@ def test_without_the_engine_radiographs_are_held_unless_the_spec_says_otherwise(
     assert any("vouching.burned_in_text" in note for note in off.notes)
 
 
-def head(*, nose: bool = True, cut: bool = False, brain: bool = False) -> tuple[np.ndarray, Grid]:
+def head(
+    *, nose: bool = True, nose_mm: float = 88, cut: bool = False, brain: bool = False
+) -> tuple[np.ndarray, Grid]:
     """An ellipsoid with or without a nose, its face cut off, or the brain alone."""
     shape, spacing = (100, 110, 90), 2.0
     z, y, x = np.meshgrid(
@@ -120,7 +122,7 @@ def head(*, nose: bool = True, cut: bool = False, brain: bool = False) -> tuple[
     if brain:
         inside = ((z - 20) / 60) ** 2 + (y / 82) ** 2 + (x / 66) ** 2 < 1
     if nose and not brain:
-        inside |= ((y + 88) / 26) ** 2 + (x / 11) ** 2 + ((z + 30) / 20) ** 2 < 1
+        inside |= ((y + nose_mm) / 26) ** 2 + (x / 11) ** 2 + ((z + 30) / 20) ** 2 < 1
     if cut:
         inside &= ~((z < 10) & (y < -60))
     noise = np.random.default_rng(0).normal(scale=15, size=shape)
@@ -153,6 +155,14 @@ def test_defacing_takes_the_nose_and_leaves_the_back_of_the_head() -> None:
     assert cut is not None
     assert not shows_face(cut, grid, modality="MR")
     np.testing.assert_array_equal(cut[:, 60:], volume[:, 60:])
+
+
+def test_a_forehead_above_the_cut_is_no_nose() -> None:
+    volume, grid = head(nose_mm=100)
+    cut = defaced(volume, grid, modality="MR")
+    assert cut is not None
+    assert (cut[20:45, :18] == volume.min()).all()
+    np.testing.assert_array_equal(cut[60:], volume[60:])
 
 
 def test_our_own_watermark_is_no_source(private) -> None:
