@@ -174,7 +174,7 @@ def main() -> None:
             if sys.stderr.isatty():
                 sys.stderr.write(f"\r{done + BATCH} of {arguments.files}")
         print(
-            f"{sum(total.values())} mutated files: {dict(total)}; slowest batch {slowest * 1000:.0f} ms of the processor a file"
+            f"{sum(total.values())} mutated files: {dict(total)}; slowest batch {slowest * 1000:.0f} CPU ms a file"
         )
         print(f"peak memory {before} MB after the clean files, {peak_mb()} MB after all")
         for what, data in (
