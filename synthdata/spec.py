@@ -207,20 +207,14 @@ class Sampling:
 class Gates:
     """Thresholds; a change of a shipped one is an ADR."""
 
-    fidelity_score: float = (
-        0.5  # upper bound for the median score of each feature family (0 real, 1 degraded)
-    )
+    fidelity_score: float = 0.5  # upper bound for each feature family's median score (0 real, 1 degraded)
     utility_ratio: float = 0.8  # lower bound for TSTR / TRTR
     privacy_alpha: float = 0.01  # level of the primary privacy test
     copies: float = 0.05  # share of copies which the privacy test must be able to see ...
     power: float = 0.8  # ... with this probability, else INCONCLUSIVE
     canary_recall: float = 0.95
-    copy_share: float = (
-        0.0001  # of cases of nobody which the copy filter may remove and draw again; 0: no filter
-    )
-    checkpoint_auc: float = (
-        0.75  # upper bound for what whoever has the weights may tell of who was trained on; 0.5 is guessing
-    )
+    copy_share: float = 0.0001  # of cases of nobody which the copy filter may draw again; 0: no filter
+    checkpoint_auc: float = 0.75  # upper bound for telling members by the weights; 0.5 is guessing
     utility_steps: int = 300
     utility_seeds: int = 2
     utility_arms: tuple[Literal["trts", "augmented", "pretrained", "gain"], ...] = ()  # reported beside
@@ -232,9 +226,7 @@ class Gates:
                 "that removes more would shape the cases"
             )
         if not 0.5 <= self.checkpoint_auc < 1:
-            raise ConfigError(
-                f"gates.checkpoint_auc is {self.checkpoint_auc}, expected 0.5 (guessing) or more and below 1 (no bound)"
-            )
+            raise ConfigError(f"gates.checkpoint_auc is {self.checkpoint_auc}, expected 0.5 to below 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from synthdata.errors import ConfigError
+from synthdata.privacy.blocks import moves_of
 from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
 from synthdata.privacy.patches import REACH, REACH_SLICE, MovedCases, PatchSearch, Poses
 from synthdata.privacy.ratio_tail import Matches, matches_of
-from synthdata.privacy.views import Thumbnailer, Thumbnails, View, moves_of, view_names
+from synthdata.privacy.views import Thumbnailer, Thumbnails, View, view_names
 from synthdata.records import Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore

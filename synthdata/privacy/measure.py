@@ -1,23 +1,18 @@
 """The privacy report of one synthetic CaseSet: every test, what it would have caught, and which cases are suspect."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from synthdata.errors import ConfigError
 from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
-from synthdata.privacy.canaries import Planted, plant, recalls, strangers
-from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
+from synthdata.privacy.canaries import recalls, strangers
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
-from synthdata.privacy.copy_filter import Drawn, Released, as_drawn, filter_report_of
+from synthdata.privacy.copy_filter import Drawn
 from synthdata.privacy.copy_search import (
     COPY_RATE,
-    CopyThreshold,
     copy_share,
-    harmless_ratios,
     suspected,
-    thresholds_of,
 )
+from synthdata.privacy.evidence import STEPS, Evidence, gather
 from synthdata.privacy.findings import (
     attack_test,
     before_filter_test,
@@ -32,10 +27,10 @@ from synthdata.privacy.findings import (
 from synthdata.privacy.further import search_further
 from synthdata.privacy.membership import Attack, distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
-from synthdata.privacy.parts import Parts, parts_tests, search_parts
+from synthdata.privacy.parts import parts_tests
 from synthdata.privacy.patches import PATCH
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
-from synthdata.privacy.ratio_tail import LabelShuffles, Matches, TailResult
+from synthdata.privacy.ratio_tail import LabelShuffles, TailResult
 from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests
 from synthdata.progress import Progress, silent
 from synthdata.records import (
@@ -48,38 +43,11 @@ from synthdata.records import (
     TrainingSet,
     digest_of,
 )
-from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, Gates
 from synthdata.storage import ObjectStore, keys
 
 SEED = 20261122  # of shuffles, planted copies and splits: the same inputs give the same report
 PAIRS = 6
-STEPS = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Evidence:
-    """All that the tests look at."""
-
-    pool: Pool
-    real: Embedded
-    synthetic: Embedded
-    case_ids: tuple[str, ...]
-    planted: Planted
-    real_matches: dict[str, Matches]  # of real cases, each without its own patient
-    matches: dict[str, Matches]  # of generated cases in train and control
-    thresholds: dict[str, CopyThreshold]
-    parts: Parts | None  # of training patients, in generated cases
-    drawn: Drawn | None  # the same before the copy filter; None where none was used
-
-    @property
-    def floors(self) -> dict[str, float]:
-        """Least ratio of a real case per view."""
-        return {name: float(found.ratio.min()) for name, found in self.real_matches.items()}
-
-    def named(self, flags: np.ndarray) -> tuple[str, ...]:
-        """Ids of flagged cases, sorted."""
-        return tuple(sorted(name for name, flag in zip(self.case_ids, flags, strict=True) if flag))
 
 
 def measure_privacy(
@@ -112,7 +80,7 @@ def measure_privacy(
     if not synthetic.cases:
         raise ConfigError("the synthetic CaseSet has no cases, expected one or more: generate first")
     rng, gates = np.random.default_rng(SEED), spec.gates
-    evidence = _gather(spec, training_set, synthetic, private, rng=rng, progress=progress)
+    evidence = gather(spec, training_set, synthetic, private, rng=rng, progress=progress)
     shuffles = LabelShuffles(evidence.pool.in_train, rng=rng)
     result = shuffles.test(evidence.matches, evidence.floors)
     progress(4, STEPS, "planting copies to learn the power of the test")
@@ -157,7 +125,7 @@ def measure_privacy(
     )
 
 
-def _canaries(evidence: _Evidence, gates: Gates) -> tuple[CanaryRecall, ...]:
+def _canaries(evidence: Evidence, gates: Gates) -> tuple[CanaryRecall, ...]:
     """What the search finds of planted copies, and whom it wrongs among strangers."""
     pool = evidence.pool
     found = recalls(evidence.planted, evidence.thresholds, pool.in_train)
@@ -166,7 +134,7 @@ def _canaries(evidence: _Evidence, gates: Gates) -> tuple[CanaryRecall, ...]:
 
 
 def _controls(
-    evidence: _Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
+    evidence: Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
 ) -> tuple[PrivacyTest, PrivacyTest]:
     """The positive and the negative control."""
     copies = evidence.planted.of_patients(evidence.pool.in_train).of_kinds(COUNTED).matches
@@ -179,7 +147,7 @@ def _controls(
 
 
 def _as_first_drawn(
-    evidence: _Evidence, shuffles: LabelShuffles, released: tuple[TailResult, Attack]
+    evidence: Evidence, shuffles: LabelShuffles, released: tuple[TailResult, Attack]
 ) -> tuple[TailResult, Attack]:
     """The primary test and the distance attack on the cases before the copy filter, which may be the released ones."""
     drawn = evidence.drawn
@@ -192,7 +160,7 @@ def _as_first_drawn(
 
 
 def _beside(
-    evidence: _Evidence,
+    evidence: Evidence,
     shuffles: LabelShuffles,
     data: tuple[TrainingSet, CaseSet, ObjectStore],
     gates: Gates,
@@ -212,7 +180,7 @@ def _beside(
 
 
 def _further(
-    evidence: _Evidence,
+    evidence: Evidence,
     shuffles: LabelShuffles,
     data: tuple[TrainingSet, CaseSet, ObjectStore],
     gates: Gates,
@@ -245,7 +213,7 @@ def _filter_counts(drawn: Drawn | None) -> CopyFilterCounts | None:
 
 
 def _power_curves(
-    evidence: _Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
+    evidence: Evidence, shuffles: LabelShuffles, gates: Gates, *, rng: np.random.Generator
 ) -> dict[str, PowerCurve]:
     """Power of the primary test against the counted copies, and against the two parts of them."""
     trial = PowerTrial(
@@ -261,55 +229,8 @@ def _power_curves(
     }
 
 
-def _gather(
-    spec: DatasetSpec,
-    training_set: TrainingSet,
-    synthetic: CaseSet,
-    private: ObjectStore,
-    *,
-    rng: np.random.Generator,
-    progress: Progress,
-) -> _Evidence:
-    progress(0, STEPS, "reading train and control")
-    pool, real = pool_of(training_set, private)
-    progress(1, STEPS, "reading generated cases")
-    thumbnails = thumbnailer_of(training_set).of_cases(read_cases(private, synthetic))
-    generated = Embedded.of(pool, thumbnails)
-    progress(2, STEPS, "making altered copies")
-    planted = plant(training_set, private, pool, rng=rng)
-    progress(3, STEPS, "searching nearest patients")
-    real_matches, matches = real.matches(pool, own=pool.patient), generated.matches(pool)
-    thresholds = thresholds_of(
-        harmless_ratios(real_matches, matches, pool.in_train),
-        units=pool.patients,
-        cases=synthetic.cases,
-        rate=COPY_RATE * spec.gates.privacy_alpha,
-    )
-    rate = COPY_RATE * spec.gates.privacy_alpha
-    parts = search_parts(training_set, synthetic, private, pool, thumbnails, rate=rate)
-    report = filter_report_of(synthetic, private)
-    drawn = None
-    if report is not None:
-        released = Released(
-            pool=pool, real=real_matches, embedded=generated, matches=matches, case_ids=thumbnails.case_id
-        )
-        drawn = as_drawn(report, training_set, private, released)
-    return _Evidence(
-        pool=pool,
-        real=real,
-        synthetic=generated,
-        case_ids=thumbnails.case_id,
-        planted=planted,
-        real_matches=real_matches,
-        matches=matches,
-        thresholds=thresholds,
-        parts=parts,
-        drawn=drawn,
-    )
-
-
 def _pair_sheet(
-    training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore, evidence: _Evidence
+    training_set: TrainingSet, synthetic: CaseSet, private: ObjectStore, evidence: Evidence
 ) -> dict[str, str]:
     """Draw the nearest pairs over all views and keep them in the private store; name to key."""
     in_train = evidence.pool.in_train

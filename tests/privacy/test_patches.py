@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from synthdata.privacy import measure_privacy
+from synthdata.privacy.blocks import block_mean, moved_block_means, moves_of
 from synthdata.privacy.cohort import pool_of, thumbnailer_of
 from synthdata.privacy.patches import MovedCases, PatchSearch, are_apart, boxes_of
-from synthdata.privacy.views import block_mean, moved_block_means, moves_of
 from synthdata.records import Case, PrivacyReport, PrivacyTest
 from tests.blobs import SCALE, SHAPE, Cohort
 
