@@ -9,6 +9,7 @@ from scipy import linalg, ndimage, stats
 from scipy.spatial.distance import cdist
 
 from synthdata.errors import ConfigError, ShapeError
+from synthdata.validation.coupling import association
 from synthdata.validation.discrepancy import (
     frechet_at_infinity,
     gaussian_discrepancy,
@@ -173,6 +174,19 @@ def test_wasserstein_distance_and_rank_correlation_are_those_of_scipy(rng: np.ra
     assert rank_correlation(a, a + b) == pytest.approx(stats.spearmanr(a, a + b).statistic, rel=SAME)
     moved = distance(a, a + 3, 1.5)  # closed form: a shift moves all mass by itself
     assert moved == pytest.approx(2, rel=SAME)
+
+
+def test_associations_are_those_of_scipy(rng: np.random.Generator) -> None:
+    """The correlation ratio of ranks is Kruskal and Wallis's H over n - 1, as a root."""
+    number, other = rng.integers(0, 9, 120).astype(float), rng.normal(size=120)
+    group, second = (np.array(rng.choice(["a", "b", "c"], 120), object) for _ in range(2))
+    table = stats.contingency.crosstab(group.astype(str), second.astype(str)).count
+    assert association(group, second) == pytest.approx(stats.contingency.association(table), rel=SAME)
+    h = stats.kruskal(*(number[group == name] for name in "abc")).statistic
+    assert association(group, number) == pytest.approx(np.sqrt(h / 119), rel=SAME)
+    assert association(number, other) == pytest.approx(
+        abs(stats.spearmanr(number, other).statistic), rel=SAME
+    )
 
 
 def test_holm_is_that_of_its_definition_and_ends_at_one() -> None:
