@@ -74,7 +74,7 @@ def positions(points: tuple[int, int, int], waves: int) -> Tensor:
 
 def _frequencies(patch: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Orthonormal basis (v, v) of patches of v voxels, lowest frequencies first, and k^2 of each (v,)."""
-    waves = [_cosines(side) for side in patch]
+    waves = [cosines(side) for side in patch]
     basis = torch.einsum("ai,bj,ck->abcijk", *waves).flatten(3).flatten(0, 2)
     orders = torch.meshgrid(*(torch.arange(side) for side in patch), indexing="ij")
     squared = torch.stack(orders).square().sum(0).flatten()
@@ -82,7 +82,7 @@ def _frequencies(patch: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     return basis[order].float(), squared[order].float()
 
 
-def _cosines(side: int) -> Tensor:
+def cosines(side: int) -> Tensor:
     """DCT-II of a side, orthonormal, float64 (frequency, voxel)."""
     place = torch.arange(side, dtype=torch.float64)
     waves = (math.pi * (place[None] + 0.5) * place[:, None] / side).cos() * math.sqrt(2 / side)

@@ -18,7 +18,7 @@ from synthdata.models.refiner import Drawn, Refiner
 from synthdata.models.sampler import guided, integrate
 from synthdata.models.saturation import Saturation
 from synthdata.models.scanner import Scanner
-from synthdata.models.spectrum import smooth_noise
+from synthdata.models.spectrum import WaveNoise
 
 MARGIN = 0.05  # training covers this much more than the path of sampling at both ends
 MAX_WEIGHT = 10.0  # of the loss near the clean end
@@ -26,7 +26,7 @@ REFINE_TIME = 0.3  # the flow ends here: anatomy is decided, detail is left to t
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
-SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn smoothly
+SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn as waves
 TONED_BATCH, TONED_STEPS = 16, 8
 PROBES = 3  # times from `start_time` to `REFINE_TIME` at which a case's own error is told
 AT_ONCE = 4  # cases of a batch that are taken to full resolution together on a CPU
@@ -87,6 +87,7 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
         self.law = GaussianLaw(self.latent, geometry.conditions)
+        self.shape_noise = WaveNoise((self.axes, *points))
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
         # Averaged to tell the network of findings.
         self.told_voxels = tuple(max(1, side // 2) for side in patch)
@@ -129,7 +130,8 @@ class FlowGenerator(nn.Module):
         """Fit the laws of codes and findings on items (m, k + rest, z, y, x) and conditions (m, c) of cases (m,)."""
         grain = torch.ones(self.width)
         grain[self.codec.width :] = SHAPE_GRAIN
-        self.law.fit(items[:, : self.width], conditions, case, grain=grain)
+        left = self.law.fit(items[:, : self.width], conditions, case, grain=grain)[:, self.codec.width :]
+        self.shape_noise.fit(left / self._shape_left().clamp_min(1e-3))
         focal = 1 - self._common.flatten()
         if focal.any():
             parts = [
@@ -361,9 +363,12 @@ class FlowGenerator(nn.Module):
             noise = first * torch.stack(starts) + (1 - first) * noise
         codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
         own = torch.stack([torch.randn(self.axes, *self.latent[1:], generator=rng) for rng in rngs])
-        left = self.law.dropped[self.codec.width :].sqrt()  # by this law; laws of other families keep it
-        codes[:, self.codec.width :] += smooth_noise(own).to(codes) * left
+        codes[:, self.codec.width :] += self.shape_noise(own.to(codes)) * self._shape_left()
         return codes
+
+    def _shape_left(self) -> Tensor:
+        """Standard deviation of what the law of this family leaves of displacements; laws of other families keep it."""
+        return self.law.dropped[self.codec.width :].sqrt()
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 COMPONENTS = 128
 LEVELS = 32  # of variance that the components leave, so that the posterior stays cheap
-HELD_OUT_SHARE = 0.7  # of a component's variance that patients who were left out must show too
+HELD_OUT_SHARE = 0.85  # of the variance of components that patients who were left out must show too
 MOST_ITEMS = 2048  # from which the law is fitted: its cost grows with their cube
 RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
@@ -55,8 +55,8 @@ class GaussianLaw(nn.Module):
         self.register_buffer("leftover", torch.ones(LEVELS))
         self.register_buffer("dropped", torch.zeros(shape))
 
-    def fit(self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None) -> None:
-        """Fit.
+    def fit(self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None) -> Tensor:
+        """Fit; what the components leave of the items (up to m, k, z, y, x).
 
         Args:
             items: Codes (m, k, z, y, x).
@@ -83,11 +83,13 @@ class GaussianLaw(nn.Module):
         covariance = residual.T @ residual / len(items) + 1e-6 * torch.eye(kept)
         self.slope[:kept], self.root[:kept, :kept] = slope, torch.linalg.cholesky(covariance).float()
         self.precision[:kept, :kept] = torch.linalg.inv(covariance).float()
-        left = (rows - scores @ basis).square().mean(0)
+        rows -= scores @ basis
+        left = rows.square().mean(0)
         if grain is not None:
             self.dropped.copy_(left.view(self.shape) * (1 - grain.view(-1, 1, 1, 1)))
             left = left - self.dropped.flatten()
         self._fit_leftover(left)
+        return rows.view(-1, *self.shape)
 
     def _fit_leftover(self, variance: Tensor) -> None:
         """Levels of the variance (size,) that the components leave."""

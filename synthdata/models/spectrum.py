@@ -1,8 +1,9 @@
-"""Stationary Gaussian fields: a spectrum measured on residuals, noise of that spectrum, and smooth noise."""
+"""Gaussian fields of a measured spectrum: periodic ones for grain, and cosine waves for what is smooth."""
 
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
+
+from synthdata.models.cosine import cosines
 
 AXES = (2, 3, 4)
 
@@ -27,10 +28,35 @@ def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
     return field
 
 
-def smooth_noise(white: Tensor) -> Tensor:
-    """Standard normal noise (b, c, z, y, x) whose neighbours agree, of white noise."""
-    kernel = tuple(3 if side > 2 else 1 for side in white.shape[2:])
-    padding = tuple(side // 2 for side in kernel)
-    smooth = functional.avg_pool3d(white, kernel, 1, padding, count_include_pad=False)
-    once = functional.avg_pool3d(torch.ones_like(white[:1, :1]), kernel, 1, padding, divisor_override=1)
-    return smooth * once.sqrt()  # a mean over n values has a variance of 1 / n
+class WaveNoise(nn.Module):
+    """Gaussian fields of independent cosine waves (DCT-II), with a standard deviation of 1 at every place.
+
+    How loud each wave is is measured; where its crests lie is not kept. So a drawn field is as smooth as the fields that
+    were measured, and like none of them. Cosines know no neighbourhood of opposite borders.
+
+    Source:
+        Ahmed, Natarajan and Rao, "Discrete Cosine Transform", IEEE Trans. Computers, 1974: close to the principal
+        components of smooth fields.
+    """
+
+    loudness: Tensor
+
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        """Build for fields (c, z, y, x); white noise until it is fitted."""
+        super().__init__()
+        self.register_buffer("loudness", torch.ones(1, *shape))  # standard deviation of each wave
+        self.waves = [cosines(side).float() for side in shape[1:]]
+
+    def fit(self, fields: Tensor) -> None:
+        """Measure fields (n, c, z, y, x) that vary alike at every place."""
+        waves = torch.einsum("nczyx,az,by,dx->ncabd", fields, *self.waves)
+        self.loudness.copy_(waves.square().mean(0, keepdim=True).sqrt())
+
+    def forward(self, white: Tensor) -> Tensor:
+        """Fields of white noise (b, c, z, y, x)."""
+        waves = [wave.to(white) for wave in self.waves]
+        fields = torch.einsum("ncabd,az,by,dx->nczyx", white * self.loudness, *waves)
+        squared = [wave.square() for wave in waves]
+        variance = torch.einsum("ncabd,az,by,dx->nczyx", self.loudness.square(), *squared)
+        drawn: Tensor = fields * variance.clamp_min(1e-12).rsqrt()
+        return drawn

@@ -5,7 +5,7 @@ from synthdata.models.flow import FlowGenerator
 from synthdata.models.flow_config import FlowConfig
 from synthdata.models.nets import UNetConfig
 from synthdata.models.protocol import Geometry
-from synthdata.models.spectrum import smooth_noise
+from synthdata.models.spectrum import WaveNoise
 from synthdata.records import Grid
 from tests.models.test_alignment import heads
 
@@ -73,15 +73,28 @@ def test_before_any_training_the_draws_have_outline_and_findings_of_the_patients
     assert 0.4 < float(drawn[drawn > 0].mean() / truth) < 2.5
 
 
-@pytest.mark.parametrize("flat", [False, True], ids=["volume", "slice"])
-def test_smooth_noise_has_unit_variance_and_neighbours_that_agree(flat: bool) -> None:
+@pytest.mark.parametrize("points", [(5, 8, 6), (1, 8, 6), (2, 2, 3)], ids=["volume", "slice", "smallest"])
+def test_waves_vary_by_one_at_every_place_and_are_as_smooth_as_what_was_measured(
+    points: tuple[int, int, int],
+) -> None:
     rng = torch.Generator().manual_seed(0)
-    noise = smooth_noise(torch.randn(400, 1, 1 if flat else 5, 8, 8, generator=rng))
-    assert torch.allclose(noise.std(0), torch.ones_like(noise[0]), atol=0.2)  # at the border too
-    assert float((noise[..., 1:] * noise[..., :-1]).mean()) == pytest.approx(2 / 3, abs=0.1)
-    few = smooth_noise(torch.randn(400, 1, 1 if flat else 2, 2, 3, generator=rng))
-    assert few.shape == (400, 1, 1 if flat else 2, 2, 3)  # the smallest grids have two points
-    assert torch.allclose(few.std(0), torch.ones_like(few[0]), atol=0.2)
+    noise = WaveNoise((2, *points))
+    measured = torch.randn(400, 2, *points, generator=rng).cumsum(-1)  # smooth along x alone
+    measured = measured / measured.std(0)
+    noise.fit(measured)
+    drawn = noise(torch.randn(4000, 2, *points, generator=rng))
+    assert torch.allclose(drawn.std(0), torch.ones_like(drawn[0]), atol=0.1)  # at the border too
+    for axis in (-1, -2):
+        truth, found = (
+            float((fields.narrow(axis, 1, 1) * fields.narrow(axis, 0, 1)).mean()) for fields in (measured, drawn)
+        )
+        assert found == pytest.approx(truth, abs=0.15)
+
+
+def test_waves_are_white_before_they_are_fitted() -> None:
+    white = torch.randn(8, 1, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    drawn = WaveNoise((1, 3, 4, 5))(white)
+    assert float(drawn.square().sum()) == pytest.approx(float(white.square().sum()), rel=1e-5)  # a rotation
 
 
 def test_what_patients_do_not_share_of_their_outlines_is_drawn_smoothly() -> None:
