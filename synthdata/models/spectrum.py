@@ -31,7 +31,7 @@ def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
 class WaveNoise(nn.Module):
     """Gaussian fields of independent cosine waves (DCT-II), with a standard deviation of 1 at every place.
 
-    How loud each wave is is measured; where its crests lie is not kept. So a drawn field is as smooth as the fields that
+    How loud each wave is, is measured; where its crests lie is not kept. So a drawn field is as smooth as those that
     were measured, and like none of them. Cosines know no neighbourhood of opposite borders.
 
     Source:

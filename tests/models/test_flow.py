@@ -86,7 +86,8 @@ def test_waves_vary_by_one_at_every_place_and_are_as_smooth_as_what_was_measured
     assert torch.allclose(drawn.std(0), torch.ones_like(drawn[0]), atol=0.1)  # at the border too
     for axis in (-1, -2):
         truth, found = (
-            float((fields.narrow(axis, 1, 1) * fields.narrow(axis, 0, 1)).mean()) for fields in (measured, drawn)
+            float((fields.narrow(axis, 1, 1) * fields.narrow(axis, 0, 1)).mean())
+            for fields in (measured, drawn)
         )
         assert found == pytest.approx(truth, abs=0.15)
 
