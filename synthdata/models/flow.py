@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from synthdata.models.alignment import CHUNK, Alignment
 from synthdata.models.codec import FIELD_STD, PatchCodec
+from synthdata.models.fields import offsets
 from synthdata.models.flow_config import FlowConfig
 from synthdata.models.focal import FocalLaw
 from synthdata.models.gaussian import GaussianLaw
@@ -26,7 +27,7 @@ REFINE_TIME = 0.3  # the flow ends here: anatomy is decided, detail is left to t
 REFINED_SHARE = 4  # one in so many items of a batch trains the refiner too
 TEXTURED_CASES = 64  # from which the texture is measured
 SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so that they are decided before it
-SHAPE_GRAIN = 0.05  # of the variance of displacements that patients do not share; the rest is drawn as waves
+OUTLINE_GRAIN = 0.05  # of the variance of outlines that patients do not share; the rest is drawn as waves
 TONED_BATCH, TONED_STEPS = 16, 8
 PROBES = 3  # times from `start_time` to `REFINE_TIME` at which a case's own error is told
 AT_ONCE = 4  # cases of a batch that are taken to full resolution together on a CPU
@@ -50,6 +51,7 @@ class FlowGenerator(nn.Module):
     """
 
     guides: Tensor
+    sizes: Tensor
     moved: Tensor
     std: Tensor
     loudness: Tensor
@@ -86,8 +88,9 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
+        self.register_buffer("sizes", torch.zeros(1, geometry.labels, 1, 1, 1))  # put right in drawn fields
         self.law = GaussianLaw(self.latent, geometry.conditions)
-        self.shape_noise = WaveNoise((self.axes, *points))
+        self.outline_noise = WaveNoise((self.width - self.codec.kept, *points))
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
         # Averaged to tell the network of findings.
         self.told_voxels = tuple(max(1, side // 2) for side in patch)
@@ -129,9 +132,9 @@ class FlowGenerator(nn.Module):
     def fit_law(self, items: Tensor, conditions: Tensor, case: Tensor) -> None:
         """Fit the laws of codes and findings on items (m, k + rest, z, y, x) and conditions (m, c) of cases (m,)."""
         grain = torch.ones(self.width)
-        grain[self.codec.width :] = SHAPE_GRAIN
-        left = self.law.fit(items[:, : self.width], conditions, case, grain=grain)[:, self.codec.width :]
-        self.shape_noise.fit(left / self._shape_left().clamp_min(1e-3))
+        grain[self.codec.kept :] = OUTLINE_GRAIN
+        left, whose = self.law.fit(items[:, : self.width], conditions, case, grain=grain)
+        self.outline_noise.fit(left[:, self.codec.kept :] / self._outlines_left().clamp_min(1e-3), whose)
         focal = 1 - self._common.flatten()
         if focal.any():
             parts = [
@@ -142,9 +145,13 @@ class FlowGenerator(nn.Module):
 
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
-        """Measure the texture that is left to draw, and the intensities that are drawn, once the learning is over."""
+        """Once the learning is over, put right how large labels are drawn, and measure texture and drawn intensities."""
         device = self.std.device
         every = -(-len(items) // TEXTURED_CASES)
+        if self._common.any():
+            truth = torch.cat([self._truth(item)[1] for item in items[::every, None]])
+            fields = torch.cat([part for _, part in self._drawn(conditions[:: 2 * every], rng)])
+            self.sizes.copy_(offsets(fields.cpu(), truth.cpu()).to(device) * self._common)
         white = []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
             told = torch.cat([row, torch.ones(1, 1)], dim=1).to(device)
@@ -153,15 +160,17 @@ class FlowGenerator(nn.Module):
             image, _ = self._truth(item.to(device))
             white.append(((image - drawn.centre) / drawn.spread - refined.standard) / refined.log_std.exp())
         self.refiner.fit_texture(torch.cat(white))
-        parts = []
-        for rows in torch.split(conditions[::every], TONED_BATCH):
-            rngs = [
-                torch.Generator().manual_seed(int(torch.randint(1 << 62, (), generator=rng))) for _ in rows
-            ]
-            drawn_rows = self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0)
-            parts += [(whole, fields) for whole, fields, _ in drawn_rows]
+        parts = list(self._drawn(conditions[::every], rng))
         whole, fields = (torch.cat(part) for part in zip(*parts, strict=True))
         self.scanner.fit_drawn(whole, fields, rng)
+
+    def _drawn(self, conditions: Tensor, rng: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images before the scanner and fields, for measuring what the generator draws; a few cases each time."""
+        for rows in torch.split(conditions, TONED_BATCH):
+            seeds = [int(torch.randint(1 << 62, (), generator=rng)) for _ in rows]
+            rngs = [torch.Generator().manual_seed(seed) for seed in seeds]
+            for whole, fields, _ in self._draw(rows, rngs, steps=TONED_STEPS, guidance=1.0):
+                yield whole, fields
 
     def encode(self, image: Tensor, fields: Tensor) -> Tensor:
         """Items of images and fields: code, what is told of findings, then image and fields as they are."""
@@ -333,7 +342,7 @@ class FlowGenerator(nn.Module):
         """Codes, and fields of findings on the template, at full resolution and with texture."""
         device = codes.device
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
-        drawn = self._decoded(codes, placed)
+        drawn = self._decoded(codes, placed + self.sizes)
         refined = self.refiner(drawn)
         grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
         loud = torch.stack([torch.randn(grain.shape[1], generator=rng) for rng in rngs]).to(device)
@@ -362,13 +371,14 @@ class FlowGenerator(nn.Module):
             starts = [self.law.draw(row, rng) for row, rng in zip(conditions, rngs, strict=True)]
             noise = first * torch.stack(starts) + (1 - first) * noise
         codes = integrate(denoise, noise, steps, start=first, stop=REFINE_TIME)
-        own = torch.stack([torch.randn(self.axes, *self.latent[1:], generator=rng) for rng in rngs])
-        codes[:, self.codec.width :] += self.shape_noise(own.to(codes)) * self._shape_left()
+        kept = self.codec.kept
+        own = torch.stack([torch.randn(self.width - kept, *self.latent[1:], generator=rng) for rng in rngs])
+        codes[:, kept:] += self.outline_noise(own.to(codes)) * self._outlines_left()
         return codes
 
-    def _shape_left(self) -> Tensor:
-        """Standard deviation of what the law of this family leaves of displacements; laws of other families keep it."""
-        return self.law.dropped[self.codec.width :].sqrt()
+    def _outlines_left(self) -> Tensor:
+        """Standard deviation of what the law leaves of fields and displacements; other families keep all in theirs."""
+        return self.law.dropped[self.codec.kept :].sqrt()
 
 
 def _along(values: Tensor, like: Tensor) -> Tensor:

@@ -55,8 +55,10 @@ class GaussianLaw(nn.Module):
         self.register_buffer("leftover", torch.ones(LEVELS))
         self.register_buffer("dropped", torch.zeros(shape))
 
-    def fit(self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None) -> Tensor:
-        """Fit; what the components leave of the items (up to m, k, z, y, x).
+    def fit(
+        self, items: Tensor, conditions: Tensor, case: Tensor, *, grain: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Fit; what the components leave of up to `MOST_ITEMS` items (m, k, z, y, x), and whose they are (m,).
 
         Args:
             items: Codes (m, k, z, y, x).
@@ -89,7 +91,7 @@ class GaussianLaw(nn.Module):
             self.dropped.copy_(left.view(self.shape) * (1 - grain.view(-1, 1, 1, 1)))
             left = left - self.dropped.flatten()
         self._fit_leftover(left)
-        return rows.view(-1, *self.shape)
+        return rows.view(-1, *self.shape), case
 
     def _fit_leftover(self, variance: Tensor) -> None:
         """Levels of the variance (size,) that the components leave."""

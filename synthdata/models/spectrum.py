@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from synthdata.models.cosine import cosines
 
 AXES = (2, 3, 4)
+LOW = 4  # squared half waves along the axes up to which waves are drawn together
 
 
 def spectrum_of(white: Tensor) -> Tensor:
@@ -29,10 +30,12 @@ def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
 
 
 class WaveNoise(nn.Module):
-    """Gaussian fields of independent cosine waves (DCT-II), with a standard deviation of 1 at every place.
+    """Gaussian fields of cosine waves (DCT-II), with a standard deviation of 1 at every place.
 
     How loud each wave is, is measured; where its crests lie is not kept. So a drawn field is as smooth as those that
-    were measured, and like none of them. Cosines know no neighbourhood of opposite borders.
+    were measured, and like none of them. Only the lowest waves of all channels are drawn together, by correlations that
+    are shrunk as far as so few patients ask for: a larger organ is larger along all axes. Cosines know no neighbourhood
+    of opposite borders.
 
     Source:
         Ahmed, Natarajan and Rao, "Discrete Cosine Transform", IEEE Trans. Computers, 1974: close to the principal
@@ -40,23 +43,76 @@ class WaveNoise(nn.Module):
     """
 
     loudness: Tensor
+    joint: Tensor
+    gain: Tensor
 
     def __init__(self, shape: tuple[int, int, int, int]) -> None:
         """Build for fields (c, z, y, x); white noise until it is fitted."""
         super().__init__()
-        self.register_buffer("loudness", torch.ones(1, *shape))  # standard deviation of each wave
         self.waves = [cosines(side).float() for side in shape[1:]]
+        orders = torch.meshgrid(*(torch.arange(side) for side in shape[1:]), indexing="ij")
+        self.low = (torch.stack(orders).square().sum(0).flatten() <= LOW).nonzero().flatten()
+        self.register_buffer("loudness", torch.ones(1, *shape))  # standard deviation of each wave
+        self.register_buffer(
+            "joint", torch.eye(shape[0] * len(self.low))
+        )  # root of the correlation of low waves
+        self.register_buffer("gain", torch.ones(1, *shape))
 
-    def fit(self, fields: Tensor) -> None:
-        """Measure fields (n, c, z, y, x) that vary alike at every place."""
+    def fit(self, fields: Tensor, patient: Tensor) -> None:
+        """Measure fields (n, c, z, y, x) that vary alike at every place, of patients (n,)."""
         waves = torch.einsum("nczyx,az,by,dx->ncabd", fields, *self.waves)
-        self.loudness.copy_(waves.square().mean(0, keepdim=True).sqrt())
+        self.loudness.copy_(waves.square().mean(0, keepdim=True).sqrt().clamp_min(1e-6))
+        low = (waves / self.loudness).flatten(2)[:, :, self.low].flatten(1)
+        self.joint.copy_(torch.linalg.cholesky(shrunk_correlation(low, patient)))
+        self.gain.copy_(self._variance().clamp_min(1e-12).rsqrt())
 
     def forward(self, white: Tensor) -> Tensor:
         """Fields of white noise (b, c, z, y, x)."""
-        waves = [wave.to(white) for wave in self.waves]
-        fields = torch.einsum("ncabd,az,by,dx->nczyx", white * self.loudness, *waves)
-        squared = [wave.square() for wave in waves]
-        variance = torch.einsum("ncabd,az,by,dx->nczyx", self.loudness.square(), *squared)
-        drawn: Tensor = fields * variance.clamp_min(1e-12).rsqrt()
+        drawn: Tensor = self._added(self._told_of_each_other(white) * self.loudness) * self.gain
         return drawn
+
+    def _told_of_each_other(self, white: Tensor) -> Tensor:
+        flat = white.flatten(2).clone()
+        few = flat[:, :, self.low]
+        flat[:, :, self.low] = (few.flatten(1) @ self.joint.T).view(few.shape)
+        return flat.view(white.shape)
+
+    def _added(self, waves: Tensor) -> Tensor:
+        return torch.einsum("ncabd,az,by,dx->nczyx", waves, *(wave.to(waves) for wave in self.waves))
+
+    def _variance(self) -> Tensor:
+        """At each place (1, c, z, y, x)."""
+        alone = self.loudness.square().flatten(2).clone()
+        alone[:, :, self.low] = 0
+        squared = [wave.square() for wave in self.waves]
+        high = torch.einsum("ncabd,az,by,dx->nczyx", alone.view(self.loudness.shape), *squared)
+        sources = self.loudness.new_zeros(len(self.joint), *self.loudness.flatten(2).shape[1:])
+        sources[:, :, self.low] = torch.eye(len(self.joint)).view(-1, sources.shape[1], len(self.low))
+        each = self._told_of_each_other(sources.view(-1, *self.loudness.shape[1:])) * self.loudness
+        return high + self._added(each).square().sum(0, keepdim=True)
+
+
+def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
+    """Correlation (d, d) of values (n, d) of mean square 1, those off the diagonal shrunk to 0 as their error asks.
+
+    Args:
+        values: (n, d).
+        patient: Which rows are of one patient (n,): they are the independent ones.
+
+    Source:
+        Schaefer and Strimmer, "A Shrinkage Approach to Large-Scale Covariance Matrix Estimation", Statistical
+        Applications in Genetics and Molecular Biology 4(1), 2005, target D, with means of patients as the sample.
+    """
+    count, size = values.shape
+    values = values.double()
+    found = values.T @ values / count
+    people = patient.unique()
+    error = torch.zeros_like(found)
+    for person in people.tolist():
+        rows = values[patient == person]
+        error += (rows.T @ rows - len(rows) * found).square() / count**2
+    error *= len(people) / max(len(people) - 1, 1)
+    off = 1 - torch.eye(size, dtype=found.dtype)
+    strength = (error * off).sum() / (found.square() * off).sum().clamp_min(1e-12)
+    shrunk = (1 - strength.clamp(0.01, 1)) * found * off
+    return (shrunk + torch.eye(size, dtype=found.dtype)).float()

@@ -81,7 +81,7 @@ def test_waves_vary_by_one_at_every_place_and_are_as_smooth_as_what_was_measured
     noise = WaveNoise((2, *points))
     measured = torch.randn(400, 2, *points, generator=rng).cumsum(-1)  # smooth along x alone
     measured = measured / measured.std(0)
-    noise.fit(measured)
+    noise.fit(measured, torch.arange(400))
     drawn = noise(torch.randn(4000, 2, *points, generator=rng))
     assert torch.allclose(drawn.std(0), torch.ones_like(drawn[0]), atol=0.1)  # at the border too
     for axis in (-1, -2):
@@ -101,8 +101,8 @@ def test_waves_are_white_before_they_are_fitted() -> None:
 def test_what_patients_do_not_share_of_their_outlines_is_drawn_smoothly() -> None:
     model, _, told = fitted(flat=False, labels=2, conditions=2)
     before, _ = model.sample(told, list(range(16)), steps=2, guidance=1.0)
-    assert float(model.law.dropped[model.codec.width :].mean()) > 0
-    assert float(model.law.dropped[: model.codec.width].abs().sum()) == 0
+    assert float(model.law.dropped[model.codec.kept :].mean()) > 0
+    assert float(model.law.dropped[: model.codec.kept].abs().sum()) == 0
     model.law.dropped.zero_()
     after, _ = model.sample(told, list(range(16)), steps=2, guidance=1.0)
     spread = [images.std(0).mean() for images in (before, after)]
