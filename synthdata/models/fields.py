@@ -67,6 +67,7 @@ def offsets(drawn: Tensor, real: Tensor) -> Tensor:
             needed = (rival - drawn[:, label]).flatten()  # a voxel is of the label if more than this is added
             near = needed[needed.abs() < MOST_OFFSET]
             rank = round(share * len(needed)) - int((needed <= -MOST_OFFSET).sum())
-            if len(near):
-                found[0, label] = near.kthvalue(min(max(rank, 1), len(near))).values
+            if len(near):  # half-way between the last voxel that shall be of the label and the next one
+                both = [near.kthvalue(min(max(k, 1), len(near))).values for k in (rank, rank + 1)]
+                found[0, label] = (both[0] + both[1]) / 2
     return found

@@ -145,7 +145,7 @@ class FlowGenerator(nn.Module):
 
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
-        """Once the learning is over, put right how large labels are drawn, and measure texture and drawn intensities."""
+        """Once the learning is over, put the sizes of labels right, and measure texture and drawn intensities."""
         device = self.std.device
         every = -(-len(items) // TEXTURED_CASES)
         if self._common.any():
