@@ -7,6 +7,7 @@ from synthdata.models.cosine import cosines
 
 AXES = (2, 3, 4)
 LOW = 4  # squared half waves along the axes up to which waves are drawn together
+LONG = 16  # up to which they are drawn at all: shorter ones by lot would break an outline into pieces
 
 
 def spectrum_of(white: Tensor) -> Tensor:
@@ -30,7 +31,7 @@ def coloured(white: Tensor, amplitude: Tensor) -> Tensor:
 
 
 class WaveNoise(nn.Module):
-    """Gaussian fields of cosine waves (DCT-II), with a standard deviation of 1 at every place.
+    """Gaussian fields of the longer cosine waves (DCT-II) of fields with a standard deviation of 1 at every place.
 
     How loud each wave is, is measured; where its crests lie is not kept. So a drawn field is as smooth as those that
     were measured, and like none of them. Only the lowest waves of all channels are drawn together, by correlations that
@@ -51,7 +52,9 @@ class WaveNoise(nn.Module):
         super().__init__()
         self.waves = [cosines(side).float() for side in shape[1:]]
         orders = torch.meshgrid(*(torch.arange(side) for side in shape[1:]), indexing="ij")
-        self.low = (torch.stack(orders).square().sum(0).flatten() <= LOW).nonzero().flatten()
+        squared = torch.stack(orders).square().sum(0)
+        self.long = (squared <= LONG).float()
+        self.low = (squared.flatten() <= LOW).nonzero().flatten()
         self.register_buffer("loudness", torch.ones(1, *shape))  # standard deviation of each wave
         self.register_buffer(
             "joint", torch.eye(shape[0] * len(self.low))
@@ -65,10 +68,11 @@ class WaveNoise(nn.Module):
         low = (waves / self.loudness).flatten(2)[:, :, self.low].flatten(1)
         self.joint.copy_(torch.linalg.cholesky(shrunk_correlation(low, patient)))
         self.gain.copy_(self._variance().clamp_min(1e-12).rsqrt())
+        self.loudness *= self.long
 
     def forward(self, white: Tensor) -> Tensor:
         """Fields of white noise (b, c, z, y, x)."""
-        drawn: Tensor = self._added(self._told_of_each_other(white) * self.loudness) * self.gain
+        drawn: Tensor = self.added(self._told_of_each_other(white) * self.loudness) * self.gain
         return drawn
 
     def _told_of_each_other(self, white: Tensor) -> Tensor:
@@ -77,7 +81,8 @@ class WaveNoise(nn.Module):
         flat[:, :, self.low] = (few.flatten(1) @ self.joint.T).view(few.shape)
         return flat.view(white.shape)
 
-    def _added(self, waves: Tensor) -> Tensor:
+    def added(self, waves: Tensor) -> Tensor:
+        """Fields (b, c, z, y, x) of loudnesses of waves, of the same shape."""
         return torch.einsum("ncabd,az,by,dx->nczyx", waves, *(wave.to(waves) for wave in self.waves))
 
     def _variance(self) -> Tensor:
@@ -89,7 +94,7 @@ class WaveNoise(nn.Module):
         sources = self.loudness.new_zeros(len(self.joint), *self.loudness.flatten(2).shape[1:])
         sources[:, :, self.low] = torch.eye(len(self.joint)).view(-1, sources.shape[1], len(self.low))
         each = self._told_of_each_other(sources.view(-1, *self.loudness.shape[1:])) * self.loudness
-        return high + self._added(each).square().sum(0, keepdim=True)
+        return high + self.added(each).square().sum(0, keepdim=True)
 
 
 def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
