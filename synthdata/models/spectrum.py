@@ -7,6 +7,8 @@ from synthdata.models.cosine import cosines
 
 AXES = (2, 3, 4)
 LOW = 4  # squared half waves along the axes up to which waves are drawn together
+DOUBT = 2.0  # standard errors below which a correlation is taken for chance
+LEAST_VARIANCE = 0.02  # of a direction of waves of variance 1
 LONG = 16  # up to which they are drawn at all: shorter ones by lot would break an outline into pieces
 
 
@@ -34,8 +36,8 @@ class WaveNoise(nn.Module):
     """Gaussian fields of the longer cosine waves (DCT-II) of fields with a standard deviation of 1 at every place.
 
     How loud each wave is, is measured; where its crests lie is not kept. So a drawn field is as smooth as those that
-    were measured, and like none of them. Only the lowest waves of all channels are drawn together, by correlations that
-    are shrunk as far as so few patients ask for: a larger organ is larger along all axes. Cosines know no neighbourhood
+    were measured, and like none of them. Only the lowest waves of all channels are drawn together, by those
+    correlations that cannot be chance: a larger organ is larger along all axes. Cosines know no neighbourhood
     of opposite borders.
 
     Source:
@@ -98,15 +100,18 @@ class WaveNoise(nn.Module):
 
 
 def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
-    """Correlation (d, d) of values (n, d) of mean square 1, those off the diagonal shrunk to 0 as their error asks.
+    """Correlation (d, d) of values (n, d) of mean square 1; what may be chance is shrunk to 0, one by one.
 
     Args:
         values: (n, d).
-        patient: Which rows are of one patient (n,): they are the independent ones.
+        patient: Which rows are of one patient (n,): patients are the independent ones.
+
+    Returns:
+        r (1 - (2 se / r)^2) or 0 off the diagonal, the nearest positive definite ones by their eigenvalues.
 
     Source:
-        Schaefer and Strimmer, "A Shrinkage Approach to Large-Scale Covariance Matrix Estimation", Statistical
-        Applications in Genetics and Molecular Biology 4(1), 2005, target D, with means of patients as the sample.
+        Cai and Liu, "Adaptive Thresholding for Sparse Covariance Matrix Estimation", JASA 106, 2011, equation (3) with
+        the rule of the adaptive lasso and a threshold of `DOUBT` standard errors.
     """
     count, size = values.shape
     values = values.double()
@@ -117,7 +122,9 @@ def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
         rows = values[patient == person]
         error += (rows.T @ rows - len(rows) * found).square() / count**2
     error *= len(people) / max(len(people) - 1, 1)
-    off = 1 - torch.eye(size, dtype=found.dtype)
-    strength = (error * off).sum() / (found.square() * off).sum().clamp_min(1e-12)
-    shrunk = (1 - strength.clamp(0.01, 1)) * found * off
-    return (shrunk + torch.eye(size, dtype=found.dtype)).float()
+    kept = (1 - DOUBT**2 * error / found.square().clamp_min(1e-12)).clamp_min(0)
+    believed = torch.where(torch.eye(size, dtype=torch.bool), 1.0, found * kept)
+    variance, vectors = torch.linalg.eigh(believed)
+    positive = (vectors * variance.clamp_min(LEAST_VARIANCE)) @ vectors.T
+    scale = positive.diagonal().rsqrt()
+    return (positive * scale[:, None] * scale).float()
