@@ -51,7 +51,7 @@ class FlowGenerator(nn.Module):
     """
 
     guides: Tensor
-    sizes: Tensor
+    offset: Tensor
     moved: Tensor
     std: Tensor
     loudness: Tensor
@@ -88,7 +88,7 @@ class FlowGenerator(nn.Module):
         loudness[:, self.codec.kept : self.codec.width] = FIELD_STD
         loudness[:, self.codec.width :] = SHAPE_STD
         self.register_buffer("loudness", loudness)
-        self.register_buffer("sizes", torch.zeros(1, geometry.labels, 1, 1, 1))  # put right in drawn fields
+        self.register_buffer("offset", torch.zeros(1, geometry.labels, 1, 1, 1))  # put right in drawn fields
         self.law = GaussianLaw(self.latent, geometry.conditions)
         self.outline_noise = WaveNoise((self.width - self.codec.kept, *points))
         self.focal = FocalLaw(labels=geometry.labels, shape_zyx=(z, y, x), conditions=geometry.conditions)
@@ -151,7 +151,7 @@ class FlowGenerator(nn.Module):
         if self._common.any():
             truth = torch.cat([self._truth(item)[1] for item in items[::every, None]])
             fields = torch.cat([part for _, part in self._drawn(conditions[:: 2 * every], rng)])
-            self.sizes.copy_(offsets(fields.cpu(), truth.cpu()).to(device) * self._common)
+            self.offset.copy_(offsets(fields.cpu(), truth.cpu()).to(device) * self._common)
         white = []
         for item, row in zip(items[::every, None], conditions[::every, None], strict=True):
             told = torch.cat([row, torch.ones(1, 1)], dim=1).to(device)
@@ -342,7 +342,7 @@ class FlowGenerator(nn.Module):
         """Codes, and fields of findings on the template, at full resolution and with texture."""
         device = codes.device
         placed = self.alignment.push(focal, self._shape(codes)) if self.given else focal
-        drawn = self._decoded(codes, placed + self.sizes)
+        drawn = self._decoded(codes, placed + self.offset)
         refined = self.refiner(drawn)
         grain = torch.stack([torch.randn(drawn.standard.shape[1:], generator=rng) for rng in rngs]).to(device)
         loud = torch.stack([torch.randn(grain.shape[1], generator=rng) for rng in rngs]).to(device)

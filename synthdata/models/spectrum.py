@@ -116,9 +116,9 @@ def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
     count, size = values.shape
     values = values.double()
     found = values.T @ values / count
-    people = patient.unique()
+    people = torch.unique(patient).tolist()
     error = torch.zeros_like(found)
-    for person in people.tolist():
+    for person in people:
         rows = values[patient == person]
         error += (rows.T @ rows - len(rows) * found).square() / count**2
     error *= len(people) / max(len(people) - 1, 1)
@@ -127,4 +127,5 @@ def shrunk_correlation(values: Tensor, patient: Tensor) -> Tensor:
     variance, vectors = torch.linalg.eigh(believed)
     positive = (vectors * variance.clamp_min(LEAST_VARIANCE)) @ vectors.T
     scale = positive.diagonal().rsqrt()
-    return (positive * scale[:, None] * scale).float()
+    correlation: Tensor = (positive * scale[:, None] * scale).float()
+    return correlation
