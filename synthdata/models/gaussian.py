@@ -20,9 +20,9 @@ RIDGE = 1e-2  # on standardised conditions, in units of the number of items
 
 
 class GaussianLaw(nn.Module):
-    """Mean, principal components, their regression on the conditions, and a variance per value for the rest.
+    """Mean, its regression on the conditions, principal components of the rest, and a variance per value beyond them.
 
-    Codes are x = mean + W (a + slope (c - centre)) + e with orthonormal columns of W (here: rows of `basis`),
+    Codes are x = mean + slope (c - centre) + W a + e with orthonormal columns of W (here: rows of `basis`),
     a ~ N(0, covariance) and e_i ~ N(0, leftover[level[i]]^2), independent. All state is in buffers.
     """
 
@@ -50,7 +50,7 @@ class GaussianLaw(nn.Module):
         self.register_buffer("level", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("grams", torch.zeros(LEVELS, COMPONENTS * COMPONENTS))  # basis basis^T per level
         self.register_buffer("counts", torch.ones(LEVELS))
-        self.register_buffer("slope", torch.zeros(COMPONENTS, conditions))
+        self.register_buffer("slope", torch.zeros(size, conditions))
         self.register_buffer("centre", torch.zeros(conditions))
         self.register_buffer("leftover", torch.ones(LEVELS))
         self.register_buffer("dropped", torch.zeros(shape))
@@ -72,18 +72,18 @@ class GaussianLaw(nn.Module):
             items, conditions, case = items[chosen], conditions[chosen], case[chosen]
         rows = items.flatten(1)
         self.mean.copy_(rows.mean(0))
+        self.centre.copy_(conditions.mean(0))
+        told = conditions - self.centre
+        penalty = RIDGE * len(items) * torch.eye(told.shape[1])
         rows = rows - self.mean
+        self.slope.copy_(torch.linalg.solve(told.T @ told + penalty, told.T @ rows).T)
+        rows -= told @ self.slope.T
         basis = _components(rows, shared_components(rows, case))
         kept = len(basis)
         self.basis[:kept] = basis
         scores = rows @ basis.T
-        self.centre.copy_(conditions.mean(0))
-        told = conditions - self.centre
-        penalty = RIDGE * len(items) * torch.eye(told.shape[1])
-        slope = torch.linalg.solve(told.T @ told + penalty, told.T @ scores).T
-        residual = (scores - told @ slope.T).double()
-        covariance = residual.T @ residual / len(items) + 1e-6 * torch.eye(kept)
-        self.slope[:kept], self.root[:kept, :kept] = slope, torch.linalg.cholesky(covariance).float()
+        covariance = scores.T.double() @ scores.double() / len(items) + 1e-6 * torch.eye(kept)
+        self.root[:kept, :kept] = torch.linalg.cholesky(covariance).float()
         self.precision[:kept, :kept] = torch.linalg.inv(covariance).float()
         rows -= scores @ basis
         left = rows.square().mean(0)
@@ -109,8 +109,8 @@ class GaussianLaw(nn.Module):
         """One code (k, z, y, x) given a condition vector (c,)."""
         device = self.mean.device
         normal = torch.randn(COMPONENTS, generator=rng).to(device)
-        scores = self.slope @ (condition.to(device) - self.centre) + self.root @ normal
-        coarse = (self.mean + scores @ self.basis).view(self.shape)
+        told = self.slope @ (condition.to(device) - self.centre)
+        coarse = (self.mean + told + (self.root @ normal) @ self.basis).view(self.shape)
         grain = torch.randn(self.shape, generator=rng).to(device)
         code: Tensor = coarse + self.leftover[self.level].view(self.shape) * grain
         return code
@@ -139,7 +139,7 @@ class GaussianLaw(nn.Module):
             self.grams.view(-1, COMPONENTS, COMPONENTS)[:, :kept, :kept].flatten(1),
         )
         known = (told[:, :-1] - self.centre) * told[:, -1:]
-        mean = self.mean + known @ self.slope[:kept].T @ basis
+        mean = self.mean + known @ self.slope.T
         variance = self.leftover.square()[None]  # (1, levels)
         noise = t.square() * variance + (1 - t).square()  # of what the components do not explain, (b, levels)
         apart = noisy.flatten(1) - t * mean

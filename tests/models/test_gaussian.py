@@ -39,7 +39,7 @@ def test_the_guess_is_the_posterior_mean_of_a_dense_gaussian() -> None:
     guess, error = law.denoise(noisy, time, told)
     for row, t in enumerate(time):
         shift = (told[row, :1] - law.centre) * told[row, 1]
-        mean = law.mean + (law.slope @ shift) @ basis
+        mean = law.mean + law.slope @ shift
         gain = t * covariance @ torch.linalg.inv(t**2 * covariance + (1 - t) ** 2 * torch.eye(24))
         expected = mean + gain @ (noisy[row].flatten() - t * mean)
         assert torch.allclose(guess[row].flatten(), expected, atol=1e-4)
