@@ -16,7 +16,7 @@ from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.patches import join, patch_of, split
 from synthdata.models.protocol import Family, Geometry
 from synthdata.models.refiner import Drawn, Refiner
-from synthdata.models.sampler import guided, integrate
+from synthdata.models.sampler import along, errors_on_path, guided, integrate
 from synthdata.models.saturation import Saturation
 from synthdata.models.scanner import Scanner
 from synthdata.models.spectrum import WaveNoise
@@ -215,7 +215,7 @@ class FlowGenerator(nn.Module):
         time = (first + (last - first) * torch.sigmoid(logits)).to(items.device)
         noise = torch.randn(codes.shape, generator=rng).to(items.device)
         keep = (torch.rand(batch, 1, generator=rng) >= self.config.drop_conditions).to(items)
-        noisy = _along(1 - time, codes) * noise + _along(time, codes) * codes
+        noisy = along(1 - time, codes) * noise + along(time, codes) * codes
         told = torch.cat([conditions * keep, keep], dim=1)
         error = self._errors(codes, noisy, time, told, self._given(items))
         weight = (1 + (time / (1 - time)).square()).clamp_max(MAX_WEIGHT)
@@ -230,15 +230,10 @@ class FlowGenerator(nn.Module):
         """
         codes, given = items[:, : self.width], self._given(items)
         told = torch.cat([conditions, conditions.new_ones(len(conditions), 1)], dim=1)
-        found = codes.new_zeros((len(codes), PROBES))
-        for seed in seeds:
-            rng = torch.Generator().manual_seed(seed)
-            noise = torch.randn(codes.shape[1:], generator=rng).to(codes)
-            for column, at in enumerate(torch.linspace(self.config.start_time, REFINE_TIME, PROBES)):
-                time = at.to(codes).expand(len(codes))
-                noisy = (1 - at) * noise + at * codes
-                found[:, column] += self._errors(codes, noisy, time, told, given) / len(seeds)
-        return found
+        times = torch.linspace(self.config.start_time, REFINE_TIME, PROBES).tolist()
+        return errors_on_path(
+            lambda noisy, time: self._errors(codes, noisy, time, told, given), codes, times, seeds
+        )
 
     def _errors(self, codes: Tensor, noisy: Tensor, time: Tensor, told: Tensor, given: Tensor) -> Tensor:
         """Mean squared error of the expected clean codes, per item (b,)."""
@@ -301,7 +296,7 @@ class FlowGenerator(nn.Module):
         with variance 1, tells how many of those errors the truth lies away from it.
         """
         guess, error = self.law.denoise(noisy, time, told)
-        t = _along(time, noisy)
+        t = along(time, noisy)
         scaled = noisy * ((t * self.std).square() + (1 - t).square()).rsqrt()
         clean: Tensor = guess + error * self.network(
             torch.cat([scaled, guess / self.std, given], dim=1), time, told
@@ -379,11 +374,6 @@ class FlowGenerator(nn.Module):
     def _outlines_left(self) -> Tensor:
         """Standard deviation of what the law leaves of fields and displacements; other families keep all in theirs."""
         return self.law.dropped[self.codec.kept :].sqrt()
-
-
-def _along(values: Tensor, like: Tensor) -> Tensor:
-    """(b,) as (b, 1, 1, 1, 1)."""
-    return values.view(-1, *(1 for _ in like.shape[1:]))
 
 
 FAMILY = Family(

@@ -10,7 +10,7 @@ from synthdata.models.cosine import CosineCode, positions
 from synthdata.models.nets import UNet, UNetConfig
 from synthdata.models.patches import patch_of
 from synthdata.models.protocol import Family, Geometry
-from synthdata.models.sampler import guided, integrate
+from synthdata.models.sampler import along, errors_on_path, guided, integrate
 
 FIELD_LOUDNESS = 2.0  # of codes of masks beside those of images, so that outlines are decided first
 MAX_WEIGHT = 10.0  # of the loss near the clean end
@@ -101,7 +101,7 @@ class PlainFlow(nn.Module):
         noise = torch.stack([torch.randn(self.latent, generator=rng) for rng in rngs]).to(items)
         kept = torch.stack([torch.rand(1, generator=rng) for rng in rngs]) >= self.config.drop_conditions
         keep = kept.to(items)
-        noisy = _along(1 - time) * noise + _along(time) * items
+        noisy = along(1 - time, items) * noise + along(time, items) * items
         told = torch.cat([conditions * keep, keep], dim=1)
         weight = (1 + (time / (1 - time)).square()).clamp_max(MAX_WEIGHT)
         return weight * self._errors(items, noisy, time, told)
@@ -113,15 +113,9 @@ class PlainFlow(nn.Module):
         Mean over seeds, each of which gives the same noise to every item, so that items differ in themselves alone.
         """
         told = torch.cat([conditions, conditions.new_ones(len(conditions), 1)], dim=1)
-        found = items.new_zeros((len(items), len(PROBES)))
-        for seed in seeds:
-            rng = torch.Generator().manual_seed(seed)
-            noise = torch.randn(self.latent, generator=rng).to(items)
-            for column, at in enumerate(PROBES):
-                noisy = (1 - at) * noise + at * items
-                time = items.new_full((len(items),), at)
-                found[:, column] += self._errors(items, noisy, time, told) / len(seeds)
-        return found
+        return errors_on_path(
+            lambda noisy, time: self._errors(items, noisy, time, told), items, PROBES, seeds
+        )
 
     def _errors(self, codes: Tensor, noisy: Tensor, time: Tensor, told: Tensor) -> Tensor:
         """Mean squared error of the expected clean codes, per item (b,)."""
@@ -130,7 +124,7 @@ class PlainFlow(nn.Module):
 
     def denoise(self, noisy: Tensor, time: Tensor, told: Tensor) -> Tensor:
         """Expected clean codes of noisy ones (b, k, z, y, x) at times (b,); told (b, c + 1) ends in a flag."""
-        t, variance = _along(time), self.std.square()
+        t, variance = along(time, noisy), self.std.square()
         total = t.square() * variance + (1 - t).square()
         guess, error = noisy * (t * variance / total), self.std * (1 - t) * total.rsqrt()
         place = self.place.expand(len(noisy), *self.place.shape[1:])
@@ -156,11 +150,6 @@ class PlainFlow(nn.Module):
         if not self.geometry.labels:
             return image, image.new_zeros((len(image), 0, *image.shape[2:]))
         return image, self.fields.decode(codes[:, self.image.width :])
-
-
-def _along(values: Tensor) -> Tensor:
-    """(b,) as (b, 1, 1, 1, 1)."""
-    return values.view(-1, 1, 1, 1, 1)
 
 
 FAMILY = Family(

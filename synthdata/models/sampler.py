@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -77,3 +77,30 @@ def guided(expected: Callable[[Tensor], Tensor], told: Tensor, guidance: float) 
 
 def _log_snr(t: float) -> float:
     return math.log(t / (1 - t)) if t > 0 else -math.inf
+
+
+def along(values: Tensor, like: Tensor) -> Tensor:
+    """(b,) as (b, 1, ...), to be multiplied with a tensor (b, ...)."""
+    return values.view(-1, *(1 for _ in like.shape[1:]))
+
+
+def errors_on_path(
+    errors: Callable[[Tensor, Tensor], Tensor], codes: Tensor, times: Sequence[float], seeds: Sequence[int]
+) -> Tensor:
+    """Errors of codes (b, ...) at times of the path, (b, times), as a mean over seeds.
+
+    Each seed gives the same noise to every code, so that codes differ in themselves alone.
+
+    Args:
+        errors: Of noisy codes (b, ...) at times (b,); (b,).
+        codes: Clean ones (b, ...).
+        times: From 0 to 1.
+        seeds: Of noise.
+    """
+    found = codes.new_zeros((len(codes), len(times)))
+    for seed in seeds:
+        noise = torch.randn(codes.shape[1:], generator=torch.Generator().manual_seed(seed)).to(codes)
+        for column, at in enumerate(times):
+            noisy = (1 - at) * noise + at * codes
+            found[:, column] += errors(noisy, codes.new_full((len(codes),), at)) / len(seeds)
+    return found

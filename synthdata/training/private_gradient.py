@@ -9,6 +9,7 @@ from torch import Tensor
 
 from synthdata.errors import TrainingError
 from synthdata.models.protocol import ItemLossTeller
+from synthdata.models.sampler import along
 from synthdata.training.accounting import require_opacus
 from synthdata.training.optimizers import Named
 
@@ -91,7 +92,7 @@ class PrivateGradient:
         finite = torch.isfinite(norm)
         factor = (self.clip * (1 - ROUNDING) / norm.clamp_min(1e-30)).clamp_max(1.0).float()
         factor = torch.where(finite, factor, 0)
-        return [torch.where(_along(finite, each), each, 0) * _along(factor, each) for each in found]
+        return [torch.where(along(finite, each), each, 0) * along(factor, each) for each in found]
 
 
 def _taken(value: torch.nn.Parameter) -> Tensor:
@@ -104,8 +105,3 @@ def _taken(value: torch.nn.Parameter) -> Tensor:
         )
     value.grad_sample, value.grad = None, None  # type: ignore[attr-defined]
     return found
-
-
-def _along(values: Tensor, like: Tensor) -> Tensor:
-    """(b,) as (b, 1, ...)."""
-    return values.view(-1, *(1 for _ in like.shape[1:]))
