@@ -16,9 +16,11 @@ OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn
 HEXADECIMAL = re.compile(
     r"(?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}(?![^\W_])", re.IGNORECASE
 )  # digests have no names
-CODE = re.compile(r"[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*")  # letters about digits, such as QMNx85rKkkg
+CODE = re.compile(
+    r"(?<![^\W_])[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*"
+)  # letters about digits, such as QMNx85rKkkg
 VOWELS = re.compile("[aeiouy]")
-LEAST_PART = 3  # letters of a word in a compound
+LEAST_PART, LONGEST_COMPOUND = 3, 40  # letters of a word in a compound, and of a compound
 UNITS = frozenset("µμåΩ°")
 
 
@@ -159,6 +161,8 @@ def _is_usual(word: str) -> bool:
 @lru_cache(1 << 14)
 def _is_compound(word: str) -> bool:
     """A word which describes an examination, or is put together from such and of words of imaging."""
+    if len(word) > LONGEST_COMPOUND:  # the time to look grows with the square of the letters
+        return False
     if word in examination_words():
         return True
     return any(

@@ -80,3 +80,8 @@ def test_levels_of_a_protocol_and_codes_are_no_names() -> None:
     assert not is_protocol_path("QUORLWICK^XANTHIPPA")
     assert not has_foreign_words("QMNx85rKkkg")
     assert has_foreign_words("Xanthippa Quorlwick")
+
+
+@pytest.mark.parametrize("letters", ["xa", "lung"])
+def test_a_word_without_end_is_one_that_nobody_knows(letters: str) -> None:
+    assert has_foreign_words(f"{letters * 20_000}q Quorlwick")
