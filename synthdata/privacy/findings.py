@@ -10,7 +10,6 @@ from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import NEGATIVE
 from synthdata.privacy.cohort import Pool
 from synthdata.privacy.copy_search import CopyThreshold
-from synthdata.privacy.further import p_beyond_odds
 from synthdata.privacy.membership import Attack
 from synthdata.privacy.power import PowerCurve
 from synthdata.privacy.ratio_tail import Matches, TailResult
@@ -29,7 +28,6 @@ GATING_TESTS = frozenset({RATIO_TAIL, COPY_SEARCH, BEFORE_FILTER, CANARIES, POSI
 FURTHER_RATE = 0.25  # of the gate's level, spent on further views; docs/adr/0020
 NAMED = 5  # suspects, in a sentence
 MEMBERSHIP_AUC = 0.60  # policy: the attack fails a release when the interval lies above; docs/adr/0005
-LEANING_ODDS = MEMBERSHIP_AUC / (1 - MEMBERSHIP_AUC)  # 1.5, the same policy as odds; docs/adr/0020
 NEGATIVES_REJECTED = 0.10  # of random splits of real strangers: more, and the test itself is broken
 NEGATIVES_SUSPECTED = 0.05
 FEATURES_NOTE = (
@@ -87,36 +85,30 @@ def tail_test(result: TailResult, curves: Mapping[str, PowerCurve], gates: Gates
     )
 
 
-def further_test(
-    result: TailResult, in_train: np.ndarray, suspects: Sequence[str], gates: Gates
-) -> PrivacyTest:
-    """The same test in further views, at a level of its own; it fails a release or asks for a look."""
+def further_test(result: TailResult, suspects: Sequence[str], gates: Gates) -> PrivacyTest:
+    """The same test in further views, at a level of its own; it fails a release or asks for a look at single cases."""
     level, best = FURTHER_RATE * gates.privacy_alpha, result.best
-    beyond = p_beyond_odds(result, in_train, LEANING_ODDS)
     views = ", ".join(dict.fromkeys(tail.view for tail in result.tails))
     named = (
         f"{len(suspects)} cases ({', '.join(suspects[:NAMED])}{' and more' if len(suspects) > NAMED else ''})"
     )
-    leans = result.p_value < level
-    outcome: Outcome = "FAIL" if beyond < level else "INCONCLUSIVE" if leans or suspects else "PASS"
+    outcome: Outcome = "FAIL" if result.p_value < level else "INCONCLUSIVE" if suspects else "PASS"
     advice = {
         "FAIL": "training patients are favoured: train shorter or on more patients, then generate again",
-        "INCONCLUSIVE": "training patients are favoured, within the bound: look at the nearest pairs"
-        if leans
-        else f"{named} lie nearer to a training patient than chance allows: look at them",
+        "INCONCLUSIVE": f"{named} lie nearer to a training patient than chance allows: look at them",
         "PASS": "no sign that training patients are favoured, and never a reason to pass",
     }[outcome]
     return PrivacyTest(
         name=FURTHER,
         outcome=outcome,
         statistic=best.in_train / best.distinct,
-        p_value=beyond,
+        p_value=result.p_value,
         threshold=level,
         power=None,
         explanation=(
             f"in further views ({views}) {best.in_train} of {best.distinct} distinct patients matched in the "
-            f"{best.name} tail of {best.view} are training patients (adjusted p {result.p_value:.3g}; p {beyond:.3g} "
-            f"that they are favoured by odds of more than {LEANING_ODDS:.3g}; level {level:.3g}); {advice}"
+            f"{best.name} tail of {best.view} are training patients (adjusted p {result.p_value:.3g}, level "
+            f"{level:.3g}); {advice}"
         ),
     )
 

@@ -4,15 +4,13 @@
 `condition` looks among patients of the same condition alone, so that a rare class is not drowned by frequent ones: of
 its few patients each is matched often, and the second nearest is one of them. `patch` is the search of boxes
 (`patches`). All treat train and control alike, so the ratio-tail test over them is exact; it has a level of its own,
-which leaves the primary test its power. Every generator leans to training patients a little, and the more views the
-sooner that shows, so a release FAILs only where it leans by more than a bound (docs/adr/0020).
+which leaves the primary test its power.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from synthdata.privacy.cohort import Embedded, Pool, duplicate_clusters
 from synthdata.privacy.copy_search import harmless_ratios, suspected, thresholds_of
@@ -98,26 +96,6 @@ def search_further(
     return FurtherMatches(
         real=search.matches(search.real, own=pool.patient), generated=search.matches(generated)
     )
-
-
-def p_beyond_odds(result: TailResult, in_train: np.ndarray, odds: float) -> float:
-    """P value of "training patients are matched at most `odds` times as readily", over all tails by Bonferroni.
-
-    Args:
-        result: Of the tail test.
-        in_train: Of each patient of the pool, bool (P,).
-        odds: Ratio of the odds of being matched, training over control patients; 1 is the null of the primary test.
-
-    Source:
-        Fisher's noncentral hypergeometric law: given how many patients are matched, each on its own, the number of
-        training patients among them. Fog, Communications in Statistics 37:258 (2008).
-    """
-    people, train = len(in_train), int(in_train.sum())
-    chances = [
-        float(stats.nchypergeom_fisher.sf(tail.in_train - 1, people, train, tail.distinct, odds))
-        for tail in result.tails
-    ]
-    return min(1.0, len(chances) * min(chances))
 
 
 class RecordCode:

@@ -194,7 +194,7 @@ def _further(
     result = found.tested(shuffles)
     if result is None:
         return (), ("No further views: there are no records, and parts cannot be searched for.",)
-    return (further_test(result, evidence.pool.in_train, evidence.named(suspects), gates),), ()
+    return (further_test(result, evidence.named(suspects), gates),), ()
 
 
 def _filter_counts(drawn: Drawn | None) -> CopyFilterCounts | None:

@@ -5,22 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy import stats
 from scipy.spatial.distance import cdist
 
 from synthdata.privacy import measure_privacy
 from synthdata.privacy.cohort import Pool
-from synthdata.privacy.findings import further_test
-from synthdata.privacy.further import (
-    Described,
-    FurtherMatches,
-    FurtherSearch,
-    RecordCode,
-    p_beyond_odds,
-)
-from synthdata.privacy.ratio_tail import LabelShuffles, Tail, TailResult
+from synthdata.privacy.further import Described, FurtherMatches, FurtherSearch, RecordCode
+from synthdata.privacy.ratio_tail import LabelShuffles
 from synthdata.records import ColumnSpec, PrivacyReport, PrivacyTest
-from synthdata.spec import Gates
 from tests.blobs import anatomy, draw_case, make_cohort
 
 WIDTH = 6
@@ -112,36 +103,6 @@ def test_the_level_is_exact_whoever_is_labelled_train(rng: np.random.Generator) 
     p_values = np.array([test.relabelled(rng).test(found.generated, floors).p_value for _ in range(400)])
     for level in (0.05, 0.2):
         assert (p_values <= level).mean() <= level + 3 * np.sqrt(level / 400)
-
-
-def tails(distinct: int, hits: int) -> TailResult:
-    tail = Tail(
-        view="joint",
-        name="10%",
-        cases=distinct,
-        distinct=distinct,
-        in_train=hits,
-        p_value=float(stats.hypergeom.sf(hits - 1, 200, 100, distinct)),
-        attainable=1e-9,
-    )
-    return TailResult(tails=(tail, tail), p_value=4e-4, p_holm=1e-3, attainable=1e-3)
-
-
-def test_without_a_bound_the_p_value_is_bonferronis_and_a_bound_raises_it() -> None:
-    in_train = np.arange(200) < 100
-    found = tails(30, 24)
-    assert p_beyond_odds(found, in_train, 1.0) == pytest.approx(2 * found.tails[0].p_value)
-    assert p_beyond_odds(found, in_train, 1.5) > 10 * p_beyond_odds(found, in_train, 1.0)
-
-
-def test_leaning_within_the_bound_asks_for_a_look_and_beyond_it_fails() -> None:
-    in_train = np.arange(200) < 100
-    within, beyond = (further_test(tails(*counts), in_train, (), Gates()) for counts in ((35, 28), (35, 34)))
-    assert within.outcome == "INCONCLUSIVE"
-    assert "within the bound" in within.explanation
-    assert beyond.outcome == "FAIL"
-    assert beyond.p_value is not None
-    assert beyond.p_value < 0.0025 < (within.p_value or 0)
 
 
 def further(report: PrivacyReport) -> PrivacyTest:
