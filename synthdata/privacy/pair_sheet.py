@@ -1,6 +1,7 @@
 """The closest pairs of a generated and a training case, to look at; for the private store alone."""
 
 import io
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,8 @@ import numpy as np
 from synthdata.records import CaseSet, ChannelScale
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
+
+TITLE_WIDTH = 36  # letters that fit above a picture
 
 
 def images_of(private: ObjectStore, case_set: CaseSet, rows: Sequence[int]) -> dict[int, np.ndarray]:
@@ -31,16 +34,16 @@ def draw_pairs(pairs: Sequence[tuple[np.ndarray, np.ndarray, str]], scale: Chann
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.0, 2.1 * len(pairs)), layout="constrained")
+    figure = Figure(figsize=(6.0, 2.3 * len(pairs)), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(pairs), 3, squeeze=False)
     for row, (generated, training, title) in zip(axes, pairs, strict=True):
         left, right = scale.to_network(generated), scale.to_network(training)
         for axis, image, name in zip(row[:2], (left, right), (title, "nearest training case"), strict=True):
             axis.imshow(image, cmap="gray", vmin=-1, vmax=1)
-            axis.set_title(name, fontsize=7)
+            axis.set_title(textwrap.fill(name, TITLE_WIDTH), fontsize=7, loc="left")
         row[2].imshow(left - right, cmap="coolwarm", vmin=-1, vmax=1)
-        row[2].set_title("difference", fontsize=7)
+        row[2].set_title("difference", fontsize=7, loc="left")
         for axis in row:
             axis.set_axis_off()
     buffer = io.BytesIO()
