@@ -26,7 +26,7 @@ clinical:
   - {{name: intracranial_volume_ml, kind: number, unit: mL, minimum: 500, maximum: 2500, role: outcome}}
 body_part: HEAD
 grid: {{shape_zyx: [1, 32, 32], spacing_mm: [1.0, 5.5, 5.5]}}
-generator: {{preset: tiny, seen: {seen}, batch: 8}}
+generator: {{preset: tiny, seen: {seen}, batch: 8, augment: 0}}
 gates: {gates}
 sampling: {{cases: {cases}, steps: 2, shard_size: 8}}
 release: {{licence: CC0-1.0}}

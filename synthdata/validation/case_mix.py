@@ -227,8 +227,8 @@ def look_alikes(layout: np.ndarray, generated: np.ndarray) -> dict[str, np.ndarr
     from scipy.cluster.vq import kmeans2
 
     count = min(GROUPS, int((~generated).sum()) // 10)
-    if count < 2 or not layout[~generated].std(axis=0).any():
-        return {}
+    if count < 2 or not generated.any() or not layout[~generated].std(axis=0).any():
+        return {}  # a random split of few patients with many cases may leave one side empty
     standard = np.empty_like(layout, dtype=np.float64)
     for side in (generated, ~generated):
         part = layout[side]
