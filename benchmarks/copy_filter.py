@@ -18,7 +18,7 @@ from synthdata.generation.worker import REPLACEMENTS
 from synthdata.privacy.cohort import Embedded, Pool, duplicate_clusters
 from synthdata.privacy.copy_filter import filter_limits, removal_share
 from synthdata.privacy.copy_search import COPY_RATE, harmless_ratios, suspected, thresholds_of
-from synthdata.privacy.ratio_tail import LabelShuffles, Matches
+from synthdata.privacy.ratio_tail import LabelShuffles, Matches, floors_of
 from synthdata.spec import Gates
 
 WIDTH, MODES, ALPHA = 16, 4, 0.01
@@ -100,7 +100,7 @@ def one_run(world: World, cases: int, labels: LabelShuffles) -> list[float]:
     """A value per column; NaN where there is nothing to remove."""
     pool, real = vector_pool(world.train, world.control)
     real_matches = real.matches(pool, own=pool.patient)
-    floors = {name: float(found.ratio.min()) for name, found in real_matches.items()}
+    floors = floors_of(real_matches)
     share = removal_share(Gates(), cases)
     limits = filter_limits(pool, real_matches, share)
 

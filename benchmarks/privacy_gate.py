@@ -33,7 +33,7 @@ from synthdata.privacy.copy_search import COPY_RATE, harmless_ratios, suspected,
 from synthdata.privacy.findings import FURTHER_RATE, members_recognised
 from synthdata.privacy.further import Described, FurtherMatches, FurtherSearch, RecordCode
 from synthdata.privacy.membership import distance_attack
-from synthdata.privacy.ratio_tail import LabelShuffles
+from synthdata.privacy.ratio_tail import LabelShuffles, floors_of
 from synthdata.records import ColumnSpec
 from synthdata.spec import Gates
 
@@ -164,7 +164,7 @@ class Patients:
         self.further = FurtherSearch(self.pool, Described.of(real, self.code, both.records()))
         self.real = real.matches(self.pool, own=self.pool.patient)
         self.real_further = self.further.matches(self.further.real, own=self.pool.patient)
-        self.floors = {name: float(found.ratio.min()) for name, found in self.real.items()}
+        self.floors = floors_of(self.real)
         self.shuffles = LabelShuffles(self.pool.in_train, count=SHUFFLES, rng=rng)
 
     def judged(self, world: World, rng: np.random.Generator) -> list[bool]:

@@ -76,10 +76,15 @@ def _frequencies(patch: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
     """Orthonormal basis (v, v) of patches of v voxels, lowest frequencies first, and k^2 of each (v,)."""
     waves = [cosines(side) for side in patch]
     basis = torch.einsum("ai,bj,ck->abcijk", *waves).flatten(3).flatten(0, 2)
-    orders = torch.meshgrid(*(torch.arange(side) for side in patch), indexing="ij")
-    squared = torch.stack(orders).square().sum(0).flatten()
+    squared = squared_orders(patch).flatten()
     order = torch.sort(squared, stable=True).indices
     return basis[order].float(), squared[order].float()
+
+
+def squared_orders(sides: tuple[int, int, int]) -> Tensor:
+    """k^2 of each wave of a grid, half waves along each axis squared and added up: int64 (z, y, x)."""
+    orders = torch.meshgrid(*(torch.arange(side) for side in sides), indexing="ij")
+    return torch.stack(orders).square().sum(0)
 
 
 def cosines(side: int) -> Tensor:

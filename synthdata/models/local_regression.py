@@ -68,10 +68,10 @@ class LocalRegression(nn.Module):
         for case in range(len(source)):
             one = slice(case, case + 1)
             rows = self._rows(self._known(source[one]))
-            wanted = split(target[one], self.step).flatten(2)[0].T.double()
+            wanted = split(target[one], self.step).flatten(2)[0].T
             inside = split(body[one], self.step).amax(1).flatten() > 0
             chosen = _some(inside, max(1, ROWS // len(source)), seed=case)
-            rows, wanted = rows[chosen], wanted[chosen]
+            rows, wanted = rows[chosen].double(), wanted[chosen].double()
             gram, product = gram + rows.T @ rows, product + rows.T @ wanted
         penalty = RIDGE * gram.diagonal()[:-1].mean() * torch.eye(len(gram), dtype=torch.float64)
         penalty[-1, -1] = 0
@@ -97,11 +97,11 @@ class LocalRegression(nn.Module):
         return functional.pad(known, (x, x, y, y, z, z), mode="replicate")
 
     def _rows(self, known: Tensor) -> Tensor:
-        """The features of each patch of one case and a one, float64 (patches, f * kernel + 1)."""
+        """The features of each patch of one case and a one, (patches, f * kernel + 1)."""
         around = self._padded(known)[0]
         for axis, size in enumerate(self.kernel, start=1):
             around = around.unfold(axis, size, 1)
-        rows = around.permute(1, 2, 3, 0, 4, 5, 6).reshape(known[0, 0].numel(), -1).double()
+        rows = around.permute(1, 2, 3, 0, 4, 5, 6).reshape(known[0, 0].numel(), -1)
         return torch.cat([rows, rows.new_ones(len(rows), 1)], dim=1)
 
     def _error(self, source: Tensor, target: Tensor, body: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from synthdata.models.cosine import cosines
+from synthdata.models.cosine import cosines, squared_orders
 
 AXES = (2, 3, 4)
 LOW = 4  # squared half waves along the axes up to which waves are drawn together
@@ -53,14 +53,12 @@ class WaveNoise(nn.Module):
         """Build for fields (c, z, y, x); white noise until it is fitted."""
         super().__init__()
         self.waves = [cosines(side).float() for side in shape[1:]]
-        orders = torch.meshgrid(*(torch.arange(side) for side in shape[1:]), indexing="ij")
-        squared = torch.stack(orders).square().sum(0)
+        squared = squared_orders(shape[1:])
         self.long = (squared <= LONG).float()
         self.low = (squared.flatten() <= LOW).nonzero().flatten()
         self.register_buffer("loudness", torch.ones(1, *shape))  # standard deviation of each wave
-        self.register_buffer(
-            "joint", torch.eye(shape[0] * len(self.low))
-        )  # root of the correlation of low waves
+        # root of the correlation of low waves
+        self.register_buffer("joint", torch.eye(shape[0] * len(self.low)))
         self.register_buffer("gain", torch.ones(1, *shape))
 
     def fit(self, fields: Tensor, patient: Tensor) -> None:

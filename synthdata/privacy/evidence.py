@@ -9,7 +9,7 @@ from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.copy_filter import Drawn, Released, as_drawn, filter_report_of
 from synthdata.privacy.copy_search import COPY_RATE, CopyThreshold, harmless_ratios, thresholds_of
 from synthdata.privacy.parts import Parts, search_parts
-from synthdata.privacy.ratio_tail import Matches
+from synthdata.privacy.ratio_tail import Matches, floors_of
 from synthdata.progress import Progress
 from synthdata.records import CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
@@ -30,6 +30,7 @@ class Evidence:
     planted: Planted
     real_matches: dict[str, Matches]  # of real cases, each without its own patient
     matches: dict[str, Matches]  # of generated cases in train and control
+    rate: float  # of wrongly suspected releases that a search may have
     thresholds: dict[str, CopyThreshold]
     parts: Parts | None  # of training patients, in generated cases
     drawn: Drawn | None  # the same before the copy filter; None where none was used
@@ -37,7 +38,7 @@ class Evidence:
     @property
     def floors(self) -> dict[str, float]:
         """Least ratio of a real case per view."""
-        return {name: float(found.ratio.min()) for name, found in self.real_matches.items()}
+        return floors_of(self.real_matches)
 
     def named(self, flags: np.ndarray) -> tuple[str, ...]:
         """Ids of flagged cases, sorted."""
@@ -63,13 +64,13 @@ def gather(
     planted = plant(training_set, private, pool, rng=rng)
     progress(3, STEPS, "searching nearest patients")
     real_matches, matches = real.matches(pool, own=pool.patient), generated.matches(pool)
+    rate = COPY_RATE * spec.gates.privacy_alpha
     thresholds = thresholds_of(
         harmless_ratios(real_matches, matches, pool.in_train),
         units=pool.patients,
         cases=synthetic.cases,
-        rate=COPY_RATE * spec.gates.privacy_alpha,
+        rate=rate,
     )
-    rate = COPY_RATE * spec.gates.privacy_alpha
     parts = search_parts(training_set, synthetic, private, pool, thumbnails, rate=rate)
     report = filter_report_of(synthetic, private)
     drawn = None
@@ -86,6 +87,7 @@ def gather(
         planted=planted,
         real_matches=real_matches,
         matches=matches,
+        rate=rate,
         thresholds=thresholds,
         parts=parts,
         drawn=drawn,

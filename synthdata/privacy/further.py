@@ -15,7 +15,7 @@ import numpy as np
 from synthdata.privacy.cohort import Embedded, Pool, duplicate_clusters
 from synthdata.privacy.copy_search import harmless_ratios, suspected, thresholds_of
 from synthdata.privacy.neighbours import nearest_patients
-from synthdata.privacy.ratio_tail import LabelShuffles, Matches, TailResult, matches_of
+from synthdata.privacy.ratio_tail import LabelShuffles, Matches, TailResult, floors_of, matches_of
 from synthdata.records import CaseSet, ColumnSpec, TrainingSet
 from synthdata.records.case import Value
 from synthdata.records.parquet import read_records
@@ -53,9 +53,7 @@ class FurtherMatches:
         """The ratio-tail test over all of them; None where there are none."""
         if not self.generated:
             return None
-        return shuffles.test(
-            self.generated, {name: float(found.ratio.min()) for name, found in self.real.items()}
-        )
+        return shuffles.test(self.generated, floors_of(self.real))
 
     def with_view(self, name: str, real: Matches, generated: Matches) -> "FurtherMatches":
         """One view more."""
@@ -150,20 +148,19 @@ class FurtherSearch:
 
     def matches(self, cases: Described, *, own: np.ndarray | None = None) -> dict[str, Matches]:
         """Matches per view; `own` is the patient of each case that is left out, (n,)."""
-        found = {}
-        for view in self.views:
-            queries = self._joined(cases) if view == JOINT else self._images(cases)
-            found[view] = self._joint(queries, own) if view == JOINT else self._within(cases, queries, own)
-        return found
+        search = {JOINT: self._joint, CONDITION: self._within}
+        return {view: search[view](cases, own) for view in self.views}
 
-    def _joint(self, queries: np.ndarray, own: np.ndarray | None) -> Matches:
+    def _joint(self, cases: Described, own: np.ndarray | None) -> Matches:
+        """Matches among all patients."""
+        queries = self._joined(cases)
         return matches_of(
             nearest_patients(queries, self.joined, self.pool.patient, own=own, clusters=self.clusters)
         )
 
-    def _within(self, cases: Described, queries: np.ndarray, own: np.ndarray | None) -> Matches:
+    def _within(self, cases: Described, own: np.ndarray | None) -> Matches:
         """Matches among patients of the same condition."""
-        images, clusters = self._images(self.real), self.pool.clusters["image"]
+        queries, images, clusters = self._images(cases), self._images(self.real), self.pool.clusters["image"]
         ratio, distance = np.ones((2, len(queries)))
         patient, case = np.zeros((2, len(queries)), np.int64)
         for condition in np.unique(cases.condition):

@@ -7,11 +7,7 @@ from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
 from synthdata.privacy.canaries import recalls, strangers
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
 from synthdata.privacy.copy_filter import Drawn
-from synthdata.privacy.copy_search import (
-    COPY_RATE,
-    copy_share,
-    suspected,
-)
+from synthdata.privacy.copy_search import copy_share, suspected
 from synthdata.privacy.evidence import STEPS, Evidence, gather
 from synthdata.privacy.findings import (
     attack_test,
@@ -86,7 +82,7 @@ def measure_privacy(
     progress(4, STEPS, "planting copies to learn the power of the test")
     curves = _power_curves(evidence, shuffles, gates, rng=rng)
     progress(5, STEPS, "canaries")
-    canaries = _canaries(evidence, gates)
+    canaries = _canaries(evidence)
     progress(6, STEPS, "controls and membership inference")
     flags = suspected(evidence.matches, evidence.thresholds, evidence.pool.in_train)
     counts = _filter_counts(evidence.drawn)
@@ -125,12 +121,11 @@ def measure_privacy(
     )
 
 
-def _canaries(evidence: Evidence, gates: Gates) -> tuple[CanaryRecall, ...]:
+def _canaries(evidence: Evidence) -> tuple[CanaryRecall, ...]:
     """What the search finds of planted copies, and whom it wrongs among strangers."""
     pool = evidence.pool
     found = recalls(evidence.planted, evidence.thresholds, pool.in_train)
-    rate = COPY_RATE * gates.privacy_alpha
-    return (*found, strangers(pool, evidence.real_matches, evidence.matches, rate=rate))
+    return (*found, strangers(pool, evidence.real_matches, evidence.matches, rate=evidence.rate))
 
 
 def _controls(
@@ -187,8 +182,7 @@ def _further(
 ) -> tuple[tuple[PrivacyTest, ...], tuple[str, ...]]:
     """The ratio-tail test in further views: with records, within conditions, of parts."""
     found = search_further(evidence.pool, (evidence.real, evidence.synthetic), *data)
-    rate = COPY_RATE * gates.privacy_alpha
-    suspects = found.suspects(evidence.pool, cases=len(evidence.case_ids), rate=rate)
+    suspects = found.suspects(evidence.pool, cases=len(evidence.case_ids), rate=evidence.rate)
     if evidence.parts is not None:
         found = found.with_view(PATCH, evidence.parts.real, evidence.parts.matches)
     result = found.tested(shuffles)

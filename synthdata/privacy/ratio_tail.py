@@ -50,6 +50,11 @@ def matches_of(nearest: Nearest) -> Matches:
     return Matches(ratio=ratio, patient=nearest.patient[:, 0], case=nearest.case[:, 0], distance=first)
 
 
+def floors_of(real: Mapping[str, Matches]) -> dict[str, float]:
+    """Least ratio per view among real cases, each matched in the other patients."""
+    return {name: float(found.ratio.min()) for name, found in real.items()}
+
+
 def replaced(base: Matches, index: np.ndarray, planted: Matches) -> Matches:
     """The same set with some of its cases replaced."""
     parts = {}

@@ -96,11 +96,10 @@ class Run:
             strength=self.spec.augment,
             flip_x=self.spec.flip_x,
         )
-        # Whose they are, and not which case: two scans of one patient must not confirm each other.
+        # The patient of each item, numbered in the order of names, and not its case: two scans of one patient must
+        # not confirm each other.
         _, patient = np.unique(cases.patients, return_inverse=True)
-        self.owner = torch.from_numpy(patient)[
-            case
-        ]  # number of each item's patient, in the order of their names
+        self.owner = torch.from_numpy(patient)[case]
         self.model.fit_law(self.pool, self.conditions, self.owner)
         if self.spec.pretrained and isinstance(self.model, torch.nn.Module):
             start_from(self.model, load_pretrained(self.spec))
