@@ -27,7 +27,6 @@ from synthdata.intake.policy import Policy
 
 SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
-METHOD_CODES = 0x00120064
 VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
 PROJECTIONS = frozenset(
     {
@@ -78,36 +77,33 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
     Source:
         DICOM PS3.15, Annex E (profiles and Table E.1-1); PS3.16, CID 7050 (method codes).
     """
-    codes = _method_codes(header, judge)
-    reasons = _evidence(header, codes)
+    allowed, reasons = judge.likeness.of(
+        "statements", lambda header: _statements(header, body_part, judge.policy), header, given=body_part
+    )
     others = judge.judge_header(header, without=PATIENT_NAME)
     findings = judge.judge_in(header, PATIENT_NAME) | others
-    allowed = codes | _dates_option(header)
-    reasons |= {reason for reason, options in findings if not options & allowed}
-    if "deid.person_name" in reasons and _name_is_the_pseudonym(header, others):
-        reasons.discard("deid.person_name")
+    codes = reasons | {reason for reason, options in findings if not options & allowed}
+    if "deid.person_name" in codes and _name_is_the_pseudonym(header, others):
+        codes -= {"deid.person_name"}
     if any(frame.preamble):
-        reasons.add("deid.preamble")
+        codes |= {"deid.preamble"}
     if frame.trailing_bytes:
-        reasons.add("deid.trailing_bytes")
+        codes |= {"deid.trailing_bytes"}
     if _file_meta_differs(header):
-        reasons.add("deid.file_meta")
-    if has_hidden_bytes(header):
-        reasons.add("deid.hidden_bytes")
-    return reasons | _pixel_risks(header, codes, body_part, judge.policy) | _origin(header)
+        codes |= {"deid.file_meta"}
+    if has_hidden_bytes(header, judge.likeness):
+        codes |= {"deid.hidden_bytes"}
+    return set(codes)
 
 
-def _method_codes(header: Header, judge: ElementJudge) -> set[str]:
-    """Codes by the sequence, which the files of a source share for the most part."""
-    raw = header.raw(METHOD_CODES)
-    if raw is None or raw.value is None or header.plain is None:
-        return _codes_in(header)
-    if raw.value not in judge.method_codes:
-        judge.method_codes[raw.value] = _codes_in(header)
-    return judge.method_codes[raw.value]
+def _statements(header: Header, body_part: str, policy: Policy) -> tuple[frozenset[str], frozenset[str]]:
+    """Method codes which allow findings, and what the attributes that are asked for by name speak against."""
+    codes = _method_codes(header)
+    reasons = _evidence(header, codes) | _pixel_risks(header, codes, body_part, policy) | _origin(header)
+    return frozenset(codes | _dates_option(header)), frozenset(reasons)
 
 
-def _codes_in(header: Header) -> set[str]:
+def _method_codes(header: Header) -> set[str]:
     items = header.get("DeidentificationMethodCodeSequence") or []
     return {
         str(item.get("CodeValue", "")) for item in items if item.get("CodingSchemeDesignator", "") == "DCM"
@@ -141,7 +137,10 @@ def _name_is_the_pseudonym(header: Header, others: set[Finding]) -> bool:
 def _file_meta_differs(header: Header) -> bool:
     """True where the file meta information names another object than the one that follows."""
     pairs = (("MediaStorageSOPInstanceUID", "SOPInstanceUID"), ("MediaStorageSOPClassUID", "SOPClassUID"))
-    return any(header.meta(outer) not in {"", str(header.get(inner, ""))} for outer, inner in pairs)
+    return any(
+        stated and stated != str(header.get(inner, ""))
+        for stated, inner in ((header.meta(outer), inner) for outer, inner in pairs)
+    )
 
 
 def _pixel_risks(header: Header, codes: set[str], body_part: str, policy: Policy) -> set[str]:

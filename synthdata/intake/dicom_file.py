@@ -17,9 +17,17 @@ from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, Seg
 from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
-from synthdata.intake.frames import Frame, classic_frame, enhanced_frames
+from synthdata.intake.frames import (
+    Frame,
+    SharedFrame,
+    classic_frame,
+    enhanced_frames,
+    placed_frame,
+    shared_frame,
+)
 from synthdata.intake.header import Header, PlainHeader
 from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.likeness import Likeness
 from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
 from synthdata.intake.pixel_plan import NO_PIXELS, PIXEL_DATA, PixelPlan, pixel_plan
 from synthdata.intake.pseudonyms import Pseudonyms
@@ -113,14 +121,14 @@ def read_instance(
         if is_directory(header):
             seen.reasons.add("file.dicomdir")
             return None
-        damage = _damage(header)
+        damage = _damage(header, judge.likeness)
         frame = FileFrame(preamble=data[:PREAMBLE_BYTES], trailing_bytes=trailing_bytes)
         seen.reasons |= codes_of(header, judge, frame, body_part=body_part)
         if damage:
             seen.reasons.add(damage)
             inventory.broken.add(_owner(header, names))
             return None
-        return _instance(seen, header, names)
+        return _instance(seen, header, names, judge.likeness)
     except DAMAGE:
         seen.reasons.add("file.malformed")
         inventory.broken.add("")
@@ -143,22 +151,26 @@ def _owner(header: Header, names: Pseudonyms) -> str:
     return series or (names.patient(patient) if patient else "")
 
 
-def _damage(header: Header) -> str:
+def _damage(header: Header, likeness: Likeness) -> str:
     """A reason where the file ends too early or has no pixels."""
     last = header.raw(header.last_tag) if header.last_tag is not None else None
     if last is not None and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length:
         return "file.truncated"
     if "PixelData" not in header:
         return "" if header["SOPClassUID"] == RTStructureSetStorage else "file.no_pixels"
+    raw = header.raw(PIXEL_DATA)
+    length = -1 if raw is None else len(raw.value or b"")
+    return likeness.of("damage", lambda header: _wrong_pixels(header, length), header, given=length)
+
+
+def _wrong_pixels(header: Header, length: int) -> str:
+    """A reason where the pixels cannot be what the header says; their length is -1 where it is not known."""
     syntax = header.transfer_syntax
     if not syntax.is_transfer_syntax:
         return "file.malformed"
     if decodes_too_large(header):
         return "file.too_large"
-    raw = header.raw(PIXEL_DATA)
-    if not syntax.is_compressed and raw is not None:
-        return _wrong_length(header, len(raw.value or b""))
-    return ""
+    return "" if syntax.is_compressed or length < 0 else _wrong_length(header, length)
 
 
 def _wrong_length(header: Header, length: int) -> str:
@@ -179,48 +191,102 @@ def is_directory(header: Header) -> bool:
     )
 
 
-def _instance(seen: SeenFile, header: Header, names: Pseudonyms) -> Instance:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Shared:
+    """What slices of a series have in common: an instance, and its frames, but for what tells one from the other."""
+
+    patient: str
+    case: str
+    person: tuple[str, str]
+    series_uid: str
+    is_mask: bool
+    modality: str
+    description: str
+    frame_of_reference: str
+    shape_yx: tuple[int, int]
+    frame: SharedFrame | None  # None where the file has several slices, or none
+    frames: tuple[Frame, ...]  # of such a file
+    problems: frozenset[str]
+    needs_position: bool
+    pixels: PixelPlan
+    codes: tuple[tuple[str, str], ...]
+
+
+def _instance(seen: SeenFile, header: Header, names: Pseudonyms, likeness: Likeness) -> Instance:
+    raw = header.raw(PIXEL_DATA)
+    at = raw.value_tell if raw is not None else -1
+    shared = likeness.of("instance", lambda header: _shared(header, names, at), header, given=at)
+    frames, problems = shared.frames, shared.problems
+    if shared.frame is not None:
+        frames = (placed_frame(shared.frame, header),)
+        if shared.needs_position and not frames[0].position_mm:
+            problems |= {"series.no_geometry"}
+    return Instance(
+        seen=seen,
+        patient=shared.patient,
+        case=shared.case,
+        person=shared.person,
+        series_uid=shared.series_uid,
+        sop_uid=str(header["SOPInstanceUID"]),
+        is_mask=shared.is_mask,
+        modality=shared.modality,
+        description=shared.description,
+        frame_of_reference=shared.frame_of_reference,
+        shape_yx=shared.shape_yx,
+        frames=frames,
+        problems=problems,
+        pixels=shared.pixels,
+        codes=shared.codes,
+    )
+
+
+def _shared(header: Header, names: Pseudonyms, pixels_at: int) -> _Shared:
     identifier = str(header.get("PatientID", "") or "")
     is_mask = header["SOPClassUID"] in MASKS
     stored = (int(header.get("Rows") or 0), int(header.get("Columns") or 0))
-    frames, problems = ((), set[str]()) if is_mask else _frames(header, stored)
-    tiles = len(frames) if is_mosaic(header) and len(frames) > 1 else 0
-    return Instance(
-        seen=seen,
+    alone = not is_mask and _is_one_slice(header)
+    problems = frozenset() if is_mask else frozenset(_problems(header))
+    frames: tuple[Frame, ...] = ()
+    if not is_mask and not alone:
+        frames, more = _frames(header, stored)
+        problems |= more
+    tiles = len(frames) if len(frames) > 1 and is_mosaic(header) else 0
+    return _Shared(
         patient=names.patient(identifier),
         case=names.case(identifier, str(header.get("StudyInstanceUID", ""))),
         person=(str(header.get("PatientSex", "") or ""), str(header.get("PatientBirthDate", "") or "")),
         series_uid=str(header["SeriesInstanceUID"]),
-        sop_uid=str(header["SOPInstanceUID"]),
         is_mask=is_mask,
         modality=str(header.get("Modality", "")),
         description=str(header.get("SeriesDescription", "") or ""),
         frame_of_reference=str(header.get("FrameOfReferenceUID", "") or ""),
         shape_yx=tile_shape(stored, tiles) if tiles else stored,
+        frame=shared_frame(header) if alone else None,
         frames=frames,
-        problems=frozenset(problems),
-        pixels=NO_PIXELS if is_mask else pixel_plan(header, tiles),
+        problems=problems,
+        needs_position=header["SOPClassUID"] in VOLUMES,
+        pixels=NO_PIXELS if is_mask else pixel_plan(header, tiles, pixels_at),
         codes=tuple(segment_codes(header)) if is_mask else (),
     )
 
 
+def _is_one_slice(header: Header) -> bool:
+    """True for a file without functional groups which is no mosaic."""
+    return "PerFrameFunctionalGroupsSequence" not in header and not is_mosaic(header)
+
+
 def _frames(header: Header, stored: tuple[int, int]) -> tuple[tuple[Frame, ...], set[str]]:
-    """Slices of a file, and reason codes which concern its whole series."""
-    problems = set(_problems(header))
+    """Slices of a file that may have several, and reason codes which concern its whole series."""
     if "PerFrameFunctionalGroupsSequence" in header:
         try:
-            return enhanced_frames(header), problems
+            return enhanced_frames(header), set()
         except ValueError:
-            return (classic_frame(header),), problems | {"file.frames"}
+            return (classic_frame(header),), {"file.frames"}
     whole = classic_frame(header)
-    if is_mosaic(header):
-        try:
-            return tiles_of(header, whole, stored), problems
-        except ValueError:
-            return (whole,), problems | {"series.mosaic"}
-    if header["SOPClassUID"] in VOLUMES and not whole.position_mm:
-        problems.add("series.no_geometry")
-    return (whole,), problems
+    try:
+        return tiles_of(header, whole, stored), set()
+    except ValueError:
+        return (whole,), {"series.mosaic"}
 
 
 def _problems(header: Header) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache, lru_cache
 
 from pydicom._private_dict import private_dictionaries
 from pydicom.datadict import (
@@ -25,13 +26,14 @@ from synthdata.intake.confidentiality import (
     safe_private,
 )
 from synthdata.intake.header import Decoder, Header
+from synthdata.intake.likeness import Likeness
 from synthdata.intake.person_names import (
     has_foreign_script,
     has_foreign_words,
     is_protocol_path,
     names_a_person,
 )
-from synthdata.intake.plain_file import Known, PlainReader
+from synthdata.intake.plain_file import Known, PlainReader, decimals, one_uid
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.text_patterns import (
     LONG_NUMBER,
@@ -82,6 +84,8 @@ TELLING = re.compile(
     r"study|exam|examination|uid|unique|checksum|comment|remark|text|history|address|login|station)\b"
 )  # meanings of private attributes which may identify
 TOLERANT = frozenset({PATIENT, DEVICE, INSTITUTION})  # options which keep a value as it is
+DATE_DIGITS = 8  # of a number that may be a date
+NO_FINDINGS: frozenset[Finding] = frozenset()
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
 PRIVATE = 0x10000  # bit of an odd group
@@ -97,7 +101,7 @@ class ElementJudge:
         self.policy = policy
         self.decoder = Decoder()  # of the attributes which are asked for by name
         self.reader = PlainReader()
-        self.method_codes: dict[bytes, set[str]] = {}  # by the bytes of their sequence
+        self.likeness = Likeness()
         self._rules = load_rules()
         self._cache: dict[tuple[int, str | None, bytes, str, bool], frozenset[Finding]] = {}
 
@@ -108,11 +112,11 @@ class ElementJudge:
                 header.dataset.file_meta
             )
         findings: set[Finding] = set()
-        skipped = {int(PIXEL_DATA), int(without)}
-        for tag, one in header.plain.attributes.items():
-            if tag not in skipped and (
-                found := one.findings if one.findings is not None else self._known(one)
-            ):
+        for tag, one in header.plain.attributes.items():  # pixels come without findings
+            found = one.findings
+            if found is None:
+                found = self._known(one)
+            if found and tag != without:
                 findings |= found
         for tag, one in header.plain.meta.items():
             if tag & 0xFFFF <= FILE_META_ALLOWED:
@@ -130,8 +134,22 @@ class ElementJudge:
 
     def _known(self, one: Known) -> frozenset[Finding]:
         if one.findings is None:
-            one.findings = frozenset(self._judge(one.element(), one.creator))
+            plain = self._plain_value(one.raw)
+            one.findings = frozenset(self._judge(one.element(), one.creator)) if plain is None else plain
         return one.findings
+
+    def _plain_value(self, raw: RawDataElement) -> frozenset[Finding] | None:
+        """Findings of the numbers and UIDs that each slice has of its own, without decoding; None: look closer.
+
+        They are what `_judge` finds, of a public attribute of which nothing but the type of its value is judged.
+        """
+        if raw.VR not in {"UI", "DS"} or len(self.policy.deny) or not _judged_by_type(int(raw.tag)):
+            return None
+        if raw.VR == "UI":
+            text = one_uid(raw.value)
+            return _findings_of_uid(text) if text else None
+        parts = decimals(raw.value)
+        return NO_FINDINGS if parts and not any(len(part.strip()) == DATE_DIGITS for part in parts) else None
 
     def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
         """All findings of a dataset and of what is nested in it, except those of one attribute and of pixels."""
@@ -212,6 +230,20 @@ class ElementJudge:
             yield from _binary(element.value)
         else:
             yield from _by_type(element, "Manufacturer" if safe else "", NEVER)
+
+
+@cache
+def _judged_by_type(tag: int) -> bool:
+    """True for a public attribute of the dictionary on which neither a rule of the profile nor its name bears."""
+    keyword, rule = keyword_for_tag(tag), load_rules().get(keyword_for_tag(tag))
+    by_rule = rule is not None and rule.action not in {"U", "X/Z/U"}
+    curve = (tag >> 16) & 0xFF01 in {0x5000, 0x6000}
+    return bool(keyword) and not (tag & PRIVATE or curve or by_rule or keyword in DOCUMENTS)
+
+
+@lru_cache(1024)
+def _findings_of_uid(text: str) -> frozenset[Finding]:
+    return frozenset(_unique_ids([text]))
 
 
 def _creator(dataset: Dataset, tag: BaseTag) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from synthdata.intake.header import Header
+from synthdata.intake.plain_file import numbers_in
 from synthdata.intake.scales import Attributes, Scale, is_stated, scales_of
 
 MARKS = (  # what tells two slices at one place apart, in the order in which a series is split
@@ -41,9 +42,31 @@ class Frame:
     marks: tuple[Mark, ...]  # one per entry of `MARKS`, empty where the file does not tell
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedFrame:
+    """What the slices of a series have in common; see `Frame`."""
+
+    orientation: tuple[float, ...]
+    spacing_mm: tuple[float, float] | None
+    thickness_mm: float
+    distance_mm: float
+    scales: tuple[Scale, ...]
+    marks: tuple[Mark, ...]
+
+
 def classic_frame(header: Header) -> Frame:
     """The one slice of a file without functional groups."""
-    return _frame(0, header, header, _classic_marks(header))
+    return placed_frame(shared_frame(header), header)
+
+
+def shared_frame(header: Header) -> SharedFrame:
+    """The one slice of a file without functional groups, but for its place."""
+    return _shared_frame(header, header, _classic_marks(header))
+
+
+def placed_frame(shared: SharedFrame, header: Header) -> Frame:
+    """Such a slice at its place."""
+    return _placed(0, shared, header, header.numbers("ImagePositionPatient"))
 
 
 def enhanced_frames(header: Header) -> tuple[Frame, ...]:
@@ -117,17 +140,37 @@ def _first(attributes: Attributes, sequence: str) -> Attributes:
 
 
 def _frame(number: int, header: Header, place: Attributes, marks: tuple[Mark, ...]) -> Frame:
+    return _placed(
+        number,
+        _shared_frame(header, place, marks),
+        header,
+        numbers_in(place.get("ImagePositionPatient")),
+    )
+
+
+def _shared_frame(header: Header, place: Attributes, marks: tuple[Mark, ...]) -> SharedFrame:
     thickness = _number(place.get("SliceThickness"))
-    return Frame(
-        number=number,
-        order=(int(header.get("InstanceNumber") or 0), number),
-        position_mm=_numbers(place.get("ImagePositionPatient")),
-        orientation=_numbers(place.get("ImageOrientationPatient")),
+    return SharedFrame(
+        orientation=numbers_in(place.get("ImageOrientationPatient")),
         spacing_mm=spacing_of(place),
         thickness_mm=thickness,
         distance_mm=_number(place.get("SpacingBetweenSlices")) or thickness or 1.0,
         scales=scales_of(place, str(header.get("Modality", ""))),
         marks=marks,
+    )
+
+
+def _placed(number: int, shared: SharedFrame, header: Header, position_mm: tuple[float, ...]) -> Frame:
+    return Frame(
+        number=number,
+        order=(int(header.get("InstanceNumber") or 0), number),
+        position_mm=position_mm,
+        orientation=shared.orientation,
+        spacing_mm=shared.spacing_mm,
+        thickness_mm=shared.thickness_mm,
+        distance_mm=shared.distance_mm,
+        scales=shared.scales,
+        marks=shared.marks,
     )
 
 
@@ -138,7 +181,7 @@ def spacing_of(place: Attributes) -> tuple[float, float] | None:
         DICOM PS3.3, 10.7.1.3 (Pixel Spacing, Imager Pixel Spacing and what their difference means).
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = _numbers(place.get(keyword))
+        values = numbers_in(place.get(keyword))
         if len(values) == 2 and min(values) > 0:
             return values[0], values[1]
     return None
@@ -146,12 +189,6 @@ def spacing_of(place: Attributes) -> tuple[float, float] | None:
 
 def _number(value: Any) -> float:
     return float(value) if is_stated(value) else 0.0
-
-
-def _numbers(values: Any) -> tuple[float, ...]:
-    if values is None or isinstance(values, str | float | int):
-        return ()
-    return tuple(float(value) for value in values)
 
 
 def _mark(*values: Any) -> Mark:
@@ -175,7 +212,7 @@ def _classic_marks(header: Header) -> tuple[Mark, ...]:
         _kind(header.get("ImageType"), header.get("ComplexImageComponent")),
         _mark(header.get("EchoTime") or header.get("EchoNumbers")),
         _mark(header.get("DiffusionBValue")),
-        _numbers(header.get("DiffusionGradientOrientation")),
+        numbers_in(header.get("DiffusionGradientOrientation")),
         _mark(header.get("InversionTime")),
         _mark(header.get("FlipAngle")),
         _mark(trigger),
@@ -204,7 +241,7 @@ def _enhanced_marks(header: Header, groups: Groups, dimensions: tuple[int, ...])
         ),
         _mark(groups.group("MREchoSequence").get("EffectiveEchoTime")),
         _mark(diffusion.get("DiffusionBValue")),
-        _numbers(direction.get("DiffusionGradientOrientation")),
+        numbers_in(direction.get("DiffusionGradientOrientation")),
         _mark(*_listed(groups.group("MRModifierSequence").get("InversionTimes"))),
         _mark(groups.group("MRTimingAndRelatedParametersSequence").get("FlipAngle")),
         _mark(groups.group("CardiacSynchronizationSequence").get("NominalCardiacTriggerDelayTime")),

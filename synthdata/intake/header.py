@@ -1,9 +1,9 @@
 """Attributes of DICOM files by keyword; equal ones are decoded once per intake, since slices share nearly all."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR, tag_for_keyword
@@ -12,10 +12,11 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID
 from pydicom.valuerep import AMBIGUOUS_VR
 
-from synthdata.intake.plain_file import PlainFile
+from synthdata.intake.plain_file import SYNTAX, Known, PlainFile, numbers_in
 
 CACHED_BYTES = 1 << 16
 CACHE_ENTRIES = 1 << 15
+Result = TypeVar("Result")
 UNSURE_TYPES = frozenset({*AMBIGUOUS_VR, "UN"})
 
 
@@ -72,6 +73,10 @@ class Header:
         element: DataElement | RawDataElement | None = self._elements.get(tag)
         return element if isinstance(element, RawDataElement) else None
 
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """Values of an attribute of several numbers; none where the file lacks it or states one."""
+        return numbers_in(self.get(keyword))
+
     def private(self, group: int, creator: str, element: int) -> Any:
         """Value of a private attribute by its creator, or None where the file lacks it."""
         try:
@@ -109,49 +114,91 @@ class PlainHeader(Header):
     def __init__(self, plain: PlainFile, data: bytes) -> None:
         self.plain = plain
         self._attributes, self._data = plain.attributes, data
+        self._syntax = plain.meta.get(SYNTAX)
         self._parsed: FileDataset | None = None
+        self._asked: set[int] | None = None  # tags that a watched function asked for
+        self._asked_all = False
+
+    def watched(self, function: Callable[["PlainHeader"], Result]) -> tuple[Result, tuple[int, ...] | None]:
+        """Result of a function of this header, and the tags that it asked for; None where that may be all."""
+        before, self._asked, self._asked_all = self._asked, set(), False
+        try:
+            result = function(self)
+            return result, None if self._asked_all else tuple(sorted(self._asked))
+        finally:
+            self._asked, self._asked_all = before, before is not None
+
+    def answers(self, tags: tuple[int, ...]) -> tuple[Known | None, ...]:
+        """The transfer syntax, and the attributes of some tags; None for those that the file lacks."""
+        return (self._syntax, *map(self._attributes.get, tags))
 
     @property
     def dataset(self) -> FileDataset:
         """As pydicom parses it."""
+        self._asked_all = True
         if self._parsed is None:
             self._parsed = dcmread(io.BytesIO(self._data))
         return self._parsed
 
     def __contains__(self, keyword: str) -> bool:
-        return _tag(keyword) in self._attributes
+        return self._one(_tag(keyword)) is not None
 
     def __getitem__(self, keyword: str) -> Any:
-        return self._attributes[_tag(keyword)].decoded()
+        one = self._one(_tag(keyword))
+        if one is None:
+            raise KeyError(f"the file lacks {keyword}")
+        return one.decoded()
 
     def get(self, keyword: str, default: Any = None) -> Any:
         """Value of an attribute, or the default where the file lacks it."""
-        one = self._attributes.get(_tag(keyword))
+        one = self._one(_tag(keyword))
         return default if one is None else one.decoded()
 
     def raw(self, tag: int) -> RawDataElement | None:
         """An attribute as it stands in the file; where it begins is right for the pixels alone."""
-        one = self._attributes.get(tag)
+        one = self._one(tag)
         return None if one is None else one.raw
+
+    def numbers(self, keyword: str) -> tuple[float, ...]:
+        """Values of an attribute of several numbers; none where the file lacks it or states one."""
+        one = self._one(_tag(keyword))
+        return () if one is None else one.numbers()
 
     def private(self, group: int, creator: str, element: int) -> Any:
         """Value of a private attribute by its creator, or None where the file lacks it."""
+        self._asked_all = True
         there = any(one.creator == creator for tag, one in self._attributes.items() if tag >> 16 == group)
         return super().private(group, creator, element) if there else None
 
     def meta(self, keyword: str) -> str:
         """An attribute of the file meta information; empty where that lacks it."""
-        one = self.plain.meta.get(_tag(keyword)) if self.plain is not None else None
+        self._asked_all = True
+        one = self._of_meta(keyword)
         return "" if one is None else str(one.decoded())
 
     def elements(self) -> Iterable[DataElement | RawDataElement]:
         """All attributes of the top level, as they stand in the file."""
+        self._asked_all = True
         return [one.raw for one in self._attributes.values()]
 
     @property
     def last_tag(self) -> int | None:
         """Tag of the last attribute."""
+        self._asked_all = True
         return next(reversed(self._attributes))
+
+    @property
+    def transfer_syntax(self) -> UID:
+        """Transfer syntax as the file meta information states it; the one that plain files share."""
+        return uid("" if self._syntax is None else str(self._syntax.decoded()))
+
+    def _of_meta(self, keyword: str) -> Known | None:
+        return None if self.plain is None else self.plain.meta.get(_tag(keyword))
+
+    def _one(self, tag: int) -> Known | None:
+        if self._asked is not None:
+            self._asked.add(tag)
+        return self._attributes.get(tag)
 
 
 def _depends_on_others(raw: RawDataElement) -> bool:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydicom.encaps import generate_fragments
 from pydicom.uid import ExplicitVRBigEndian
 
 from synthdata.intake.header import Header
+from synthdata.intake.likeness import Likeness
 from synthdata.intake.text_patterns import bytes_look_identifying
 
 PIXEL_DATA = 0x7FE00010
@@ -22,13 +24,14 @@ CODESTREAM_END = 0x90  # JPEG 2000: the first tile follows the main header
 CODESTREAM_COMMENT = 0x64
 
 
-def has_hidden_bytes(header: Header) -> bool:
+def has_hidden_bytes(header: Header, likeness: Likeness) -> bool:
     """True where bytes of the file lie outside of what a reader shows.
 
     Args:
         header: The parsed file.
+        likeness: Remembers the layout of pixels of headers like it.
     """
-    return (header.plain is None and _has_gaps(header)) or _pixels_hide(header)
+    return (header.plain is None and _has_gaps(header)) or _pixels_hide(header, likeness)
 
 
 def _has_gaps(header: Header) -> bool:
@@ -50,40 +53,61 @@ def _header_bytes(element: RawDataElement) -> int:
     return 12 if not element.is_implicit_VR and element.VR in LONG_VRS else 8
 
 
-def _pixels_hide(header: Header) -> bool:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Layout:
+    """Where native pixels stand in their bytes."""
+
+    size_bytes: int
+    dtype: str  # of a number as it is allocated, without sign; empty where it is of another size
+    unused: int  # bits of a number which are not stored; 0 where that is not known
+    above: int  # those above the sign, which may repeat it; 0 where there is no sign
+
+
+def _pixels_hide(header: Header, likeness: Likeness) -> bool:
     raw = header.raw(PIXEL_DATA)
     if raw is None or not raw.value:
         return False
     if header.transfer_syntax.is_encapsulated:
         return any(map(_codec_hides, _fragments(raw.value)))
+    layout = likeness.of("layout of pixels", _layout, header)
+    rest = raw.value[layout.size_bytes :]
+    if len(rest) > 1 or any(rest):
+        return True
+    return bool(layout.unused) and _unused_bits(raw.value, layout)
+
+
+def _layout(header: Header) -> _Layout:
     allocated = int(header["BitsAllocated"])
     samples = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1) or 1)
     samples *= int(header.get("NumberOfFrames", 1) or 1)
     if "422" in str(header.get("PhotometricInterpretation", "")):
         samples = samples * 2 // 3
-    rest = raw.value[(samples * allocated + 7) // 8 :]
-    if len(rest) > 1 or any(rest):
-        return True
-    return allocated in {8, 16, 32} and _unused_bits(raw.value, header, allocated)
-
-
-def _unused_bits(data: bytes, header: Header, allocated: int) -> bool:
-    """True where bits beside the stored ones are set, other than by the sign."""
+    size_bytes = (samples * allocated + 7) // 8
+    if allocated not in {8, 16, 32}:
+        return _Layout(size_bytes=size_bytes, dtype="", unused=0, above=0)
     stored = int(header.get("BitsStored", allocated) or allocated)
     high = int(header.get("HighBit", stored - 1))
-    if not 0 < stored <= high + 1 <= allocated or stored == allocated:
-        return False
     order = ">" if header.transfer_syntax == ExplicitVRBigEndian else "<"
-    pixels = np.frombuffer(data, f"{order}u{allocated // 8}", len(data) // (allocated // 8))
+    dtype = f"{order}u{allocated // 8}"
+    if not 0 < stored <= high + 1 <= allocated or stored == allocated:
+        return _Layout(size_bytes=size_bytes, dtype=dtype, unused=0, above=0)
     used = ((1 << stored) - 1) << (high + 1 - stored)
     unused = ((1 << allocated) - 1) ^ used
-    if not int(np.bitwise_or.reduce(pixels)) & unused:
+    signed = int(header.get("PixelRepresentation", 0) or 0)
+    above = unused & ~(used | (used - 1)) if signed else 0
+    return _Layout(size_bytes=size_bytes, dtype=dtype, unused=unused, above=above)
+
+
+def _unused_bits(data: bytes, layout: _Layout) -> bool:
+    """True where bits beside the stored ones are set, other than by the sign, which may go on to the top."""
+    kind = np.dtype(layout.dtype)
+    pixels = np.frombuffer(data, kind, len(data) // kind.itemsize)
+    if not int(np.bitwise_or.reduce(pixels)) & layout.unused:
         return False
-    if not int(header.get("PixelRepresentation", 0) or 0):
+    if not layout.above:
         return True
-    above = unused & ~(used | (used - 1))  # a sign may go on to the top
-    rest = pixels & unused
-    return bool(((rest != 0) & (rest != above)).any())
+    rest = pixels & kind.type(layout.unused)
+    return bool(((rest != 0) & (rest != layout.above)).any())
 
 
 def _fragments(data: bytes) -> Iterator[bytes]:

@@ -37,10 +37,15 @@ NO_PIXELS = PixelPlan(
 )
 
 
-def pixel_plan(header: Header, tiles: int) -> PixelPlan:
-    """Plan of a file whose slices are the tiles of a mosaic, or its frames where that number is 0."""
+def pixel_plan(header: Header, tiles: int, pixels_at: int) -> PixelPlan:
+    """Plan of a file.
+
+    Args:
+        header: Of the file.
+        tiles: Of a mosaic, whose tiles are the slices; 0 where its frames are.
+        pixels_at: Its first byte of pixels; -1 where that is not known.
+    """
     syntax = header.transfer_syntax
-    raw = header.raw(PIXEL_DATA)
     allocated = int(header["BitsAllocated"])
     native = not syntax.is_encapsulated and not syntax.is_deflated and allocated in NATIVE_BITS
     kind = "i" if int(header.get("PixelRepresentation", 0)) else "u"
@@ -48,7 +53,7 @@ def pixel_plan(header: Header, tiles: int) -> PixelPlan:
     stored = int(header.get("BitsStored", allocated))
     high = int(header.get("HighBit", stored - 1))
     return PixelPlan(
-        offset=raw.value_tell if raw is not None and native else -1,
+        offset=pixels_at if native else -1,
         dtype=np.dtype(f"{order}{kind}{max(allocated // 8, 1)}").str,
         shape_yx=(int(header["Rows"]), int(header["Columns"])),
         tiles=tiles,

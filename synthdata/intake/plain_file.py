@@ -4,8 +4,9 @@ Slices of a series share nearly all attributes byte by byte. An attribute is the
 per intake and found again by its bytes; what a file costs is to walk its attributes and to look each of them up.
 """
 
+import re
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import numpy as np
@@ -28,10 +29,15 @@ SHORT_VRS = frozenset(
 LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UR UT UV".split())
 REMEMBERED_BYTES = 1 << 16
 MOST_REMEMBERED = 1 << 16  # attributes
+MOST_CHANGES = 6  # attributes in which slices of one series differ, mostly
+MOST_PATTERNS = 8  # sizes of files: values of a series differ in length, such as 9, 10 and 100
+DECIMAL = re.compile(rb" *[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,2})? *")
+PLAIN_UID = re.compile(rb"[0-9.]+\0?")
+LONGEST_DECIMAL = 16  # bytes. Source: DICOM PS3.5, table 6.2-1 (DS)
 UNKNOWN: Final = object()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Known:
     """One attribute as it stands in files, with what was found out about it; files share it, so none may change it."""
 
@@ -40,6 +46,7 @@ class Known:
     creator: str  # of its private block
     value: Any = UNKNOWN
     findings: frozenset[tuple[str, frozenset[str]]] | None = None
+    several: tuple[float, ...] | None = None
 
     def element(self) -> DataElement:
         """Decode it."""
@@ -50,7 +57,35 @@ class Known:
 
     def decoded(self) -> Any:
         """Its value, decoded once."""
+        if self.value is UNKNOWN and self.raw.VR == "UI" and (text := one_uid(self.raw.value)):
+            self.value = text
         return self.element().value if self.value is UNKNOWN else self.value
+
+    def numbers(self) -> tuple[float, ...]:
+        """Its values where it states several numbers, else none."""
+        if self.several is None:
+            parts = decimals(self.raw.value) if self.raw.VR == "DS" else ()
+            self.several = tuple(map(float, parts)) if len(parts) > 1 else numbers_in(self.decoded())
+        return self.several
+
+
+def numbers_in(values: Any) -> tuple[float, ...]:
+    """Several decoded numbers; none for a text or a single number."""
+    if values is None or isinstance(values, str | float | int):
+        return ()
+    return tuple(float(value) for value in values)
+
+
+def decimals(value: object) -> tuple[bytes, ...]:
+    """The parts of a value of decimal strings which are all well formed; none of another one."""
+    parts = value.split(b"\\") if isinstance(value, bytes) else []
+    plain = all(len(part) <= LONGEST_DECIMAL and DECIMAL.fullmatch(part) for part in parts)
+    return tuple(parts) if plain else ()
+
+
+def one_uid(value: object) -> str:
+    """A value of one unique identifier, of digits and dots alone; empty for another one."""
+    return value.rstrip(b"\0").decode() if isinstance(value, bytes) and PLAIN_UID.fullmatch(value) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +119,7 @@ class _Pattern:
     head: np.ndarray  # bytes from the file meta information up to the pixels
     places: list[tuple[int, int, int, int]]  # tag, and where the attribute begins, its value begins, it ends
     owner: np.ndarray  # of each byte of the head: the attribute whose value it is of, or -1
+    decisive: frozenset[int]  # attributes on which the reading of others depends; -1: what is no value
 
 
 class PlainReader:
@@ -91,7 +127,7 @@ class PlainReader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes, bytes], Known] = {}
-        self._last: _Pattern | None = None
+        self._patterns: dict[int, _Pattern] = {}  # by the size of the file
 
     def read(self, data: bytes) -> PlainFile | None:
         """Attributes of a file; None where it is not plain, or damaged: pydicom tells what it is."""
@@ -110,19 +146,28 @@ class PlainReader:
         if not attributes:
             return None
         file = PlainFile(meta, attributes, walk.pixels_at)
-        self._last = _pattern(file, walk, first.places + walk.places, data)
+        self._remember(_pattern(file, walk, first.places + walk.places, data))
         return file
 
+    def _remember(self, pattern: _Pattern | None) -> None:
+        """Keep a pattern in place of the oldest one."""
+        if pattern is None:
+            return
+        self._patterns.pop(pattern.size, None)
+        if len(self._patterns) >= MOST_PATTERNS:
+            del self._patterns[next(iter(self._patterns))]
+        self._patterns[pattern.size] = pattern
+
     def _like_last(self, data: bytes) -> PlainFile | None:
-        """Attributes of a file which differs from the last one in values alone; None where it does not."""
-        last = self._last
-        if last is None or len(data) != last.size:
+        """Attributes of a file which differs from one of its size in values alone; None where there is none."""
+        last = self._patterns.get(len(data))
+        if last is None:
             return None
         head = np.frombuffer(data, np.uint8, len(last.head), PREFIX)
-        changed = np.unique(last.owner[head != last.head])
-        places = [last.places[index] for index in changed]
-        if (changed.size and changed[0] < 0) or any(map(_decides_more, places)):
+        changed = set(last.owner[head != last.head].tolist())
+        if not changed.isdisjoint(last.decisive):
             return None
+        places = [last.places[index] for index in changed]
         meta, attributes = last.file.meta.copy(), last.file.attributes.copy()
         for tag, at, start, after in (*places, last.places[-1]):
             of_meta = tag >> 16 == META_GROUP
@@ -131,7 +176,10 @@ class PlainReader:
             if one is None:
                 return None
             (meta if of_meta else attributes)[tag] = one
-        return PlainFile(meta, attributes, last.file.pixels_at)
+        file = PlainFile(meta, attributes, last.file.pixels_at)
+        if len(changed) > MOST_CHANGES:  # the first of another series: those to come resemble it more
+            self._remember(replace(last, file=_light(file, last.walk), head=head.copy()))
+        return file
 
     def _attributes(
         self, data: bytes, at: int, end: int, walk: _Walk, *, meta: bool
@@ -166,9 +214,13 @@ class PlainReader:
     ) -> Known | None:
         """The attribute of a tag: where it begins, where its value begins, where it ends."""
         at, start, after = place
-        if tag == PIXEL_DATA or after - at > REMEMBERED_BYTES:
-            if tag == PIXEL_DATA:
-                walk.pixels_at = start
+        if tag == PIXEL_DATA:
+            walk.pixels_at = start
+            pixels = memoryview(data)[start:after]  # no copy
+            return Known(
+                _raw(tag, vr, pixels, start), walk.encoding, "", findings=frozenset()
+            )  # judged apart
+        if after - at > REMEMBERED_BYTES:
             return Known(_raw(tag, vr, data[start:after], start), walk.encoding, _creator(walk, tag)[1])
         creator = _creator(walk, tag)
         key = (data[at:after], walk.context, creator[0])
@@ -189,12 +241,17 @@ def _pattern(
     if places[-1][0] != PIXEL_DATA:
         return None
     head = np.frombuffer(data, np.uint8, file.pixels_at - PREFIX, PREFIX).copy()  # a view would keep the file
-    light = Known(_raw(PIXEL_DATA, b"OW", b"", 0), walk.encoding, "")
-    file = PlainFile(file.meta, file.attributes | {PIXEL_DATA: light}, file.pixels_at)
     owner = np.full(len(head), -1, np.int32)
     for index, (_, _, start, after) in enumerate(places[:-1]):
         owner[start - PREFIX : after - PREFIX] = index
-    return _Pattern(file, walk, len(data), head, places, owner)
+    decisive = frozenset(index for index, place in enumerate(places[:-1]) if _decides_more(place)) | {-1}
+    return _Pattern(_light(file, walk), walk, len(data), head, places, owner, decisive)
+
+
+def _light(file: PlainFile, walk: _Walk) -> PlainFile:
+    """A file without its pixels."""
+    light = Known(_raw(PIXEL_DATA, b"OW", b"", 0), walk.encoding, "")
+    return PlainFile(file.meta, file.attributes | {PIXEL_DATA: light}, file.pixels_at)
 
 
 def _decides_more(place: tuple[int, int, int, int]) -> bool:
@@ -205,7 +262,7 @@ def _decides_more(place: tuple[int, int, int, int]) -> bool:
     return private or decides or after - at > REMEMBERED_BYTES
 
 
-def _raw(tag: int, vr: bytes, value: bytes, at: int) -> RawDataElement:
+def _raw(tag: int, vr: bytes, value: bytes | memoryview, at: int) -> RawDataElement:
     """As pydicom's parser would give it."""
     name = vr.decode("ascii")
     held = cast("bytes | None", value or empty_value_for_VR(name, raw=True))

@@ -3,16 +3,21 @@
 import io
 import os
 import shutil
+import struct
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 
 from synthdata.intake.dicom_file import quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
+from synthdata.intake.header import Header, PlainHeader
+from synthdata.intake.hidden_bytes import LONG_VRS
 from synthdata.intake.inventory import Inventory, SeenFile
+from synthdata.intake.likeness import Likeness
 from synthdata.intake.plain_file import PlainReader
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.phantom import write_cohort
@@ -90,6 +95,74 @@ def test_a_file_of_the_same_size_as_the_last_one_is_judged_as_pydicom_reads_it(c
         changed[place] ^= 1 << int(rng.integers(8))
         looked_at(whole, judges[0])  # what the next one resembles
         assert looked_at(bytes(changed), judges[0]) == looked_at(bytes(changed), judges[1])
+
+
+def test_slices_of_a_mutated_series_are_judged_one_after_another_as_pydicom_reads_each(clean, judges) -> None:
+    slices, rng = [path.read_bytes() for path in clean[:3]], np.random.default_rng(5)
+    for number in range(1200):
+        data = otherwise(slices[number % 3], rng)
+        assert looked_at(data, judges[0]) == looked_at(data, judges[1])
+
+
+def otherwise(data: bytes, rng: np.random.Generator) -> bytes:
+    """A file in which some attributes have other values, of the same or another length, or are left out."""
+    dataset, end, parts = dcmread(io.BytesIO(data)), 0, []
+    elements = [element for element in dataset.values() if isinstance(element, RawDataElement)]
+    others = {
+        int(tag) for tag in rng.choice([int(one.tag) for one in elements[:-1]], int(rng.integers(1, 4)))
+    }
+    for element in elements:
+        start = element.value_tell - (12 if element.VR in LONG_VRS else 8)
+        parts.append(data[end:start])  # what lies between: sequences
+        end = element.value_tell + element.length
+        whole = data[start:end]
+        if int(element.tag) in others:
+            whole = b"" if rng.random() < 0.1 else with_value(whole, whole[element.value_tell - start :], rng)
+        parts.append(whole)
+    return b"".join([*parts, data[end:]])
+
+
+def with_value(whole: bytes, old: bytes, rng: np.random.Generator) -> bytes:
+    """An attribute with another value."""
+    values = [old + b"0 ", old[:-2], b"1.2.20190304", b"20190304", b"Anna Meyer", b"-1e3\\.5\\ 7. ", b"YES "]
+    values += [
+        bytes(rng.integers(32, 127, len(old), np.uint8)),
+        b"2.25.01",
+        b"1.2.3\0",
+        b"",
+        b"9",
+        b"0\\9",
+        b"HEAD",
+    ]
+    head, new = whole[: len(whole) - len(old)], values[int(rng.integers(len(values)))]
+    kind = "<I" if len(head) == 12 else "<H"
+    return head[: -struct.calcsize(kind)] + struct.pack(kind, len(new)) + new
+
+
+def test_steps_are_taken_once_for_what_they_ask_for_and_again_for_another_answer(clean) -> None:
+    reader, likeness, taken = PlainReader(), Likeness(), []
+
+    def rows(header: Header) -> str:
+        taken.append(header)
+        return str(header.get("Rows"))
+
+    whole, other = clean[0].read_bytes(), dcmread(clean[0])
+    other.Rows += 1
+    buffer = io.BytesIO()
+    other.save_as(buffer)
+    headers = [PlainHeader(reader.read(data), data) for data in (whole, whole, buffer.getvalue(), whole)]
+    said = [likeness.of("rows", rows, header) for header in headers]
+    assert said == [str(header["Rows"]) for header in headers]
+    assert len(taken) == 2
+
+
+def test_a_step_that_may_ask_for_everything_is_taken_each_time(clean) -> None:
+    reader, likeness, taken = PlainReader(), Likeness(), []
+    data = clean[0].read_bytes()
+    for _ in range(3):
+        header = PlainHeader(reader.read(data), data)
+        likeness.of("all", lambda header: taken.append(header) or len(header.dataset), header)
+    assert len(taken) == 3
 
 
 def test_a_file_that_was_changed_behind_its_times_is_noticed(tmp_path) -> None:
