@@ -216,7 +216,7 @@ class Gates:
     copy_share: float = 0.0001  # of cases of nobody which the copy filter may draw again; 0: no filter
     checkpoint_auc: float = 0.75  # upper bound for telling members by the weights; 0.5 is guessing
     utility_steps: int = 300
-    utility_seeds: int = 2
+    utility_seeds: int = 5
     utility_arms: tuple[Literal["trts", "augmented", "pretrained", "gain"], ...] = ()  # reported beside
 
     def __post_init__(self) -> None:

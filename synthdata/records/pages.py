@@ -20,6 +20,8 @@ HEADER_BYTES = 256  # of a page without statistics; some 30 are used
 LENGTH_BYTES = 4
 TRUTHS, BYTE, NUMBERS, BINARY, STRUCT = (1, 2), 3, (4, 5, 6), 8, 12  # types of the compact protocol
 COMPRESSED_SIZE = 3  # field of PageHeader
+NEXT_NUMBER = 0x15  # head of a field of 32 bits, one after the last
+DATA_PAGE = bytes((NEXT_NUMBER, 0, NEXT_NUMBER))  # field 1, the type, is 0; then field 2, the size unpacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,12 +97,37 @@ def unpacked(codec: pa.Codec, frame: bytes, size_bytes: int) -> pa.Buffer:
 
 
 def _pages(reader: pa.NativeFile, chunk: pq.ColumnChunkMetaData) -> Iterator[Frame]:
-    at, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
+    """Frames of a chunk. Most headers differ from the first in their two sizes alone, and are compared with it."""
+    at, end, rest = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size, b""
     while at < end:
-        fields, length = _struct(reader.read_at(HEADER_BYTES, at), 0)
+        header = reader.read_at(HEADER_BYTES, at)
+        size, length = _sizes(header, rest) if rest else (0, 0)
+        if not length:
+            fields, length = _struct(header, 0)
+            size, rest = fields[COMPRESSED_SIZE], _after_sizes(header, length)
         at += length
-        yield Frame(offset=at, size_bytes=fields[COMPRESSED_SIZE])
-        at += fields[COMPRESSED_SIZE]
+        yield Frame(offset=at, size_bytes=size)
+        at += size
+
+
+def _after_sizes(header: bytes, length: int) -> bytes:
+    """What follows the sizes in a header that begins as those of data pages do; empty where it does not."""
+    if not header.startswith(DATA_PAGE):
+        return b""
+    at = _unsigned(header, len(DATA_PAGE))[1] + 1
+    return header[_unsigned(header, at)[1] : length]
+
+
+def _sizes(header: bytes, rest: bytes) -> tuple[int, int]:
+    """Compressed size and length of a header that begins as those of data pages do and ends so; 0 and 0 of others."""
+    if not header.startswith(DATA_PAGE):
+        return 0, 0
+    try:
+        at = _unsigned(header, len(DATA_PAGE))[1]
+        size, end = _signed(header, at + 1)
+    except IndexError:
+        return 0, 0
+    return (size, end + len(rest)) if header[at] == NEXT_NUMBER and header.startswith(rest, end) else (0, 0)
 
 
 def _struct(data: bytes, at: int) -> tuple[dict[int, int], int]:

@@ -6,6 +6,7 @@ An array is a `large_binary` column of its raw little-endian bytes in C order; t
 
 import json
 import math
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -30,6 +31,7 @@ ARRAYS = ("image", "mask")
 ROW_GROUP_CASES = 16
 PAGE_BYTES = 1 << 20
 WHOLE_BYTES = 128 << 20  # of a file that is held in memory to be verified and unpacked
+MASK, LITTLE = np.dtype(np.uint8), sys.byteorder == "little"
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
 ARROW_TYPES = {
     "number": pa.float64(),
@@ -215,14 +217,15 @@ def _read_arrays(reader: pa.NativeFile, columns: Sequence[ColumnSpec]) -> Iterat
         others = [name for name in file.schema_arrow.names if name not in ARRAYS]
         rows, codec = file.read(columns=others, use_threads=False).to_pylist(), pa.Codec("zstd")
         for row, image, mask in zip(rows, places["image"], places["mask"], strict=True):
-            shape = tuple(row["shape_zyx"])
-            voxels = math.prod(shape)
+            grid = Grid(**{name: tuple(row[name]) for name in GRID_FIELDS})
+            voxels = math.prod(grid.shape_zyx)
             size = channels * voxels * dtype.itemsize
             yield _case(
                 row,
                 columns,
-                _voxels(unpacked(codec, _at(reader, image), size), dtype, (channels, *shape)),
-                _voxels(unpacked(codec, _at(reader, mask), voxels), np.dtype(np.uint8), shape),
+                grid,
+                _voxels(unpacked(codec, _at(reader, image), size), dtype, (channels, *grid.shape_zyx)),
+                _voxels(unpacked(codec, _at(reader, mask), voxels), MASK, grid.shape_zyx),
             )
 
 
@@ -234,8 +237,8 @@ def _at(reader: pa.NativeFile, frame: Frame) -> pa.Buffer:
 
 def _voxels(data: pa.Buffer, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """Little-endian bytes in C order as an array of native numbers, without a copy where they are native."""
-    array = np.frombuffer(data, dtype.newbyteorder("<")).reshape(shape)
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    array = np.frombuffer(data, dtype if LITTLE else dtype.newbyteorder("<")).reshape(shape)
+    return array if LITTLE else array.astype(dtype.newbyteorder("="))
 
 
 def _image_type(file: pq.ParquetFile) -> tuple[np.dtype, int]:
@@ -257,9 +260,9 @@ def read_file_group(file: pq.ParquetFile, group: int, columns: Sequence[ColumnSp
     images, masks = table["image"], table["mask"]
     rows = table.drop_columns(list(ARRAYS)).to_pylist()
     for index, row in enumerate(rows):
-        shape = tuple(row["shape_zyx"])
-        image = _voxels(images[index].as_buffer(), dtype, (channels, *shape))
-        yield _case(row, columns, image, _voxels(masks[index].as_buffer(), np.dtype(np.uint8), shape))
+        grid = Grid(**{name: tuple(row[name]) for name in GRID_FIELDS})
+        image = _voxels(images[index].as_buffer(), dtype, (channels, *grid.shape_zyx))
+        yield _case(row, columns, grid, image, _voxels(masks[index].as_buffer(), MASK, grid.shape_zyx))
 
 
 def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
@@ -309,14 +312,16 @@ def _row(case: Case, columns: Sequence[ColumnSpec]) -> dict[str, Any]:
     }
 
 
-def _case(row: Mapping[str, Any], columns: Sequence[ColumnSpec], image: np.ndarray, mask: np.ndarray) -> Case:
+def _case(
+    row: Mapping[str, Any], columns: Sequence[ColumnSpec], grid: Grid, image: np.ndarray, mask: np.ndarray
+) -> Case:
     provenance: dict[str, Value] = json.loads(row["provenance"])
     return Case(
         case_id=row["case_id"],
         patient_id=row["patient_id"],
         image=image,
         mask=mask,
-        grid=Grid(**{name: tuple(row[name]) for name in GRID_FIELDS}),
+        grid=grid,
         record={column.name: row[column.name] for column in columns},
         provenance=provenance,
     )

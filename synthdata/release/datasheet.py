@@ -174,7 +174,9 @@ def _utility(inputs: ReleaseInputs) -> tuple[Block, ...]:
     return (
         Text(
             text=f"The same model ({utility.task}, {utility.steps} steps, {utility.seeds} seeds) was trained on real "
-            f"and on synthetic data and tested on real patients; metric: {utility.metric}. Ratio: {_of(utility.ratio)}."
+            f"and on synthetic data and tested on real patients; metric: {utility.metric}. Ratio: "
+            f"{_of(utility.ratio)}. In brackets: {_level(utility.ratio)} intervals by bootstrap over "
+            f"{utility.ratio.n} test patients and {utility.seeds} seeds."
         ),
         Table(header=("Label", "Trained on real", "Trained on synthetic"), rows=tuple(rows)),
     )

@@ -99,7 +99,7 @@ def _segmentation(
     training_set: TrainingSet,
     budget: Budget,
 ) -> np.ndarray:
-    from synthdata.validation.segmenter import SegmenterConfig, dice, segment, train_segmenter
+    from synthdata.validation.segmenter import SegmenterConfig, dice, segment_all, train_segmenter
 
     values = sorted(training_set.labels.values())
     config = SegmenterConfig(
@@ -116,10 +116,13 @@ def _segmentation(
         targets = [to_class[case.mask] for case in cases]
         network = train_segmenter(_Images(cases, training_set), targets, config, network)
     assert network is not None  # there is a stage, `results` says so
-    rows = []
-    for case, image in zip(test, _Images(test, training_set), strict=True):
-        rows.append(dice(segment(network, image), to_class[case.mask], config.classes))
-    return np.stack(rows)
+    found = segment_all(network, _Images(test, training_set))
+    return np.stack(
+        [
+            dice(classes, to_class[case.mask], config.classes)
+            for case, classes in zip(test, found, strict=True)
+        ]
+    )
 
 
 def _classification(

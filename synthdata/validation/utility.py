@@ -22,6 +22,7 @@ RESAMPLES = 1000
 LEVEL = 0.95
 LEARNT = 0.1  # above chance: TRTR below it means that the task was not learnt
 FEWEST_PATIENTS = 5
+USUAL_SEEDS = 5
 EQUAL_TERMS = (
     "The same network, steps and seeds for both; nothing was tuned on the test patients. Copies of the "
     "training cases would reach a ratio of 1 too: read it beside the privacy report only."
@@ -133,7 +134,7 @@ def _report(
         )
     samples = {arm: values[:, counted] for arm, values in summarise(results).items()}
     means = {arm: values.mean(axis=1) for arm, values in samples.items()}
-    notes = _notes(task, names, results)
+    notes = [*_notes(task, names, results), _interval_note(results)]
     ratio = _estimate(means["tstr"] / np.maximum(means["trtr"], 1e-6), n)
     if means["trtr"][0] < results.chance + LEARNT:
         notes.append(
@@ -173,6 +174,21 @@ def _notes(task: Task, names: Sequence[str], results: Results) -> list[str]:
     if missing := [name for name in task.names if name not in names]:
         notes.append(f"No test case has {', '.join(missing)}: left out of the mean.")
     return notes
+
+
+def _interval_note(results: Results) -> str:
+    """What the intervals cover, and what few seeds leave open."""
+    seeds, patients = len(results.trtr), len(set(results.patients))
+    told = (
+        f"Intervals of utility: {LEVEL:.0%}, {RESAMPLES} bootstrap draws of {patients} test patients and "
+        f"{seeds} {'seed' if seeds == 1 else 'seeds'}, the same draws for both arms."
+    )
+    if seeds < USUAL_SEEDS:
+        told += (
+            f" The spec asks for fewer seeds than the usual {USUAL_SEEDS}, to save computing time: how much trainings "
+            "differ is known less well, and the interval may be too short."
+        )
+    return told
 
 
 def _estimate(samples: np.ndarray, n: int) -> Estimate:

@@ -1,5 +1,6 @@
 """Every encoding gives the numbers that were encoded; what independent readers decode is the same."""
 
+import base64
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.pixels.decoders.base import get_decoder
+from pydicom.encaps import encapsulate
 from pydicom.uid import (
     HTJ2K,
     HTJ2KLossless,
@@ -136,6 +137,44 @@ def test_jpeg_written_by_dcmtk_has_the_values_that_dcmtk_reads(
     assert difference.max() <= off
 
 
+def formula(lowest: int) -> np.ndarray:
+    """The image (y, x) that `ENCODED` holds."""
+    y, x = np.mgrid[:20, :16]
+    return ((37 * y + 11 * x + (y * x * x) % 29) % 900 + lowest).astype(np.int16)
+
+
+ENCODED = {  # base 85 of imagecodecs.htj2k_encode(formula(lowest), reversible=True), imagecodecs 2026.3.6 (OpenJPH)
+    0: (
+        "|4;u>04YEK0000G0000K00000000000000G0000K0000000000009pH0sl|{2mk^A000XAQUDA90ssL31q1{@0smY86Cj9?kdTm&kdTm"
+        "&kdTmwh=~7W02crOPjF>!N>E53R%LP^FfKASE;BCwkN^q*00001TL1z7lfVEbC;bHnbO68r69CNo0*7<}zyK3K0206e5&+!P0Sj~h`v6"
+        "CD0Q@I&0KfnhPyhtb00f|pM574s1DHa!05op?X0rfO$1sxszyKDk00C-"
+        "102ZJ}OUIxNfMKEl5Deh{1pAUY6rq>^0D}TCWLhm$H7d^l00+6_tG77-fCx`H0S--FR_UcN$Sd5&i4m6ozyL1t00DQf01LKr(9p-"
+        "36Nc#iwhp2&IT}h4VS#!+>I1QflF)Uo$6c|Y#Fob+h687n=m5@F^FH)2M+h2)RT`60uu=grYx>BbaE&5Ol*R}tff<C)bHHLFUM8DoK@B"
+        "1U>qRGyVQ^YuNcupiK_r!YzF33PoR=HFE!ODTWa4%KwKp$wb8GUXIcAC_$JpLx@8zboQcQDqL(@8_-tCdX0V%7-"
+        "Qd*LPJD8m?1YOEI4<r?0b^-s{"
+    ),
+    -450: (
+        "|4;u>04YEK0000G0000K00000000000000G0000K000000000000EBy0sl|{2mk^A000XAQUDA90ssL31q1{@0smY86Cj9?kdTm&kdTm"
+        "&kdTmwh=~7W02crOPjF>!N>E53R%LP^FfKASE;BCwkN^q*00001S^xq6lfVEas{sde0Kfnf0L=UXhjakI024p}62Jfw0Nm683v>Yc07r"
+        "BH{3mk&zyK9c00htg1fY&YqX_T=m_oGxG;aQ8vj9`aFp~hl02ZtO0ct=17NAE<$Dj^?VWI#K4B-"
+        "9*`;s~op_l*wg90&RS}jyHD$f7_2f5>`w>bcS2v0cy4ozKF>7_BqE8ND35tjhK050+X0e7$f3$}C6(8rk*hUosb4x%tQ8cGpifqFjb1F"
+        "?yc&~>iIU9q6Vmd7K8180@!0M1wQKJ+k02pWY|8k176QUNh*`pBSgjUr8y#t12a8HCSsz+xj_CYxtL4I%^UMJJA7a9UwV`aq~bB$a%=S"
+        "cB7?mm9w=*67+~;&uVGH!pK@Yx1NyW{M@p*xqLE<)*b#OmlZb(>kc$?UBL(DXYd(T9Sl2n4K^LUCKKTBo$(I0sq+"
+    ),
+}
+
+
 @pytest.mark.parametrize("syntax", [HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL])
-def test_a_decoder_of_high_throughput_jpeg_2000_is_installed(syntax) -> None:
-    assert get_decoder(syntax).is_available
+@pytest.mark.parametrize("lowest", [0, -450])
+def test_high_throughput_jpeg_2000_of_another_encoder_gives_the_numbers_back(
+    build, scans, private, syntax, lowest
+) -> None:
+    datasets = build.series("PAT-1", build.grid(shape_zyx=(2, 20, 16)))
+    for path in build.write(scans, datasets):
+        dataset = dcmread(path)
+        dataset.PixelData = encapsulate([base64.b85decode(ENCODED[lowest])])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.PixelRepresentation = int(lowest < 0)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        dataset.save_as(path)
+    np.testing.assert_array_equal(taken(build, scans, private), [formula(lowest)] * 2)

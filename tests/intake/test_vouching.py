@@ -111,9 +111,9 @@ def test_without_the_engine_radiographs_are_held_unless_the_spec_says_otherwise(
 
 
 def head(
-    *, nose: bool = True, nose_mm: float = 88, cut: bool = False, brain: bool = False
+    *, nose: bool = True, nose_mm: float = 88, cut: bool = False, brain: bool = False, sinuses: bool = False
 ) -> tuple[np.ndarray, Grid]:
-    """An ellipsoid with or without a nose, its face cut off, or the brain alone."""
+    """An ellipsoid with or without a nose or hollows behind it, its face cut off, or the brain alone."""
     shape, spacing = (100, 110, 90), 2.0
     z, y, x = np.meshgrid(
         *[(np.arange(side) - (side - 1) / 2) * spacing for side in shape], indexing="ij", sparse=True
@@ -125,6 +125,8 @@ def head(
         inside |= ((y + nose_mm) / 26) ** 2 + (x / 11) ** 2 + ((z + 30) / 20) ** 2 < 1
     if cut:
         inside &= ~((z < 10) & (y < -60))
+    if sinuses:
+        inside &= ~((z > -50) & (z < 0) & (y > -78) & (y < -36) & (abs(x) > 14) & (abs(x) < 48))
     noise = np.random.default_rng(0).normal(scale=15, size=shape)
     return np.where(inside, 600, 20) + noise, Grid(shape_zyx=shape, spacing_mm=(2.0, 2.0, 2.0))
 
@@ -155,6 +157,15 @@ def test_defacing_takes_the_nose_and_leaves_the_back_of_the_head() -> None:
     assert cut is not None
     assert not shows_face(cut, grid, modality="MR")
     np.testing.assert_array_equal(cut[:, 60:], volume[:, 60:])
+
+
+def test_what_a_cut_lays_bare_is_no_nose() -> None:
+    """Between hollows that the cut opens stands what a nose alone would be: the head is defaced, not held."""
+    volume, grid = head(sinuses=True)
+    cut = defaced(volume, grid, modality="MR")
+    assert cut is not None
+    assert find_nose(cut, grid, modality="MR") is not None
+    assert (cut[20:45, :18] == volume.min()).all()
 
 
 def test_a_forehead_above_the_cut_is_no_nose() -> None:

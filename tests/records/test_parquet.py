@@ -54,3 +54,26 @@ def test_the_same_cases_give_the_same_bytes(tmp_path: Path, paged: bool) -> None
         write_shard(tmp_path / name, cases, CASE_SET, page_per_array=paged)
         cases = [replace(case, image=case.image.copy(), mask=case.mask.copy()) for case in cases]
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_page_headers_that_differ_in_more_than_their_sizes_are_parsed_one_by_one() -> None:
+    from synthdata.records.pages import _after_sizes, _sizes, _struct
+
+    def header(size: int, packed: int, values: int) -> bytes:
+        def zigzag(number: int) -> bytes:
+            number, found = number << 1, b""
+            while number > 127:
+                found, number = found + bytes((number & 127 | 128,)), number >> 7
+            return found + bytes((number,))
+
+        data = b"".join(b"\x15" + zigzag(number) for number in (0, size, packed))
+        return data + b"\x2c\x15" + zigzag(values) + b"\x15\x00\x15\x06\x15\x06\x00\x00"
+
+    first = header(179204, 60, 1)
+    fields, length = _struct(first, 0)
+    assert (fields[3], length) == (60, len(first))
+    rest = _after_sizes(first, length)
+    other = header(100, 70_000, 1)
+    assert _sizes(other + b"frame", rest) == (70_000, len(other))
+    assert _sizes(header(100, 70_000, 2) + b"frame", rest) == (0, 0)
+    assert _sizes(b"\x15\x04\x15\x08", rest) == _sizes(other[:6], rest) == (0, 0)

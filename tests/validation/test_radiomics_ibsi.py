@@ -2,11 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
-from synthdata.validation.features.cooccurrence import cooccurrence_features
+from synthdata.validation.features.cooccurrence import DIRECTIONS, cooccurrence_features
 from synthdata.validation.features.first_order import first_order, histogram
 from synthdata.validation.features.neighbourhood import neighbourhood_features
-from synthdata.validation.features.runs_zones import run_length_features, size_zone_features
+from synthdata.validation.features.runs_zones import (
+    run_length_features,
+    run_lengths,
+    size_zone_features,
+    size_zones,
+)
 from synthdata.validation.features.shape import face_surface_mm2, shape_features
 
 PHANTOM = np.array(  # (z, y, x); 0 is outside the region of 74 voxels of 2 mm
@@ -96,3 +102,57 @@ def test_the_surface_of_a_box_is_that_of_its_faces() -> None:
     box = np.zeros((5, 6, 7), bool)
     box[1:3, 1:4, 1:5] = True  # 2 x 3 x 4 voxels of 1 x 2 x 3 mm: 2 x 6 x 12 mm
     assert face_surface_mm2(box, (1, 2, 3)) == pytest.approx(2 * (2 * 6 + 2 * 12 + 6 * 12))
+
+
+def test_zones_and_runs_of_any_region_are_those_found_voxel_by_voxel() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1, 1), (1, 5, 6), (4, 1, 5), (5, 6, 7), (3, 9, 2), (6, 6, 6)):
+        for kinds in (1, 2, 3):
+            levels = rng.integers(0, kinds + 1, shape)
+            levels.flat[0] = 1
+            assert sorted(map(tuple, size_zones(levels))) == sorted(zones_by_label(levels))
+            assert (run_lengths(levels, kinds) == runs_by_walking(levels, kinds)).all()
+
+
+def zones_by_label(levels: np.ndarray) -> list[tuple[int, int]]:
+    found = []
+    for level in range(1, levels.max() + 1):
+        zones, _ = ndimage.label(levels == level, np.ones((3, 3, 3)))
+        found += [(level, int(size)) for size in np.bincount(zones.ravel())[1:]]
+    return found
+
+
+def runs_by_walking(levels: np.ndarray, count: int) -> np.ndarray:
+    framed = np.pad(levels, 1)
+    able = [
+        d for d in DIRECTIONS if all(size > 1 or not step for step, size in zip(d, levels.shape, strict=True))
+    ]
+    total = np.zeros((count, max(levels.shape)), int)
+    for direction in able or [(0, 0, 1)]:
+        for start in np.argwhere(framed):
+            level, place, length = framed[tuple(start)], start, 0
+            if framed[tuple(start - direction)] == level:
+                continue
+            while framed[tuple(place)] == level:
+                place, length = place + direction, length + 1
+            total[level - 1, length - 1] += 1
+    return total
+
+
+def test_integers_that_are_counted_have_the_statistics_of_the_same_numbers_sorted() -> None:
+    values = np.random.default_rng(1).integers(-900, 1200, 5001).astype(np.int16)
+    counted, sorted_ = first_order(values), first_order(values.astype(np.float64))
+    assert counted == pytest.approx(sorted_, rel=1e-12)
+    low, high = np.percentile(values, (10, 90))
+    inner = values[(values >= low) & (values <= high)]
+    assert counted["p10"] == pytest.approx(low)
+    assert counted["robust_mean_absolute_deviation"] == pytest.approx(np.abs(inner - inner.mean()).mean())
+
+
+def test_axes_of_a_region_follow_the_covariance_of_its_voxels() -> None:
+    region = np.random.default_rng(2).random((5, 7, 6)) < 0.3
+    points = np.argwhere(region) * (2.0, 1.0, 0.5)
+    lengths = 4 * np.sqrt(np.linalg.eigvalsh(np.cov(points.T)))
+    got = shape_features(region, (2.0, 1.0, 0.5))
+    assert [got[f"{axis}_axis_mm"] for axis in ("least", "minor", "major")] == pytest.approx(lengths)
+    assert [got[f"centre_{axis}_mm"] for axis in "zyx"] == pytest.approx(points.mean(axis=0))

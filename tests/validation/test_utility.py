@@ -14,6 +14,7 @@ from synthdata.validation.segmenter import (
     dice,
     dice_and_cross_entropy,
     segment,
+    segment_all,
     train_segmenter,
 )
 from synthdata.validation.utility import Results, measure_utility, summarise
@@ -88,6 +89,27 @@ def test_dice_has_its_closed_form_and_skips_labels_which_the_truth_lacks() -> No
     found = dice(predicted, truth, 3)
     assert found[0] == pytest.approx(2 * 4 / 16)
     assert np.isnan(found[1])
+
+
+def test_volumes_segmented_together_are_those_segmented_alone() -> None:
+    rng = np.random.default_rng(0)
+    images = list(rng.normal(size=(5, 1, 6, 9, 8)).astype(np.float32))
+    network = Segmenter(SegmenterConfig(channels=1, classes=3, flat=False, steps=1, seed=0)).eval()
+    for found, image in zip(segment_all(network, images), images, strict=True):
+        np.testing.assert_array_equal(found, segment(network, image))
+
+
+def test_the_report_tells_seeds_and_what_few_of_them_leave_open(
+    spec: DatasetSpec, cohort: Cohort, synthesise: Synthesise
+) -> None:
+    quick = replace(spec, gates=replace(spec.gates, utility_steps=2, utility_seeds=2))
+    few = " ".join(measure_utility(quick, cohort[1], synthesise(), cohort[0]).notes)
+    assert "40 test patients and 2 seeds" in few
+    assert "fewer seeds than the usual 5" in few
+    enough = replace(quick, gates=replace(quick.gates, utility_seeds=5))
+    report = measure_utility(enough, cohort[1], synthesise(), cohort[0])
+    assert report.seeds == 5
+    assert report.notes[-1].endswith("40 test patients and 5 seeds, the same draws for both arms.")
 
 
 def test_equal_arms_have_a_ratio_of_one_in_each_resample() -> None:

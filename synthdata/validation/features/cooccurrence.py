@@ -25,11 +25,13 @@ def cooccurrence(levels: np.ndarray, count: int) -> np.ndarray:
         levels: Discretised intensities 1..count, 0 outside the region, shape (z, y, x); one slice is 2D.
         count: Number of grey levels.
     """
-    wide = levels.astype(np.int32)
+    small = np.uint16 if (count + 1) ** 2 <= 2**16 else np.int64  # holds the number of a pair
+    second = levels.astype(small)
+    first = second * (count + 1)
     total = np.zeros((count + 1) ** 2, np.int64)
     for direction in DIRECTIONS:
-        a, b = shifted(wide, direction)
-        total += np.bincount((a * (count + 1) + b).ravel(), minlength=len(total))
+        pairs = shifted(first, direction)[0] + shifted(second, direction)[1]
+        total += np.bincount(pairs.ravel(), minlength=len(total))
     matrix = total.reshape(count + 1, count + 1)[1:, 1:]  # pairs with a voxel outside have level 0
     symmetric: np.ndarray = matrix + matrix.T
     return symmetric

@@ -15,12 +15,13 @@ def neighbourhood_features(levels: np.ndarray, count: int) -> dict[str, float]:
     Returns:
         Name to value, without unit. A region without neighbours has 0 but for coarseness.
     """
+    small = np.int16 if count * 27 < 2**15 else np.int32  # holds the sum of 27 levels
     inside = levels > 0
-    neighbours = _box_sum(inside.astype(np.int32)) - inside
-    total = _box_sum(levels.astype(np.int32)) - levels
-    valid = inside & (neighbours > 0)
-    level = levels[valid].astype(np.int64)
-    difference = np.abs(level - total[valid] / neighbours[valid])
+    neighbours = _box_sum(inside.astype(small)) - inside
+    total = _box_sum(levels.astype(small)) - levels
+    valid = np.flatnonzero(inside & (neighbours > 0))
+    level = levels.ravel()[valid]
+    difference = np.abs(level - total.ravel()[valid] / neighbours.ravel()[valid].astype(np.float64))
     times = np.bincount(level, minlength=count + 1)[1:].astype(np.float64)
     s = np.bincount(level, weights=difference, minlength=count + 1)[1:]
     n = max(1.0, times.sum())

@@ -1,5 +1,7 @@
 """Run lengths (GLRLM, directions merged) and size zones (GLSZM), 3D. Source: IBSI-1, sections 3.7 and 3.8."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from synthdata.validation.features.cooccurrence import DIRECTIONS
@@ -16,24 +18,40 @@ def run_lengths(levels: np.ndarray, count: int) -> np.ndarray:
         Entry (i, j) counts the runs of level i + 1 and length j + 1.
     """
     longest = max(levels.shape)
-    padded = np.pad(levels.astype(np.int16), 1)
-    flat = padded.ravel()
-    strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
-    total = np.zeros((count + 1) * (longest + 1), np.int64)
-    for direction in _directions(levels.shape):
-        offset = sum(step * stride for step, stride in zip(direction, strides, strict=True))
-        equal = np.zeros(len(flat), bool)  # a voxel and the next one along the direction
-        np.equal(flat[:-offset], flat[offset:], out=equal[:-offset])
-        starts = flat > 0
-        starts[offset:] &= ~equal[:-offset]
-        total[1 :: longest + 1] += np.bincount(flat[starts & ~equal], minlength=count + 1)
-        alive, length = np.flatnonzero(starts & equal), 2
-        while alive.size:
-            goes_on = equal[alive + (length - 1) * offset]
-            total[length :: longest + 1] += np.bincount(flat[alive[~goes_on]], minlength=count + 1)
-            alive = alive[goes_on]
-            length += 1
-    return total.reshape(count + 1, longest + 1)[1:, 1:]
+    framed = _framed(levels)
+    directions = _directions(levels.shape)
+    kinds = []
+    for direction in directions:
+        line = _along(framed, _offset(direction, framed.shape))
+        joined = (line[1:] == line[:-1]) & (line[1:] > 0)  # a voxel and the one before it; False at both ends
+        turns = np.flatnonzero(joined[1:] != joined[:-1])
+        before, last = turns[::2], turns[1::2]
+        kinds.append((last - before + 1) * (count + 1) + line[last])
+    runs = np.bincount(np.concatenate(kinds), minlength=(longest + 1) * (count + 1))
+    total = runs.reshape(longest + 1, count + 1)
+    voxels = np.bincount(framed.ravel(), minlength=count + 1)
+    total[1] = len(directions) * voxels - np.arange(longest + 1) @ total  # those which no longer run has
+    return total[1:, 1:].T
+
+
+def _framed(levels: np.ndarray) -> np.ndarray:
+    """Levels with a frame of 0, as small integers, (z, y, x)."""
+    most = int(levels.max())
+    return np.pad(levels.astype(np.uint8 if most < 2**8 else np.int32), 1)
+
+
+def _offset(direction: tuple[int, ...], shape: tuple[int, ...]) -> int:
+    """Step along a direction in the voxels of a framed array, one after the other."""
+    z, y, x = direction
+    return (z * shape[1] + y) * shape[2] + x
+
+
+def _along(framed: np.ndarray, offset: int) -> np.ndarray:
+    """The voxels in the order of a direction, line by line; voxels of the frame lie between lines."""
+    flat = framed.ravel()
+    lines = np.zeros(-(-len(flat) // offset) * offset, flat.dtype)
+    lines[: len(flat)] = flat
+    return lines.reshape(-1, offset).T.ravel()
 
 
 def _directions(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -51,23 +69,59 @@ def size_zones(levels: np.ndarray) -> np.ndarray:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    padded = np.pad(levels.astype(np.int16), 1)
-    flat = padded.ravel()
-    strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
-    inside = np.flatnonzero(flat)
-    place = (np.cumsum(flat > 0) - 1).astype(np.int32)  # of a voxel among those inside
-    pairs = []
-    for direction in _directions(levels.shape):
-        offset = sum(step * stride for step, stride in zip(direction, strides, strict=True))
-        first = np.flatnonzero((flat[:-offset] == flat[offset:]) & (flat[:-offset] > 0))
-        pairs.append(np.stack([place[first], place[first + offset]]))
-    joined = np.concatenate(pairs, axis=1)
-    graph = coo_array((np.ones(joined.shape[1]), joined), shape=(len(inside), len(inside)))
+    framed = _framed(levels)
+    flat = framed.ravel()
+    inside = flat > 0
+    goes_on = np.zeros(len(flat), bool)  # a voxel and the next one along x are of one run
+    goes_on[:-1] = (flat[1:] == flat[:-1]) & inside[:-1]
+    starts = inside.copy()
+    starts[1:] &= ~goes_on[:-1]
+    first, last = np.flatnonzero(starts), np.flatnonzero(inside & ~goes_on)
+    run = np.cumsum(starts, dtype=np.int32) - 1  # of a voxel inside
+    joined = np.concatenate([run[pair] for pair in _touching(framed, goes_on)], axis=1)
+    graph = coo_array((np.ones(joined.shape[1]), joined), shape=(len(first), len(first)))
     graph.has_canonical_format = True  # each pair once: nothing to sort or to add up
     found, zone = connected_components(graph.tocsr(), directed=False)
     level = np.zeros(found, np.int64)
-    level[zone] = flat[inside]
-    return np.stack([level, np.bincount(zone, minlength=found)], axis=1)
+    level[zone] = flat[first]
+    return np.stack([level, np.bincount(zone, last - first + 1, found).astype(np.int64)], axis=1)
+
+
+def _touching(framed: np.ndarray, goes_on: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs of voxels, shape (2, n), which join the runs along x of equal level that touch.
+
+    A pair is left out where others say the same: two runs need one pair, and a step along two axes none where one of
+    the voxels that it passes has the level, too.
+    """
+    flat = framed.ravel()
+    inside = flat > 0
+    straight = {}
+    for line in ((0, 1), (1, 0), (1, -1), (1, 1)):
+        offset = _offset((*line, 0), framed.shape)
+        here = slice(1, len(flat) - offset - 1)
+        equal = np.zeros(len(flat), bool)
+        np.equal(flat[here], flat[1 + offset : -1], out=equal[here])
+        equal &= inside
+        straight[line] = equal
+        wanted = np.ones(len(flat), bool)
+        if all(line):  # by way of the voxel one slice, or one line, further
+            wanted &= ~straight[1, 0]
+            step = _offset((0, 1, 0), framed.shape)
+            beside = straight[0, 1] if line == (1, 1) else np.pad(straight[0, 1], (step, 0))[: len(flat)]
+            wanted &= ~beside
+        again = equal[:-1] & goes_on[:-1]
+        new = equal & wanted
+        new[1:] &= ~again
+        for step, more in ((0, new), (1, ~equal & ~goes_on & wanted), (-1, ~equal & wanted)):
+            pairs = more[here].copy()
+            if step:
+                pairs &= (
+                    flat[here] == flat[here.start + offset + step : here.stop + offset + step]
+                ) & inside[here]
+            if step == -1:
+                pairs &= ~goes_on[: here.stop - 1]
+            at = np.flatnonzero(pairs) + 1
+            yield np.stack([at, at + offset + step])
 
 
 def run_length_features(levels: np.ndarray, count: int) -> dict[str, float]:
