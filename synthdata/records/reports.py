@@ -55,6 +55,18 @@ class Distribution(Record):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Subgroup(Record):
+    """The metrics that gate, measured in one subgroup of the record; reported, no gate."""
+
+    name: str  # such as `sex F`, `age small`
+    cases: Mapping[str, int]  # role to cases: generated, train, degraded, test
+    outcome: Outcome  # intervals beside what the gate allows all cases; INCONCLUSIVE: too few cases to tell
+    told: str
+    triples: tuple[Triple, ...]  # none where there are too few cases
+    scores: Mapping[str, Estimate]  # median score per family
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FidelityReport(Record):
     """Fidelity and diversity of one synthetic CaseSet against held-out real patients."""
 
@@ -69,6 +81,7 @@ class FidelityReport(Record):
     faults: tuple[FaultTest, ...] = ()  # a verdict needs all that the dataset allows
     notes: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

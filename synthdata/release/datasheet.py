@@ -163,6 +163,29 @@ def _fidelity(inputs: ReleaseInputs) -> tuple[Block, ...]:
         ),
         Table(header=("Family", "Median score"), rows=scores),
         Table(header=("Family", "Metric", "Generated", "Floor", "Ceiling", "Score"), rows=rows),
+        *_subgroups(inputs),
+    )
+
+
+def _subgroups(inputs: ReleaseInputs) -> tuple[Block, ...]:
+    found = inputs.fidelity.subgroups
+    if not found:
+        return ()
+    families = tuple(inputs.fidelity.scores)
+    rows = tuple(
+        (
+            group.name,
+            group.outcome,
+            *(_of(group.scores[family]) if family in group.scores else "-" for family in families),
+            group.told,
+        )
+        for group in found
+    )
+    worst = tuple(note for note in inputs.fidelity.notes if note.startswith("worst subgroup"))
+    return (
+        Text(text="Median scores by subgroup, which are reported and decide nothing."),
+        *(Text(text=f"{note[:1].upper()}{note[1:]}.") for note in worst),
+        Table(header=("Subgroup", "Outcome", *families, "What it says"), rows=rows),
     )
 
 

@@ -1,6 +1,5 @@
 """Fidelity and diversity: every number as (generated, floor, ceiling) at equal n, in five families."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -16,39 +15,30 @@ from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.distributions import compared
-from synthdata.validation.embedding import Embedding
 from synthdata.validation.fault_evidence import gather
 from synthdata.validation.faults import find_faults
 from synthdata.validation.features import Features
 from synthdata.validation.features.stored_encoder import encoder_of
+from synthdata.validation.gating_metrics import (
+    Measure,
+    coupling_measure,
+    feature_measures,
+    quantity_measure,
+)
 from synthdata.validation.measures import (
-    Quantity,
     coupled_columns,
-    distance,
     numeric_columns,
     quantities,
-    rank_correlation,
-    spread_of,
 )
-from synthdata.validation.metrics import (
-    coverage_of,
-    cubic_kernel,
-    distances,
-    frechet_distance,
-    kernel_distance_of,
-    precision_of,
-)
-from synthdata.validation.reported import pair_similarity, reported_triples, subgroup_triples
+from synthdata.validation.reported import pair_similarity, reported_triples
 from synthdata.validation.resampling import (
-    UNBOUNDED,
-    Draw,
     Plan,
     Scored,
     family_score,
-    measure_triple,
     plan_resamples,
 )
 from synthdata.validation.roles import BLUR_VOXELS, blurred, role_tables
+from synthdata.validation.subgroups import subgroups_of, worst_of
 
 __all__ = ["blurred", "measure_fidelity"]
 
@@ -118,24 +108,33 @@ def measure_fidelity(
     plan = plan_resamples(
         {role: table.patient_ids for role, table in tables["radiomics"].items()}, seed=spec.sampling.seed
     )
-    for done, (family, table) in enumerate(tables.items()):
-        progress(done, 4, f"{family} distances")
-        _feature_triples(family, table, plan, found)
+    plain = {role: table for role, table in tables["radiomics"].items() if role != "degraded"}
+    measures = [measure for family, table in tables.items() for measure in feature_measures(family, table)]
+    measures += [quantity_measure(quantity) for quantity in quantities(plain, training_set)]
+    measures += _record_measures(plain, training_set, synthetic, private, found)
+    for done, measure in enumerate(measures):
+        progress(done, len(measures), f"{measure.family} {measure.name}")
+        found.add(measure.over(plan))
+    for family, table in tables.items():
+        progress(len(measures), len(measures), f"{family}, reported beside")
         for outcome in reported_triples(family, table, plan):
             found.add(outcome)
-    plain = {role: table for role, table in tables["radiomics"].items() if role != "degraded"}
-    progress(2, 4, "tissue and lesion distributions")
-    for quantity in quantities(plain, training_set):
-        _quantity_triple(quantity, plan, found)
-    progress(3, 4, "records")
-    _record_triples(plain, training_set, synthetic, private, plan, found)
     evidence = gather(spec, training_set, synthetic, private, progress=progress)
-    columns, seed = training_set.columns, spec.sampling.seed
-    for outcome in subgroup_triples(tables["radiomics"], evidence.records, columns, seed=seed):
-        found.add(outcome)
+    seed = spec.sampling.seed
+    progress(0, 1, "subgroups")
+    subgroups = subgroups_of(
+        measures,
+        {role: table.patient_ids for role, table in tables["radiomics"].items()},
+        evidence.records,
+        training_set.columns,
+        allowed=spec.gates.fidelity_score,
+        seed=seed,
+    )
+    if worst := worst_of(subgroups):
+        found.notes.append(worst)
     sets = {"generated": synthetic, "train": training_set.train, "test": training_set.test}
     found.notes.append(pair_similarity(sets, private, training_set.scales, seed=seed))
-    progress(4, 4, "fidelity measured")
+    progress(1, 1, "fidelity measured")
     return FidelityReport(
         dataset=training_set.dataset,
         synthetic=digest_of(synthetic),
@@ -147,65 +146,17 @@ def measure_fidelity(
         faults=find_faults(evidence, plan),
         notes=tuple(found.notes),
         distributions=compared(plain, evidence.agreement, training_set, plan),
+        subgroups=subgroups,
     )
 
 
-def _feature_triples(family: str, tables: Mapping[str, Features], plan: Plan, found: _Found) -> None:
-    """Frechet distance, KID, coverage and precision of one feature family."""
-    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
-    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
-    few = {role: embedding.reduced(table.values) for role, table in tables.items()}
-    own = {role: cubic_kernel(x, x) for role, x in flat.items()}
-    cross = {role: cubic_kernel(x, flat["test"]) for role, x in flat.items()}
-    apart = {role: distances(flat["test"], x) for role, x in flat.items()}
-
-    def frechet(role: str, draw: Draw) -> float:
-        return frechet_distance(few[role][draw[role]], few["test"][draw["test"]])
-
-    def kernel(role: str, draw: Draw) -> float:
-        a, b = draw[role], draw["test"]
-        return kernel_distance_of(
-            own[role][np.ix_(a, a)], own["test"][np.ix_(b, b)], cross[role][np.ix_(a, b)]
-        )
-
-    def covered(role: str, draw: Draw) -> float:
-        a, b = draw[role], draw["test"]
-        return coverage_of(apart["test"][np.ix_(b, b)], apart[role][np.ix_(b, a)], k=NEIGHBOURS)
-
-    def precise(role: str, draw: Draw) -> float:
-        a, b = draw[role], draw["test"]
-        return precision_of(apart["test"][np.ix_(b, b)], apart[role][np.ix_(b, a)], k=NEIGHBOURS)
-
-    for name, metric, lower, bounds in (
-        ("frechet", frechet, True, (0.0, math.inf)),
-        ("kid", kernel, True, UNBOUNDED),
-        ("coverage", covered, False, (0.0, 1.0)),
-        ("precision", precise, False, (0.0, 1.0)),
-    ):
-        found.add(measure_triple(name, family, metric, plan, lower_is_better=lower, bounds=bounds))
-
-
-def _quantity_triple(quantity: Quantity, plan: Plan, found: _Found) -> None:
-    """Wasserstein distance of one quantity over its spread in the test patients."""
-    spread = spread_of(quantity.values["test"])
-
-    def metric(role: str, draw: Draw) -> float:
-        values = quantity.values
-        return distance(values[role][draw[role]], values["test"][draw["test"]], spread)
-
-    name = f"wasserstein/{quantity.name}"
-    bounds = (0.0, math.inf)
-    found.add(measure_triple(name, quantity.family, metric, plan, lower_is_better=True, bounds=bounds))
-
-
-def _record_triples(
+def _record_measures(
     tables: Mapping[str, Features],
     training_set: TrainingSet,
     synthetic: CaseSet,
     private: ObjectStore,
-    plan: Plan,
     found: _Found,
-) -> None:
+) -> list[Measure]:
     """Whether record columns follow each other and the volumes of the labels as in real patients."""
     sets = {"generated": synthetic, "train": training_set.train, "test": training_set.test}
     columns = numeric_columns(training_set.columns)
@@ -223,26 +174,7 @@ def _record_triples(
             "record: no two columns or volumes of the training cases correlate, so none is compared"
         )
     known = {role: _with_volumes(records[role], volumes[role]) for role in records}
-    for first, second in pairs:
-        found.add(_coupling(first, second, known, plan))
-
-
-def _coupling(
-    first: str, second: str, known: Mapping[str, Mapping[str, np.ndarray]], plan: Plan
-) -> Scored | str:
-    """Difference of a rank correlation to that of the test patients."""
-    rng = np.random.default_rng(0)
-    shuffled = rng.permutation(known["train"][second])
-
-    def metric(role: str, draw: Draw) -> float:
-        source = "train" if role == "degraded" else role
-        other = shuffled if role == "degraded" else known[source][second]
-        mine = rank_correlation(known[source][first][draw[role]], other[draw[role]])
-        real = rank_correlation(known["test"][first][draw["test"]], known["test"][second][draw["test"]])
-        return abs(mine - real)
-
-    name = f"correlation/{first}~{second}"
-    return measure_triple(name, "record", metric, plan, lower_is_better=True, bounds=(0.0, 2.0))
+    return [coupling_measure(first, second, known) for first, second in pairs]
 
 
 def _numbers(

@@ -13,10 +13,16 @@ Row = tuple[str, Estimate, float | None, float | None]  # quantity, estimate, na
 
 
 def fidelity_table(report: FidelityReport) -> "pd.DataFrame":
-    """Every part of every triple, and the scores of the families."""
+    """Every part of every triple, those of subgroups too, and the scores of the families."""
     rows: list[Row] = [
         (f"{found.family}/{found.metric}/{part}", getattr(found, part), None, None)
         for found in report.triples
+        for part in ("generated", "floor", "ceiling", "score")
+    ]
+    rows += [
+        (f"{group.name}/{found.family}/{found.metric}/{part}", getattr(found, part), None, None)
+        for group in report.subgroups
+        for found in group.triples
         for part in ("generated", "floor", "ceiling", "score")
     ]
     rows += [(f"{family}/score", score, None, None) for family, score in report.scores.items()]

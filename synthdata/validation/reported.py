@@ -1,4 +1,4 @@
-"""Metrics which are reported and do not gate: what they add to the scores that do, and how subgroups fare.
+"""Metrics which are reported and do not gate: what they add to the scores that do.
 
 A metric that joins the median of its family changes a threshold; docs/adr/0013-named-faults.md says why none here does.
 """
@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from synthdata.records.case import Value
-from synthdata.records.case_set import CaseSet, ColumnSpec
+from synthdata.records.case_set import CaseSet
 from synthdata.records.parquet import read_cases
 from synthdata.records.training import ChannelScale
 from synthdata.storage.protocol import ObjectStore
-from synthdata.validation.case_mix import column_kinds
 from synthdata.validation.discrepancy import gaussian_discrepancy_of, gaussian_kernel, median_bandwidth
 from synthdata.validation.diversity import (
     density_of,
@@ -24,19 +22,16 @@ from synthdata.validation.diversity import (
 )
 from synthdata.validation.embedding import Embedding
 from synthdata.validation.features.table import Features
-from synthdata.validation.metrics import cubic_kernel, distances, frechet_distance, kernel_distance_of
+from synthdata.validation.metrics import distances, frechet_distance
 from synthdata.validation.resampling import (
-    FEWEST,
     UNBOUNDED,
     Draw,
     Plan,
     Scored,
     measure_triple,
-    plan_resamples,
 )
 
 NEIGHBOURS = 5
-SUBGROUP_RESAMPLES = 60
 PAIRS, STACKS = 60, 40  # of MS-SSIM: pairs, and cases that they are drawn from
 
 
@@ -94,69 +89,6 @@ def reported_triples(family: str, tables: Mapping[str, Features], plan: Plan) ->
         ("vendi", varied, False, (1.0, math.inf)),
     ):
         yield measure_triple(name, family, metric, plan, lower_is_better=lower, bounds=bounds, gating=False)
-
-
-def subgroup_triples(
-    tables: Mapping[str, Features],
-    records: Mapping[str, Sequence[Mapping[str, Value]]],
-    columns: Sequence[ColumnSpec],
-    *,
-    seed: int,
-) -> Iterator[Scored | str]:
-    """KID of radiomics in each subgroup which has enough cases: values of a category, thirds of a number.
-
-    Args:
-        tables: Radiomics by role: generated, train, degraded and test.
-        records: Role to rows in the order of its table; degraded cases have the records of train.
-        columns: Conditions and outcomes; of the numbers those called an age.
-        seed: Of the draws.
-
-    Yields:
-        Triples named `kid@<column> <value>`, and a sentence which names the worst subgroup.
-    """
-    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
-    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
-    own = {role: cubic_kernel(x, x) for role, x in flat.items()}
-    cross = {role: cubic_kernel(x, flat["test"]) for role, x in flat.items()}
-    found: dict[str, Scored] = {}
-    for name, rows in _subgroups(tables, records, columns):
-        if min(len(index) for index in rows.values()) < FEWEST:
-            yield f"subgroup {name}: fewer than {FEWEST} cases in a group, so nothing is said of it"
-            continue
-        patients = {role: [tables[role].patient_ids[i] for i in index] for role, index in rows.items()}
-        plan = plan_resamples(patients, seed=seed, resamples=SUBGROUP_RESAMPLES)
-
-        def kernel(role: str, draw: Draw, rows: Mapping[str, np.ndarray] = rows) -> float:
-            a, b = rows[role][draw[role]], rows["test"][draw["test"]]
-            return kernel_distance_of(
-                own[role][np.ix_(a, a)], own["test"][np.ix_(b, b)], cross[role][np.ix_(a, b)]
-            )
-
-        made = measure_triple(f"kid@{name}", "radiomics", kernel, plan, lower_is_better=True, gating=False)
-        if isinstance(made, Scored):
-            found[name] = made
-        yield made
-    if found:
-        worst = max(found, key=lambda name: found[name].triple.score.value)
-        yield f"worst subgroup by radiomics KID: {worst}, score {found[worst].triple.score}"
-
-
-def _subgroups(
-    tables: Mapping[str, Features],
-    records: Mapping[str, Sequence[Mapping[str, Value]]],
-    columns: Sequence[ColumnSpec],
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """Name of each subgroup and the rows of each role; bounds of an age come from training cases."""
-    for column in columns:
-        if column.kind not in {"category", "boolean"} and "age" not in column.name.lower().split("_"):
-            continue
-        values = {
-            role: [row.get(column.name) for row in records["train" if role == "degraded" else role]]
-            for role in tables
-        }
-        members = {role: column_kinds(column, values["train"], values[role]) for role in tables}
-        for name in members["train"]:
-            yield name, {role: np.flatnonzero(members[role][name][1]) for role in tables}
 
 
 def pair_similarity(

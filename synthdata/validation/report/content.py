@@ -68,6 +68,7 @@ def pictures(inputs: Inputs, private: ObjectStore, edition: Edition) -> dict[str
     gates = inputs.spec.gates
     found = {
         "fidelity": [_scores(inputs)],
+        "subgroups": _subgroups(inputs),
         "distributions": _distributions(inputs, private),
         "utility": [
             picture(
@@ -116,6 +117,15 @@ def _scores(inputs: Inputs) -> Picture:
     gate = inputs.spec.gates.fidelity_score
     alt = "Scores of all metrics with intervals; 0 is as near as training cases, 1 as far as degraded ones."
     return picture("Fidelity scores", alt, plots.scores(inputs.fidelity, gate))
+
+
+def _subgroups(inputs: Inputs) -> list[Picture]:
+    measured = [found for found in inputs.fidelity.subgroups if found.scores]
+    if not measured:
+        return []
+    alt = "Median score of each family in each subgroup, with intervals; the worst subgroup of each family stands out."
+    png = plots.subgroups(measured, inputs.spec.gates.fidelity_score)
+    return [picture("Scores by subgroup", alt, png)]
 
 
 def _loss(checkpoint: Checkpoint) -> Picture:

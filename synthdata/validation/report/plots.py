@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.records.estimate import Estimate
-from synthdata.records.reports import FidelityReport, UtilityReport
+from synthdata.records.reports import FidelityReport, Subgroup, UtilityReport
 from synthdata.validation.pictures import figure_png
 from synthdata.validation.report.words import metric_name, plain, quantity_name, unit_name
 
@@ -66,6 +66,36 @@ def scores(report: FidelityReport, gate: float) -> bytes:
     axes.tick_params(axis="x", labelsize=8)
     figure.legend(loc="outside upper center", ncols=3, fontsize=8, frameon=False)
     axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure_png(figure)
+
+
+def subgroups(found: Sequence[Subgroup], gate: float) -> bytes:
+    """Median scores of every subgroup, one panel per family; the worst one in colour."""
+    from matplotlib.figure import Figure
+
+    families = list(dict.fromkeys(family for subgroup in found for family in subgroup.scores))
+    size = (max(4.2, 0.9 + 1.75 * len(families)), 0.24 * len(found) + 0.9)
+    figure = Figure(figsize=size, dpi=110, layout="constrained")
+    for place, family in enumerate(families):
+        axes = figure.add_subplot(1, len(families), place + 1)
+        scores = {
+            row: subgroup.scores[family] for row, subgroup in enumerate(found) if family in subgroup.scores
+        }
+        span = _span(list(scores.values()))
+        worst = max(scores, key=lambda row: scores[row].value)
+        for row, score in scores.items():
+            colour = SYNTHETIC if row == worst else NEUTRAL
+            _draw_interval(axes, -row, score, colour, bold=row == worst, span=span)
+        axes.axvline(0, color=REAL, linewidth=1)
+        axes.axvline(gate, color="#009e73", linewidth=1, linestyle="--")
+        names = [plain(subgroup.name) for subgroup in found] if place == 0 else [""] * len(found)
+        axes.set_yticks([-row for row in range(len(found))], names, fontsize=8)
+        axes.set(xlim=span, ylim=(-len(found) + 0.4, 0.6))
+        axes.set_title(plain(family), fontsize=8)
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelsize=7)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    figure.supxlabel("score; 0 as training cases, dashed: what the gate asks of all cases", fontsize=8)
     return figure_png(figure)
 
 
