@@ -187,7 +187,7 @@ def _inks(pixels: np.ndarray, index: int) -> list[tuple[float, int, float]]:
     if high - low >= MOST_VALUES:
         return []
     counts = np.bincount(np.subtract(image, low, dtype=np.intp).ravel())
-    padded = np.pad(counts, 4, mode="edge")
+    padded = np.concatenate([counts[:1].repeat(4), counts, counts[-1:].repeat(4)])
     around = sum(padded[4 + shift : 4 + shift + len(counts)] for shift in (-4, -3, -2, 2, 3, 4)) / 6
     excess = counts - around
     excess[:2] = 0  # air, or padding

@@ -21,6 +21,7 @@ BEFORE_CHEEKS_MM = 7.0  # of a nose; bone, brain and cut faces lie behind the cu
 REACH_MM = 16.0  # up and down a profile, within which a nose falls off
 BEFORE_PROFILE_MM = (4.5, 25.0)  # the front of a skull falls off by 2 mm there, a cut face by more
 LEAST_MM = 8.0  # height of a nose before the cheeks, and width of its profile
+VOXELS_PER_RUN = 24  # of a mask whose parts are found run by run: above, the search voxel by voxel is slower
 CUT_MM = 50.0  # what defacing takes away behind the tip of the nose; half of it, above it
 
 
@@ -56,7 +57,8 @@ def _noses(volume: np.ndarray, grid: Grid, *, modality: str) -> list[Nose]:
     """All that could be a nose, the largest first."""
     if modality not in {"MR", "CT"} or not _could_be_recognised(grid):
         return []
-    upright, step = _upright(volume, grid)
+    view, step = _upright(volume, grid)
+    upright = np.ascontiguousarray(view)
     inside = upright > (SKIN_HU if modality == "CT" else SKIN_SHARE * float(np.percentile(upright, 99)))
     head = _largest(inside)
     depth = np.ptp(np.flatnonzero(head.any(axis=(0, 2)))) * step[1] if head.any() else 0.0
@@ -118,10 +120,13 @@ def _nearest_axes(cosines: np.ndarray) -> tuple[int, int, int]:
 
 
 def _largest(inside: np.ndarray) -> np.ndarray:
-    """The largest connected part, single voxels of noise taken off."""
+    """The largest connected part, single voxels of noise taken off; the first of several."""
     from scipy import ndimage
 
     clean = _without_specks(inside)
+    runs = _Runs.of(clean)
+    if len(runs.starts) * VOXELS_PER_RUN < clean.size:
+        return runs.largest(clean)
     labels, count = ndimage.label(clean)
     if count <= 1:
         return clean
@@ -129,6 +134,54 @@ def _largest(inside: np.ndarray) -> np.ndarray:
     sizes[0] = 0
     largest: np.ndarray = labels == sizes.argmax()
     return largest
+
+
+@dataclass(frozen=True, slots=True)
+class _Runs:
+    """Runs of true voxels along the last axis, in their order; places count the voxels of a mask padded by one."""
+
+    starts: np.ndarray
+    stops: np.ndarray
+    shape: tuple[int, ...]  # of the padded mask
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> "_Runs":
+        """Runs of a mask (z, y, x)."""
+        padded = np.pad(mask, ((0, 0), (0, 1), (0, 1)))  # ends each run, and parts the slices
+        flat = padded.ravel().view(np.int8)
+        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        if flat.size and flat[0]:
+            edges = np.concatenate([[0], edges])
+        return cls(edges[::2], edges[1::2], padded.shape)
+
+    def largest(self, mask: np.ndarray) -> np.ndarray:
+        """The largest connected part of the mask that they are of."""
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        count = len(self.starts)
+        pairs = [self._touching(self.shape[2]), self._touching(self.shape[1] * self.shape[2])]
+        lower, upper = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        graph = coo_array((np.ones(len(lower), np.int8), (lower, upper)), (count, count))
+        parts, owner = connected_components(graph, directed=False)
+        if parts <= 1:
+            return mask
+        sizes = np.bincount(owner, weights=self.stops - self.starts)
+        steps = np.zeros(int(np.prod(self.shape)), np.int8)
+        kept = owner == sizes.argmax()
+        steps[self.starts[kept]], steps[self.stops[kept]] = 1, -1
+        whole = np.cumsum(steps, dtype=np.int8).view(bool).reshape(self.shape)
+        part: np.ndarray = whole[:, :-1, :-1]
+        return part
+
+    def _touching(self, distance: int) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs of runs of which one, moved by a row or a slice, would overlap the other."""
+        first = np.searchsorted(self.stops, self.starts + distance, side="right")
+        last = np.searchsorted(self.starts, self.stops + distance, side="left")
+        counts = np.maximum(last - first, 0)
+        lower = np.repeat(np.arange(len(counts)), counts)
+        upper = np.arange(len(lower)) + np.repeat(first - np.cumsum(counts) + counts, counts)
+        return lower, upper
 
 
 def _without_specks(inside: np.ndarray) -> np.ndarray:

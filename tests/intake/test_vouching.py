@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from synthdata.intake import inspect, take_in, vouching
 from synthdata.intake.burned_in_text import holds_text, is_text
-from synthdata.intake.faces import defaced, find_nose, shows_face
+from synthdata.intake.faces import _largest, _without_specks, defaced, find_nose, shows_face
 from synthdata.intake.policy import Policy
 from synthdata.intake.text_engine import TextLine, text_engine
 from synthdata.intake.vouching import Voucher, voucher_for
@@ -200,3 +200,15 @@ def test_a_case_with_text_is_held_when_it_is_taken_in_and_again_on_the_next_run(
     for _ in range(2):
         report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
         assert (report.cases.cases, codes(report)) == (0, {"deid.text_in_pixels"})
+
+
+def test_the_largest_part_of_a_mask_is_the_same_run_by_run_and_voxel_by_voxel() -> None:
+    rng, by_runs = np.random.default_rng(6), 0
+    for number in range(60):
+        smooth = ndimage.gaussian_filter(rng.normal(size=(6, 40, 48)), number % 6)
+        mask = smooth < np.quantile(smooth, rng.uniform(0.02, 0.98))
+        labels, _ = ndimage.label(_without_specks(mask))
+        sizes = np.bincount(labels.ravel(), minlength=2)[1:]
+        assert np.array_equal(_largest(mask), labels == sizes.argmax() + 1)
+        by_runs += mask.size > 24 * len(np.flatnonzero(np.diff(mask.ravel())))
+    assert 10 < by_runs < 50
