@@ -2,7 +2,8 @@
 
 `joint` puts image, mask and record beside each other, so that a patient whose record came along lies nearer still.
 `condition` looks among patients of the same condition alone, so that a rare class is not drowned by frequent ones: of
-its few patients each is matched often, and the second nearest is one of them. `patch` is the search of boxes
+its few patients each is matched often, and the second nearest is one of them. `record` looks at the record alone, so
+that a row of the table that belongs to one patient is seen whatever the image beside it. `patch` is the search of boxes
 (`patches`). All treat train and control alike, so the ratio-tail test over them is exact; it has a level of its own,
 which leaves the primary test its power.
 """
@@ -21,8 +22,11 @@ from synthdata.records.case import Value
 from synthdata.records.parquet import read_records
 from synthdata.storage import ObjectStore
 
-JOINT, CONDITION = "joint", "condition"
+JOINT, CONDITION, RECORD = "joint", "condition", "record"
 FEWEST = 6  # patients of a condition, duplicates counted once; fewer are searched among all
+SINGLED_OUT = (
+    0.5  # of the patients: where fewer have a record that nobody else has, records alone name nobody
+)
 NUMBERS = ("number", "integer")
 Rows = Sequence[Mapping[str, Value]]
 
@@ -142,14 +146,26 @@ class FurtherSearch:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """Which views there are: none without a record, `condition` where there are two or more."""
+        """Which views there are: none without a record, `condition` where there are two or more of them."""
+        if not self.real.records.shape[1]:
+            return ()
         several = len(np.unique(self.real.condition)) > 1
-        return () if not self.real.records.shape[1] else (JOINT, CONDITION) if several else (JOINT,)
+        return (JOINT, *((CONDITION,) if several else ()), *((RECORD,) if self._singled_out() else ()))
 
     def matches(self, cases: Described, *, own: np.ndarray | None = None) -> dict[str, Matches]:
         """Matches per view; `own` is the patient of each case that is left out, (n,)."""
-        search = {JOINT: self._joint, CONDITION: self._within}
+        search = {JOINT: self._joint, CONDITION: self._within, RECORD: self._records}
         return {view: search[view](cases, own) for view in self.views}
+
+    def _singled_out(self) -> bool:
+        """Whether most patients have a record that nobody else has."""
+        _, first = np.unique(self.pool.patient, return_index=True)
+        times = np.unique(self.real.records[first], axis=0, return_counts=True)[1]
+        return int((times == 1).sum()) > SINGLED_OUT * len(first)
+
+    def _records(self, cases: Described, own: np.ndarray | None) -> Matches:
+        """Matches of the record alone; equal records of two patients are no evidence, and no duplicate of a patient."""
+        return matches_of(nearest_patients(cases.records, self.real.records, self.pool.patient, own=own))
 
     def _joint(self, cases: Described, own: np.ndarray | None) -> Matches:
         """Matches among all patients."""

@@ -4,6 +4,7 @@ Each was shown to pass copies or to reject clean generators (`docs/privacy.md`),
 Beside the same number for control patients they are evidence all the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ LEAST_RANK = 3
 CELLS = 3  # of C_T
 FEWEST_IN_CELL = 5
 CLIQUE_FRACTION = 0.25  # of the median distance between real neighbours: nearer cases belong to one clique
+MEMORY_MB = 32  # of distances at once
 CLIQUE_SIZE = 5  # cases that are near copies of each other
 
 
@@ -116,9 +118,7 @@ def authentic_share(train: np.ndarray, generated: np.ndarray, control: np.ndarra
     Source:
         Alaa et al., "How Faithful is your Synthetic Data?", ICML 2022, arXiv:2102.08921, section 4.
     """
-    between = _distances(train, train)
-    np.fill_diagonal(between, np.inf)
-    own = between.min(axis=1)
+    own = _neighbour_distance(train)
     shares = {}
     for name, points in (("made", generated), ("held", control)):
         least, match = _nearest(points, train)
@@ -154,13 +154,8 @@ def cliques(generated: np.ndarray, real: np.ndarray) -> Review:
         Carlini et al., "Extracting Training Data from Diffusion Models", USENIX Security 2023, arXiv:2301.13188,
         section 4.2.
     """
-    from scipy.sparse.csgraph import connected_components
-
-    between = _distances(real, real)
-    np.fill_diagonal(between, np.inf)
-    limit = CLIQUE_FRACTION * float(np.median(between.min(axis=1)))
-    count, group = connected_components(_distances(generated, generated) < limit, directed=False)
-    sizes = np.bincount(group, minlength=count)
+    limit = CLIQUE_FRACTION * float(np.median(_neighbour_distance(real)))
+    sizes = np.bincount(_linked_groups(generated, limit))
     largest, linked = int(sizes.max()), int(sizes[sizes > 1].sum())
     return Review(
         name="cliques",
@@ -208,9 +203,7 @@ def density_ratio(points: np.ndarray, generated: np.ndarray, reference: np.ndarr
         (DOMIAS), AISTATS 2023, arXiv:2302.12580; both densities by Gaussian kernels whose typical reach, width times
         root of d, is the median distance of neighbours in the reference.
     """
-    between = _distances(reference, reference)
-    np.fill_diagonal(between, np.inf)
-    width = max(float(np.median(between.min(axis=1))) / np.sqrt(reference.shape[1]), 1e-12)
+    width = max(float(np.median(_neighbour_distance(reference))) / np.sqrt(reference.shape[1]), 1e-12)
     found: np.ndarray = _log_density(points, generated, width) - _log_density(points, reference, width)
     return found
 
@@ -218,9 +211,8 @@ def density_ratio(points: np.ndarray, generated: np.ndarray, reference: np.ndarr
 def _log_density(points: np.ndarray, centres: np.ndarray, width: float) -> np.ndarray:
     from scipy.special import logsumexp
 
-    found: np.ndarray = logsumexp(-((_distances(points, centres) / width) ** 2) / 2, axis=1) - np.log(
-        len(centres)
-    )
+    parts = [logsumexp(-((apart / width) ** 2) / 2, axis=1) for _, apart in _distances(points, centres)]
+    found: np.ndarray = np.concatenate(parts) - np.log(len(centres))
     return found
 
 
@@ -233,15 +225,44 @@ def _mann_whitney_z(made: np.ndarray, held: np.ndarray) -> float:
 
 
 def _nearest(points: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    apart = _distances(points, others)
-    return apart.min(axis=1), apart.argmin(axis=1)
+    found = [(apart.min(axis=1), apart.argmin(axis=1)) for _, apart in _distances(points, others)]
+    least, match = (np.concatenate(part) for part in zip(*found, strict=True))
+    return least, match
 
 
-def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _neighbour_distance(points: np.ndarray) -> np.ndarray:
+    """Distance of each point to the nearest other one, (n,)."""
+    least = []
+    for rows, apart in _distances(points, points):
+        apart[np.arange(len(rows)), rows] = np.inf
+        least.append(apart.min(axis=1))
+    return np.concatenate(least)
+
+
+def _linked_groups(points: np.ndarray, limit: float) -> np.ndarray:
+    """Group of each point, (n,); points nearer than the limit are of one group."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    group: np.ndarray = np.arange(len(points))
+    for rows, apart in _distances(points, points):
+        near, other = np.nonzero(apart < limit)
+        pairs = np.unique(group[rows[near]] * len(points) + group[other])
+        links = np.divmod(pairs, len(points))
+        graph = coo_array((np.ones(len(pairs)), links), shape=(len(points), len(points)))
+        _, merged = connected_components(graph.tocsr(), directed=False)
+        group = merged[group]
+    return group
+
+
+def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Distances from some of the first points to all of the second ones, with the rows of the first, part by part."""
     from scipy.spatial.distance import cdist
 
-    found: np.ndarray = cdist(a, b)
-    return found
+    size = max(1, (MEMORY_MB << 20) // (8 * max(1, len(b))))
+    for start in range(0, len(a), size):
+        rows = np.arange(start, min(start + size, len(a)))
+        yield rows, cdist(a[rows], b)
 
 
 def _enough(values: np.ndarray, least: int) -> None:

@@ -129,3 +129,34 @@ def test_a_generator_that_hands_out_patients_with_their_records_fails_in_further
     assert further(replay).outcome == "FAIL"
     assert "joint, condition, patch" in further(replay).explanation
     assert replay.outcome == "FAIL"
+
+
+def test_rows_of_training_patients_are_seen_beside_images_of_nobody(rng: np.random.Generator) -> None:
+    search, code, pool = searched(80, rng)
+    vectors, rows = people(400, rng)
+    owned = replace(search.real, records=numbered(160, np.random.default_rng(5)))
+    search = FurtherSearch(pool, owned)
+    assert "record" in search.views
+    cases = replace(described(code, vectors, rows), records=numbered(400, np.random.default_rng(6)))
+    real = search.matches(owned, own=pool.patient)
+    shuffles = LabelShuffles(pool.in_train, rng=rng)
+    assert FurtherMatches(real=real, generated=search.matches(cases)).tested(shuffles).p_value > 0.0025
+    cases.records[:20] = owned.records[:20]
+    found = FurtherMatches(real=real, generated=search.matches(cases))
+    assert found.generated["record"].ratio[:20] == pytest.approx(0)
+    result = found.tested(shuffles)
+    assert result is not None
+    assert result.p_value < 0.0025
+    assert result.best.view == "record"
+    assert found.suspects(pool, cases=400, rate=0.005)[:20].all()
+
+
+def test_records_that_many_patients_share_are_no_view(rng: np.random.Generator) -> None:
+    search, _, pool = searched(80, rng)
+    shared = replace(search.real, records=np.round(numbered(160, rng) / 3))
+    assert "record" not in FurtherSearch(pool, shared).views
+
+
+def numbered(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Records of four numbers that single everybody out."""
+    return rng.normal(size=(count, 4))
