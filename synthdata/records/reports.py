@@ -82,6 +82,7 @@ class FidelityReport(Record):
     notes: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    reviews: tuple[FaultTest, ...] = ()  # tests beside the faults, reported, no gate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

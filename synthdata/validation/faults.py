@@ -21,6 +21,7 @@ from synthdata.validation.fault_evidence import (
     Evidence,
 )
 from synthdata.validation.image_faults import diversity, layout_of, offset, sharpness
+from synthdata.validation.joint_review import joint_coupling
 from synthdata.validation.resampling import Plan
 
 FOLLOWS = {  # a test says nothing by itself once one of these has failed
@@ -55,6 +56,12 @@ def find_faults(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
         cause = next((other for other in FOLLOWS.get(name, ()) if _failed(found, other)), None)
         found[name] = _following(test, cause) if cause and test.outcome != "PASS" else test
     return tuple(found.values())
+
+
+def review(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
+    """Tests which are reported beside the faults and do not gate."""
+    found = joint_coupling(evidence, layout_of(evidence), plan)
+    return () if found is None else (found,)
 
 
 def fault_names(training_set: TrainingSet) -> tuple[str, ...]:

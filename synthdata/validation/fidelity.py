@@ -16,7 +16,7 @@ from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.distributions import compared
 from synthdata.validation.fault_evidence import gather
-from synthdata.validation.faults import find_faults
+from synthdata.validation.faults import find_faults, review
 from synthdata.validation.features import Features
 from synthdata.validation.features.stored_encoder import encoder_of
 from synthdata.validation.gating_metrics import (
@@ -147,6 +147,7 @@ def measure_fidelity(
         notes=tuple(found.notes),
         distributions=compared(plain, evidence.agreement, training_set, plan),
         subgroups=subgroups,
+        reviews=review(evidence, plan),
     )
 
 

@@ -142,11 +142,10 @@ def segment(network: Segmenter, image: np.ndarray) -> np.ndarray:
 
 def segment_all(network: Segmenter, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """Class indices uint8 (z, y, x) of each image float32 (c, z, y, x); all have one shape."""
+    # two at a time: PyTorch convolves a single volume some six times as slowly as each of two
     for first in range(0, len(images), 2):
         pair = [images[first], images[min(first + 1, len(images) - 1)]]
-        with (
-            torch.inference_mode()
-        ):  # PyTorch convolves a single volume some six times as slowly as one of two
+        with torch.inference_mode():
             logits = network(torch.from_numpy(np.stack(pair)))
         yield from logits.argmax(dim=1).to(torch.uint8).numpy()[: len(images) - first]
 
