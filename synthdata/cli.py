@@ -1,6 +1,7 @@
 # ruff: noqa: FBT002 - options of commands are keywords on the command line
 """The command line: `synthdata`. Commands load what they need when they are called, so that help is quick."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -308,6 +309,14 @@ app.command()(phantom)
 app.command()(intake)
 
 
+def _refuse(sentence: str) -> None:
+    """Tell why on stderr, and on stdout where JSON was asked for; exit 1."""
+    if "--json" in sys.argv[1:]:
+        typer.echo(json.dumps({"error": sentence}))
+    typer.echo(f"synthdata: {sentence}", err=True)
+    sys.exit(FAILED)
+
+
 def main() -> None:
     """Run the command line: an error of ours is one sentence and exit 1, a usage error is exit 2."""
     try:
@@ -315,8 +324,13 @@ def main() -> None:
     except SynthDataError as error:
         if os.environ.get("SYNTHDATA_DEBUG"):
             raise
-        typer.echo(f"synthdata: {error}", err=True)
-        sys.exit(FAILED)
+        _refuse(str(error))
+    except MemoryError:
+        if os.environ.get("SYNTHDATA_DEBUG"):
+            raise
+        _refuse(
+            "the memory of this machine is full, expected room for what was asked for: ask for a part of it"
+        )
     except KeyboardInterrupt:
         typer.echo("synthdata: interrupted; the same command goes on where it was", err=True)
         sys.exit(INTERRUPTED)

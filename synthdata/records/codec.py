@@ -11,6 +11,7 @@ import json
 import math
 import types
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from synthdata.errors import RecordError
@@ -44,7 +45,7 @@ def digest_of(record: Record) -> str:
 def from_json(kind: type[R], data: bytes) -> R:
     """Read a record of one kind. Raises RecordError for another kind, version, field or type."""
     try:
-        document = json.loads(data)
+        document = plain_json(data)
     except ValueError:
         raise RecordError(f"{kind.__name__} is not JSON: the file was cut or is no record") from None
     tag = document.pop("record", None) if isinstance(document, dict) else None
@@ -54,6 +55,37 @@ def from_json(kind: type[R], data: bytes) -> R:
         )
     record: R = _build(kind, document, kind.__name__)
     return record
+
+
+def plain_json(data: bytes) -> Any:
+    """JSON that every reader reads alike: no name twice, only finite numbers, whole characters, no depth without end.
+
+    Raises:
+        ValueError: It is not.
+    """
+    try:
+        value = json.loads(
+            data, object_pairs_hook=_without_doubles, parse_float=_finite, parse_constant=_finite
+        )
+        if b"\\ud" in data.lower():  # half a character would break whoever prints it
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError:
+        raise ValueError("too deep") from None
+    return value
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("no finite number")
+    return number
 
 
 def _tag(kind: type[Record]) -> str:
@@ -103,7 +135,7 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     if unknown := sorted(set(value) - set(fields)):
         raise RecordError(f"{where} has unknown fields {unknown}: it was written by another version")
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     try:
         return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in value.items()})
     except TypeError:
@@ -111,6 +143,11 @@ def _build_dataclass(kind: Any, value: Any, where: str) -> Any:
         raise RecordError(
             f"{where} lacks fields, among {missing}: it was written by another version"
         ) from None
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def _build_union(arguments: tuple[Any, ...], value: Any, where: str) -> Any:

@@ -86,7 +86,7 @@ def unpacked(codec: pa.Codec, frame: bytes, size_bytes: int) -> pa.Buffer:
     """
     try:
         raw: pa.Buffer = codec.decompress(frame, LENGTH_BYTES + size_bytes)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError, MemoryError) as error:
         raise RecordError(
             "a page is no zstd frame of the size that the index names: fetch it again"
         ) from error

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from synthdata.errors import RecordError
 from synthdata.records.codec import Record
 
 
@@ -33,3 +34,7 @@ class ReleaseManifest(Record):
     outcome: str  # PASS, or WAIVED with the waivers recorded in the release
     provenance: Mapping[str, str]  # digests: synthetic, checkpoint, training_set, plan; code_version
     development_keys: bool  # signed with keys that `make demo` made
+
+    def __post_init__(self) -> None:
+        if self.cases < 0:
+            raise RecordError(f"the manifest counts {self.cases} cases, expected none or more")

@@ -61,7 +61,9 @@ def write_whole(path: Path, data: bytes, *, suffix: str = ".partial") -> None:
     """
     partial = path.with_name(path.name + suffix)
     try:
-        partial.write_bytes(data)
+        partial.unlink(missing_ok=True)  # of a killed try; or a link, which would lead elsewhere
+        with partial.open("xb") as writer:
+            writer.write(data)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)

@@ -200,7 +200,11 @@ def _selected(folder: Path, origin: Origin, manifest: ReleaseManifest) -> dict[s
 
 def _foreign_files(folder: Path, listed: AbstractSet[str]) -> list[str]:
     """Files which nobody signed."""
-    found = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    found = (
+        path.relative_to(folder).as_posix()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or not path.is_dir()
+    )
     return [name for name in found if name not in listed and not name.startswith(f"{STATE}/")]
 
 

@@ -4,10 +4,11 @@ import hashlib
 import math
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from synthdata.errors import ConfigError
+from synthdata.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +37,9 @@ def chosen_rows(index: Path, where: str, sample: str) -> "pa.Table":
 
     from synthdata.release.client.where import case_filter
 
-    with pq.ParquetFile(index) as file:
+    with _readable():
+        opened = pq.ParquetFile(index)
+    with opened as file:
         condition = case_filter(where, file.schema_arrow) if where else None
         if sample:
             condition = ds.field("case_id").isin(_sampled(file, condition, sample))
@@ -86,8 +89,23 @@ def _sampled(file: "pq.ParquetFile", condition: "pc.Expression | None", sample: 
 def _groups(file: "pq.ParquetFile", condition: "pc.Expression | None") -> "Iterator[pa.Table]":
     """What meets the condition, one row group in memory at a time, however long the index is."""
     for number in range(file.num_row_groups):
-        table = file.read_row_group(number)
+        with _readable():
+            table = file.read_row_group(number)
         yield table if condition is None else table.filter(condition)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Say in our words what pyarrow finds wrong in an index. Raises RecordError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError, MemoryError) as error:
+        raise RecordError(
+            f"the index of the release cannot be read ({type(error).__name__}), expected a Parquet file: it was broken "
+            "before it was signed; tell its publisher"
+        ) from error
 
 
 def _digest(case_id: str) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from synthdata.errors import IntegrityError
 from synthdata.records.release import FileEntry
-from synthdata.release.client.paths import PART, inside
+from synthdata.release.client.paths import PART, clear, inside
 from synthdata.release.client.remote import Remote
 from synthdata.release.client.stretch import read_in_stretches
 from synthdata.storage.commit import sha256_of
@@ -47,6 +47,8 @@ def download(
             return False
         target.parent.mkdir(parents=True, exist_ok=True)
     part = inside(folder, file.path + PART)
+    with on_disk(file.path):
+        clear(part)
     if part.exists() and part.stat().st_size > file.size_bytes:
         part.unlink()
     resumed = part.exists()

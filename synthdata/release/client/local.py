@@ -1,12 +1,11 @@
 """What a pulled release remembers of its store: where it came from, and the signed metadata that vouch for it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from synthdata.errors import RecordError, StoreError, TrustError
-from synthdata.records.codec import Record, from_json, to_json
+from synthdata.records.codec import Record, from_json, plain_json, to_json
 from synthdata.release.client.paths import STATE, inside
 from synthdata.release.layout import MANIFEST, SHARDS
 from synthdata.storage.disk import on_disk, write_whole
@@ -111,7 +110,7 @@ def read_manifest(folder: Path) -> bytes:
 def check_format(data: bytes) -> None:
     """Say so when a manifest was written by a newer version. Raises RecordError."""
     try:
-        tag = str(json.loads(data).get("record", ""))
+        tag = str(plain_json(data).get("record", ""))
     except (ValueError, AttributeError):
         return  # the record reader has the better sentence
     name, _, number = tag.partition("/")

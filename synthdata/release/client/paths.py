@@ -1,7 +1,9 @@
 """Where the files of a release may lie on this machine: inside the target folder, and nowhere else."""
 
 import re
+import stat
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from synthdata.errors import TrustError
@@ -26,8 +28,7 @@ def check_paths(files: Sequence[FileEntry]) -> None:
     seen: set[str] = {MANIFEST}
     for file in files:
         segments = file.path.split("/")
-        plain = all(SEGMENT.fullmatch(part) and not RESERVED.fullmatch(part) for part in segments)
-        if not plain or len(file.path) > LONGEST or file.path.endswith((PART, ".")):
+        if not all(map(_plain, segments)) or len(file.path) > LONGEST:
             raise TrustError(
                 f"the manifest names the file {file.path!r}, which may not be written: the release was not "
                 f"made by this "
@@ -40,6 +41,38 @@ def check_paths(files: Sequence[FileEntry]) -> None:
         if file.size_bytes < 0:
             raise TrustError(f"the manifest gives {file.path!r} a negative size: the release is broken")
         seen.add(file.path.lower())
+    _refuse_files_as_folders(files, seen)
+
+
+def _plain(segment: str) -> bool:
+    """Every disk takes it as it is, and no download of another file goes by it."""
+    if not SEGMENT.fullmatch(segment) or RESERVED.fullmatch(segment):
+        return False
+    return not segment.lower().endswith((PART, "."))
+
+
+def _refuse_files_as_folders(files: Sequence[FileEntry], seen: AbstractSet[str]) -> None:
+    """Refuse a path that is a file and a folder, or a folder under two spellings, which are one on some disks."""
+    spelt: dict[str, str] = {}
+    for file in files:
+        place = file.path
+        while "/" in place:
+            place = place.rpartition("/")[0]
+            if spelt.setdefault(place.lower(), place) != place or place.lower() in seen:
+                raise TrustError(
+                    f"the manifest names {place!r} as a folder and in another way, too: the release is broken; tell "
+                    "its publisher"
+                )
+
+
+def clear(path: Path) -> None:
+    """Remove what may not be written into: a link, a pipe, a device, or a file that has another name elsewhere."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(found.st_mode) and (not stat.S_ISREG(found.st_mode) or found.st_nlink > 1):
+        path.unlink()
 
 
 def inside(folder: Path, path: str) -> Path:

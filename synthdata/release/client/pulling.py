@@ -7,7 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from synthdata.errors import ConfigError, IntegrityError, StoreError
+from synthdata.errors import (
+    ConfigError,
+    IntegrityError,
+    MissingObjectError,
+    StoreError,
+    SynthDataError,
+    TrustError,
+)
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
@@ -108,11 +115,16 @@ def pull(  # noqa: PLR0913 - the options of the command
     claim(to, origin)
     write_metadata(to, store.metadata)
     job = _Job(remote=store.remote, release=release, folder=to, progress=progress)
-    moved, files = job.download(wanted), len(wanted)
-    cases, size_bytes = manifest.cases, sum(file.size_bytes for file in wanted)
-    if origin.selected:
-        made, written, cases, size = job.select(origin, formats or FORMATS)
-        moved, files, size_bytes = moved + written, files + made, size_bytes + size
+    try:
+        moved, files = job.download(wanted), len(wanted)
+        cases, size_bytes = manifest.cases, sum(file.size_bytes for file in wanted)
+        if origin.selected:
+            made, written, cases, size = job.select(origin, formats or FORMATS)
+            moved, files, size_bytes = moved + written, files + made, size_bytes + size
+    except MissingObjectError:
+        _refuse_if_recalled(url, release, to, root=root, anonymous=anonymous)
+        raise
+    _refuse_if_recalled(url, release, to, root=root, anonymous=anonymous)
     write_state(to, MANIFEST, data)
     return Pulled(
         dataset=release.dataset,
@@ -124,6 +136,21 @@ def pull(  # noqa: PLR0913 - the options of the command
         cases=cases,
         complete=not part,
     )
+
+
+def _refuse_if_recalled(
+    url: str, release: SignedRelease, to: Path, *, root: Path | None, anonymous: bool
+) -> None:
+    """Ask the store once more, since a pull may take hours. Raises TrustError when it was recalled meanwhile."""
+    try:
+        store = open_trusted(url, root=root, anonymous=anonymous)
+    except SynthDataError:
+        return  # what has come was signed; a store that went away or went stale is told by the next pull
+    if reason := store.contents.recalls.reason(release.dataset, release.version):
+        write_metadata(to, store.metadata)
+        raise TrustError(
+            f"{release.dataset} {release.version} was recalled while it was being pulled: {reason}. Use another version"
+        )
 
 
 def fetch_manifest(remote: Remote, release: SignedRelease) -> tuple[bytes, ReleaseManifest]:

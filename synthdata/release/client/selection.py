@@ -22,7 +22,7 @@ from synthdata.records.grid import Grid
 from synthdata.records.pages import array_of
 from synthdata.records.parquet import GRID_FIELDS, read_file, write_shard
 from synthdata.release.client.choosing import in_parts
-from synthdata.release.client.paths import PART, inside
+from synthdata.release.client.paths import PART, clear, inside
 from synthdata.release.client.remote import Remote, read_range
 from synthdata.release.index import SPANNED
 from synthdata.release.layout import selected_path
@@ -88,6 +88,7 @@ def fetch_selection(
                 with on_disk(path.name):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     beside = inside(folder, selected_path(kind, number) + PART)
+                    clear(beside)
                     fetch.write(beside, kind, table, case_set)
                     beside.replace(path)
                 written += 1
