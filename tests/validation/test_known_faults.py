@@ -1,0 +1,221 @@
+"""The named faults beside closed forms and independent implementations; the table is in docs/figures.md."""
+
+import numpy as np
+import pytest
+from scipy import ndimage, stats
+from scipy.spatial.distance import cdist
+
+from synthdata.records import Case, CaseSet, ChannelScale, FaultTest, Grid, TrainingSet
+from synthdata.validation.case_mix import CasePool, case_mix
+from synthdata.validation.fault_evidence import Evidence
+from synthdata.validation.features.agreement import OTHER, OWN, agreements
+from synthdata.validation.features.structure import QUANTILES, structure
+from synthdata.validation.features.table import Features
+from synthdata.validation.image_faults import diversity, offset, sharpness
+from synthdata.validation.mask_fit import fits_of
+from synthdata.validation.resampling import Plan, plan_resamples
+
+SAME = 1e-6  # relative
+ROLES = ("generated", "train", "test", "degraded")
+CT = ChannelScale(channel="CT", modality="CT", method="window", unit="[hnsf'U]", low=-1000, high=1000)
+PLAIN = ChannelScale(
+    channel="X", modality="MR", method="percentile", unit="1", low=-1000, high=1000, percentiles=(0, 100)
+)
+N = 20
+
+
+def table(names: list[str], values: np.ndarray, role: str) -> Features:
+    ids = tuple(f"{role}-{index}" for index in range(len(values)))
+    return Features(values=values.astype(np.float64), names=tuple(names), case_ids=ids, patient_ids=ids)
+
+
+def training_set(scale: ChannelScale, labels: dict[str, int] | None = None) -> TrainingSet:
+    cases = CaseSet(
+        dataset="d",
+        origin="real",
+        channels=(scale.channel,),
+        modalities=(scale.modality,),
+        units=(scale.unit,),
+        labels=labels or {},
+        columns=(),
+        shards=(),
+    )
+    return TrainingSet(
+        dataset="d",
+        grid=Grid(shape_zyx=(1, 8, 8), spacing_mm=(1, 1, 1)),
+        scales=(scale,),
+        labels=labels or {},
+        columns=(),
+        train=cases,
+        control=cases,
+        test=cases,
+        patients={},
+        dropped={},
+    )
+
+
+def evidence(scale: ChannelScale, names: list[str], rows: dict[str, np.ndarray]) -> Evidence:
+    """Every case of a role has the same row, so that subsamples say what all cases say."""
+    return Evidence(
+        training_set=training_set(scale),
+        counts={},
+        structure={role: table(names, np.tile(rows[role], (N, 1)), role) for role in ROLES},
+        agreement={},
+        volumes={},
+        records={},
+    )
+
+
+def plan() -> Plan:
+    return plan_resamples({role: [f"{role}-{i}" for i in range(N)] for role in ROLES}, resamples=20)
+
+
+def value(found: FaultTest) -> float:
+    assert found.value.low <= found.value.value <= found.value.high
+    return found.value.value
+
+
+def case(image: np.ndarray, mask: np.ndarray | None = None, spacing=(1.0, 1.0, 1.0)) -> Case:
+    return Case(
+        case_id="c",
+        patient_id="p",
+        image=np.rint(image).astype(np.int16)[None],
+        mask=np.zeros(image.shape, np.uint8) if mask is None else mask.astype(np.uint8),
+        grid=Grid(shape_zyx=image.shape, spacing_mm=spacing),
+        record={},
+    )
+
+
+def test_sharpness_is_the_ratio_of_what_a_gaussian_removes_to_what_it_leaves_by_plain_sums() -> None:
+    """Convolved here by hand with mirrored borders, not by scipy's filter; the body is the whole of a noise image."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(-400, 400, (6, 9, 8))
+    found = structure(case(image), [PLAIN])["X/sharpness"]
+    network = PLAIN.to_network(np.rint(image).astype(np.int16)).astype(np.float64)
+    weights = np.exp(-(np.arange(-4, 5) ** 2) / 2)
+    weights /= weights.sum()
+    coarse = network
+    for axis, size in enumerate(network.shape):
+        near = np.clip(np.arange(size)[:, None] + np.arange(-4, 5), 0, size - 1)
+        mixing = np.zeros((size, size))
+        np.add.at(mixing, (np.arange(size)[:, None], near), weights)
+        coarse = np.moveaxis(np.tensordot(mixing, coarse, (1, axis)), 0, axis)
+    smooth = ndimage.uniform_filter(network, 3, mode="nearest")
+    dark, bright = np.percentile(smooth, (2, 98))
+    body = smooth >= dark + 0.1 * (bright - dark)
+    want = np.log((network - coarse)[body].std() / coarse[body].std())
+    assert found == pytest.approx(want, rel=1e-5)  # the image is float32
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_sharpness_is_the_share_of_the_way_to_blurred_cases(share: float) -> None:
+    rows = {"train": -1.0, "test": -1.0, "degraded": -3.0, "generated": -1.0 - 2 * share}
+    found = sharpness(
+        evidence(PLAIN, ["X/sharpness"], {role: np.array([x]) for role, x in rows.items()}), plan()
+    )
+    assert value(found) == pytest.approx(share, rel=SAME, abs=1e-12)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_offset_is_what_three_quarters_of_the_quantiles_share(sign: int) -> None:
+    names = [f"CT/quantile/{percent:02d}" for percent in QUANTILES]
+    levels = np.linspace(-500, 500, len(names))
+    moved = np.full(len(names), 7.0) + np.arange(len(names))  # 7 to 25 HU
+    rows = dict.fromkeys(ROLES, levels) | {"generated": levels + sign * moved}
+    want = float(np.quantile(moved, 0.25))  # the fifth and a half smallest of them: 11.5 HU
+    assert want == 11.5
+    assert value(offset(evidence(CT, names, rows), plan())) == pytest.approx(want, rel=SAME)
+    both = dict.fromkeys(ROLES, levels) | {"generated": levels * 1.1}  # a gain is no offset
+    assert value(offset(evidence(CT, names, both), plan())) == 0
+
+
+def test_diversity_is_the_share_by_which_a_simplex_has_shrunk() -> None:
+    """Corners of a simplex lie all equally far apart, whichever of them are drawn."""
+    layout = {"train": np.eye(N) * 3, "generated": np.eye(N) * 3 * 0.4, "test": np.eye(N)}
+    assert value(diversity(layout, plan())) == pytest.approx(0.6, rel=SAME)
+
+
+def test_diversity_is_the_worse_of_two_percentiles_of_the_nearest_distance_by_scipy() -> None:
+    rng = np.random.default_rng(0)
+    layout = {role: rng.normal(size=(N, 3)) * size for role, size in (("generated", 0.7), ("train", 1.0))}
+    whole = Plan(draws=({role: np.arange(N) for role in ROLES},) * 2, n=N, widen=1.0)
+    nearest = {role: np.sort(cdist(x, x), axis=1)[:, 1] for role, x in layout.items()}
+    want = max(
+        1 - np.percentile(nearest["generated"], q) / np.percentile(nearest["train"], q) for q in (10, 50)
+    )
+    assert value(diversity(layout, whole)) == pytest.approx(want, rel=SAME)
+
+
+def test_the_deficit_of_a_kind_is_that_of_the_hypergeometric_law() -> None:
+    """60 real cases, 25 of the kind; 40 drawn ones, 8 of it. Random splits draw 40 of all 100 without replacement."""
+    has = np.repeat([True, False, True, False], [25, 35, 8, 32])
+    generated = np.repeat([False, True], [60, 40])
+    pool = CasePool(
+        flags={"lesion": has},
+        numbers={},
+        categories={},
+        layout=np.zeros((100, 1)),
+        strata=np.zeros(100, int),
+        patients=np.arange(100),
+        generated=generated,
+    )
+    kinds = {kind.name: kind for kind in case_mix(pool, allowed=0.5).kinds}
+    law = stats.hypergeom(100, 33, 40)
+    assert kinds["with lesion"].deficit == pytest.approx((law.mean() - 8) / law.std(), rel=SAME)
+    assert kinds["without lesion"].deficit == pytest.approx(-(law.mean() - 8) / law.std(), rel=SAME)
+    assert kinds["with lesion"].missed.value == pytest.approx(1 - (8 / 40) / (25 / 60), rel=SAME)
+    counts = np.arange(41)
+    far = np.abs(counts - law.mean()) >= law.mean() - 8 - 1e-9  # either kind of the two may be missed
+    want = law.pmf(counts[far]).sum()
+    assert kinds["with lesion"].p_value == pytest.approx(want, abs=4 * np.sqrt(want / 999))
+
+
+def test_contrast_and_edge_of_a_bright_block_have_their_closed_forms() -> None:
+    """A block of 10 in -10 has no spread but the least that counts; its outline is where the image is steep."""
+    image, mask = np.full((1, 24, 24), -10.0), np.zeros((1, 24, 24))
+    image[0, 8:16, 8:16], mask[0, 8:16, 8:16] = 10, 1
+    image += np.where(
+        np.indices(image.shape).sum(axis=0) % 2, 4, -4
+    )  # a chessboard, of mean 0 in block and ring
+    _, found = next(iter(agreements([case(image, mask)], [PLAIN], {"block": 1})))
+    network = PLAIN.to_network(np.rint(image).astype(np.int16))
+    inside = mask > 0
+    steps = np.abs(np.indices((24, 24)) - 11.5) - 3.5
+    away = np.maximum(steps, 0).sum(axis=0)[None]  # steps along the axes to the block
+    ring = (away > 0) & (away <= 3)
+    within, around = network[inside].astype(float), network[ring].astype(float)
+    pooled = np.sqrt((within.var() * within.size + around.var() * around.size) / (within.size + around.size))
+    assert found[f"block/{OWN}/X/contrast"] == pytest.approx(
+        (within.mean() - around.mean()) / pooled, rel=1e-5
+    )
+    flat = np.where(mask > 0, 10.0, -10.0)
+    _, plain = next(iter(agreements([case(flat, mask)], [PLAIN], {"block": 1})))
+    network = PLAIN.to_network(np.rint(flat).astype(np.int16)).astype(float)[0]
+    steep = np.hypot(*np.gradient(network))
+    inner = (steps.max(axis=0) <= 0) & (steps.max(axis=0) > -1)
+    outline = (away[0] == 1) | inner
+    beside = (away[0] <= 5) & ~outline
+    want = np.log(max(steep[outline].mean(), 1e-6) / max(steep[beside].mean(), 1e-6))
+    assert plain[f"block/{OWN}/X/edge"] == pytest.approx(want, rel=1e-5)
+
+
+def test_mask_agreement_is_fishers_discriminant_of_paired_differences() -> None:
+    """Beside scikit-learn: the difference and its negative as two classes have the same direction."""
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    rng = np.random.default_rng(0)
+    names = [
+        f"organ/{whose}/{kind}" for whose in (OWN, OTHER) for kind in ("present", "X/contrast", "X/edge")
+    ]
+    differences = {role: rng.normal([0.6, 0.3], [1.0, 0.5], (40, 2)) for role in ROLES[:3]}
+    tables = {
+        role: table(names, np.column_stack([np.ones(40), made, np.ones(40), made * 0]), role)
+        for role, made in differences.items()
+    }
+    (fit,) = fits_of(tables, ["organ"])
+    both = np.concatenate([differences["train"], -differences["train"]])
+    model = LinearDiscriminantAnalysis(solver="lsqr").fit(both, np.repeat([1, 0], 40))
+    for role, made in differences.items():
+        assert fit.better[role].tolist() == model.predict(made).tolist()
+    real = np.concatenate([fit.better["train"], fit.better["test"]])
+    assert fit.real_share == pytest.approx(real.mean(), rel=SAME)
