@@ -2,11 +2,13 @@
 
 import os
 import re
+import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -19,6 +21,7 @@ from synthdata.errors import (
     IntegrityError,
     MissingObjectError,
     RefusedError,
+    StoreError,
     TransientError,
 )
 from synthdata.release.client.remote import CHUNK_BYTES
@@ -71,6 +74,12 @@ class WebReader:
                 answer.drain_conn() if (answer.length_remaining or 0) < CHUNK_BYTES else answer.close()
                 answer.release_conn()
         except HTTPError as error:
+            if _untrusted(error):
+                raise StoreError(
+                    f"the certificate of {shown} is not one that this machine trusts, expected one of an authority "
+                    "that it knows: name the file of that authority in REQUESTS_CA_BUNDLE, or check the address and "
+                    "the clock"
+                ) from error
             reason = type(getattr(error, "reason", None) or error).__name__
             raise TransientError(
                 f"{shown} cannot be reached ({reason}): check the address, the proxy and the network, and run it again"
@@ -152,7 +161,7 @@ def _pool(url: str) -> urllib3.PoolManager:
     parts = urlsplit(url)
     authority = os.environ.get("AWS_CA_BUNDLE") or os.environ.get("REQUESTS_CA_BUNDLE")
     options: dict[str, Any] = {"maxsize": CONNECTIONS, "timeout": Timeout(connect=CONNECT_S, read=READ_S)}
-    options |= {"ca_certs": authority} if authority else {}
+    options |= _authorities(authority) if authority else {}
     proxy = urllib.request.getproxies().get(parts.scheme)
     try:
         if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
@@ -165,6 +174,17 @@ def _pool(url: str) -> urllib3.PoolManager:
         raise ConfigError(
             f"proxy or certificates cannot be used ({type(error).__name__}): check HTTPS_PROXY and AWS_CA_BUNDLE"
         ) from error
+
+
+def _authorities(name: str) -> dict[str, str]:
+    """Option for a file or a folder of certificates. Raises ConfigError where there is none."""
+    if Path(name).is_dir():
+        return {"ca_cert_dir": name}
+    if not Path(name).is_file():
+        raise ConfigError(
+            "AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE names no file, expected certificates in PEM: mend or unset it"
+        )
+    return {"ca_certs": name}
 
 
 def _clock_error_s(answer: urllib3.BaseHTTPResponse) -> float:
@@ -191,6 +211,15 @@ def _refusal(status: int, code: str, key: str, shown: str) -> RefusedError:
     error = RefusedError(f"{shown} answered {named} for {key}, {advice}")
     error.status, error.code = status, code
     return error
+
+
+def _untrusted(error: BaseException) -> bool:
+    """No new try helps: the certificate is of an unknown authority, of another host, or out of date."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ssl.SSLCertVerificationError):
+        inner = getattr(seen, "reason", None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__ or seen.__context__
+    return seen is not None
 
 
 def _login(url: str) -> dict[str, str]:
