@@ -159,7 +159,8 @@ def _damage(header: Header, likeness: Likeness) -> str:
     if "PixelData" not in header:
         return "" if header["SOPClassUID"] == RTStructureSetStorage else "file.no_pixels"
     raw = header.raw(PIXEL_DATA)
-    length = -1 if raw is None else len(raw.value or b"")
+    coded = raw is None or (header.plain is not None and raw.length == UNDEFINED_LENGTH)
+    length = -1 if raw is None or coded else len(raw.value or b"")
     return likeness.of("damage", lambda header: _wrong_pixels(header, length), header, given=length)
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.uid import ExplicitVRBigEndian
+from pydicom.uid import ExplicitVRBigEndian, JPEGLSTransferSyntaxes
 
 from synthdata.intake.header import Header
 
@@ -23,6 +23,7 @@ class PixelPlan:
     unused_low_bits: int  # below the stored ones; 0 but in files of another age
     inverted: bool  # MONOCHROME1
     padding: tuple[int, int] | None  # lowest and highest number which stands for no measurement
+    jpeg_ls_at: int = -1  # first byte of the items of one grey frame in JPEG-LS; -1 where it is anything else
 
 
 NO_PIXELS = PixelPlan(
@@ -61,6 +62,24 @@ def pixel_plan(header: Header, tiles: int, pixels_at: int) -> PixelPlan:
         unused_low_bits=max(high + 1 - stored, 0),
         inverted=header.get("PhotometricInterpretation", "") == "MONOCHROME1",
         padding=_padding(header),
+        jpeg_ls_at=pixels_at if _is_one_frame_of_jpeg_ls(header) else -1,
+    )
+
+
+def _is_one_frame_of_jpeg_ls(header: Header) -> bool:
+    """True where nothing but the codec is needed to decode the pixels of a plain file."""
+    if header.plain is None or header.transfer_syntax not in JPEGLSTransferSyntaxes:
+        return False
+    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
+    return (
+        header.get("NumberOfFrames", 1) == 1
+        and header.get("SamplesPerPixel") == 1
+        and str(header.get("PhotometricInterpretation")) in {"MONOCHROME1", "MONOCHROME2"}
+        and header.get("PixelRepresentation") in {0, 1}
+        and allocated in {8, 16}
+        and isinstance(stored, int)
+        and 0 < stored <= allocated
+        and "ExtendedOffsetTable" not in header
     )
 
 

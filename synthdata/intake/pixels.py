@@ -3,16 +3,22 @@
 import io
 import math
 from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
 
 from synthdata.intake.dicom_file import DAMAGE, Instance
 from synthdata.intake.frames import Frame
 from synthdata.intake.pixel_plan import PixelPlan
+from synthdata.intake.plain_file import END_OF_ITEMS
 from synthdata.intake.scales import Scale
 
 FASTEST = {
@@ -36,7 +42,11 @@ def stored_slices(instance: Instance, data: bytes, frames: Sequence[Frame]) -> n
     plan = instance.pixels
     numbers = [0] if plan.tiles else [frame.number for frame in frames]
     try:
-        stored = _native(plan, data, numbers) if plan.offset >= 0 else _decoded(data, numbers)
+        if plan.offset >= 0:
+            stored = _native(plan, data, numbers)
+        else:
+            stored = _jpeg_ls(plan, data) if plan.jpeg_ls_at >= 0 else None
+            stored = _decoded(data, numbers) if stored is None else stored
     except DAMAGE:
         return None
     if stored is None or stored.shape != (len(numbers), *plan.shape_yx) or stored.dtype.kind not in "iu":
@@ -56,6 +66,32 @@ def _native(plan: PixelPlan, data: bytes, numbers: Sequence[int]) -> np.ndarray 
     ]
     stored = frames[0] if len(frames) == 1 else np.stack(frames)
     return stored.reshape(len(numbers), *plan.shape_yx)
+
+
+def _jpeg_ls(plan: PixelPlan, data: bytes) -> np.ndarray | None:
+    """The one frame (1, y, x) by the codec itself, as pydicom gives it; None where that takes more than the codec."""
+    codec = _jpeg_ls_codec()
+    if codec is None:
+        return None
+    try:
+        offsets, frame = generate_fragments(data[plan.jpeg_ls_at : -len(END_OF_ITEMS)])
+        if any(offsets):  # a frame that begins elsewhere
+            return None
+        decoded, told = codec.decode_pixel_data(frame)
+    except DAMAGE:
+        return None
+    kind = np.dtype(plan.dtype)
+    bits = 8 if told["bits_per_sample"] <= 8 else 16
+    shape = (told["height"], told["width"])
+    if told["components"] != 1 or bits != 8 * kind.itemsize or shape != plan.shape_yx:
+        return None
+    return np.frombuffer(decoded, kind).reshape(1, *shape)
+
+
+@cache
+def _jpeg_ls_codec() -> Any:
+    """The package pyjpegls, or None where it is not installed."""
+    return import_module("jpeg_ls") if find_spec("jpeg_ls") is not None else None
 
 
 def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:

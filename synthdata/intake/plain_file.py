@@ -1,4 +1,4 @@
-"""A reader of the plain encoding (explicit VR, little endian, nothing odd); all else is left to pydicom.
+"""A reader of the plain encoding (explicit VR, little endian, also with coded pixels); all else is left to pydicom.
 
 Slices of a series share nearly all attributes byte by byte. An attribute is therefore parsed, decoded and judged once
 per intake and found again by its bytes; what a file costs is to walk its attributes and to look each of them up.
@@ -13,6 +13,15 @@ import numpy as np
 from pydicom.charset import convert_encodings, python_encoding
 from pydicom.dataelem import DataElement, RawDataElement, convert_raw_data_element, empty_value_for_VR
 from pydicom.tag import BaseTag
+from pydicom.uid import (
+    HTJ2K,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
 
 PREFIX = 132  # bytes of preamble and magic word
 LENGTH_BYTES = 12  # of the attribute that says how long the file meta information is
@@ -21,6 +30,23 @@ META_GROUP = 0x0002
 FIRST_GROUP, LAST_GROUP = 0x0008, 0x7FE0
 CHARACTER_SET, SYNTAX, PIXEL_DATA = 0x00080005, 0x00020010, 0x7FE00010
 PLAIN_SYNTAX = b"1.2.840.10008.1.2.1\0"
+CODED_SYNTAXES = frozenset(
+    text.encode() + b"\0" * (len(text) % 2)
+    for text in (
+        *JPEGTransferSyntaxes,
+        *JPEGLSTransferSyntaxes,
+        *JPEG2000TransferSyntaxes,
+        HTJ2KLossless,
+        HTJ2KLosslessRPCL,
+        HTJ2K,
+        RLELossless,
+    )
+)
+CODED_PIXELS = (
+    b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff"  # the attribute of coded pixels, whose length is not stated
+)
+ITEM, END_OF_ITEMS = b"\xfe\xff\x00\xe0", b"\xfe\xff\xdd\xe0\0\0\0\0"
+UNDEFINED_LENGTH = 0xFFFFFFFF
 ATTRIBUTE = struct.Struct("<HH2sH")
 LONG_LENGTH = struct.Struct("<I")
 SHORT_VRS = frozenset(
@@ -102,6 +128,7 @@ class _Walk:
     """What one walk over a file knows so far."""
 
     last: int = -1
+    coded: bool = False  # pixels are coded
     context: bytes = b""  # bytes of Specific Character Set
     encoding: str | list[str] = "iso8859"
     creators: dict[int, tuple[bytes, str]] = field(default_factory=dict)  # by group and block
@@ -115,7 +142,7 @@ class _Pattern:
 
     file: PlainFile
     walk: _Walk  # as it was at the end of the file
-    size: int
+    key: int  # size of a file; of one with coded pixels where they begin, below 0
     head: np.ndarray  # bytes from the file meta information up to the pixels
     places: list[tuple[int, int, int, int]]  # tag, and where the attribute begins, its value begins, it ends
     owner: np.ndarray  # of each byte of the head: the attribute whose value it is of, or -1
@@ -127,7 +154,7 @@ class PlainReader:
 
     def __init__(self) -> None:
         self._known: dict[tuple[bytes, bytes, bytes], Known] = {}
-        self._patterns: dict[int, _Pattern] = {}  # by the size of the file
+        self._patterns: dict[int, _Pattern] = {}  # by their key
 
     def read(self, data: bytes) -> PlainFile | None:
         """Attributes of a file; None where it is not plain, or damaged: pydicom tells what it is."""
@@ -136,11 +163,13 @@ class PlainReader:
         end = PREFIX + LENGTH_BYTES + LONG_LENGTH.unpack_from(data, PREFIX + len(GROUP_LENGTH))[0]
         if end > len(data):
             return None
-        if (like := self._like_last(data)) is not None:
+        if (like := self._like_another(data)) is not None:
             return like
         first, walk = _Walk(), _Walk()
         meta = self._attributes(data, PREFIX, end, first, meta=True)
-        if meta is None or SYNTAX not in meta or meta[SYNTAX].raw.value != PLAIN_SYNTAX:
+        syntax = meta[SYNTAX].raw.value if meta is not None and SYNTAX in meta else b""
+        walk.coded = syntax in CODED_SYNTAXES
+        if meta is None or not (walk.coded or syntax == PLAIN_SYNTAX):
             return None
         attributes = self._attributes(data, end, len(data), walk, meta=False)
         if not attributes:
@@ -153,23 +182,31 @@ class PlainReader:
         """Keep a pattern in place of the oldest one."""
         if pattern is None:
             return
-        self._patterns.pop(pattern.size, None)
+        self._patterns.pop(pattern.key, None)
         if len(self._patterns) >= MOST_PATTERNS:
             del self._patterns[next(iter(self._patterns))]
-        self._patterns[pattern.size] = pattern
+        self._patterns[pattern.key] = pattern
 
-    def _like_last(self, data: bytes) -> PlainFile | None:
-        """Attributes of a file which differs from one of its size in values alone; None where there is none."""
-        last = self._patterns.get(len(data))
-        if last is None:
-            return None
+    def _like_another(self, data: bytes) -> PlainFile | None:
+        """Attributes of a file which differs from an earlier one in values alone; None where there is none."""
+        for key, pattern in tuple(self._patterns.items()):
+            like = data[-key - len(CODED_PIXELS) : -key] == CODED_PIXELS if key < 0 else key == len(data)
+            if like and (file := self._like(pattern, data)) is not None:
+                return file
+        return None
+
+    def _like(self, last: _Pattern, data: bytes) -> PlainFile | None:
+        """Attributes of a file by the places of another one; None where it differs in more than values."""
         head = np.frombuffer(data, np.uint8, len(last.head), PREFIX)
         changed = set(last.owner[head != last.head].tolist())
         if not changed.isdisjoint(last.decisive):
             return None
         places = [last.places[index] for index in changed]
+        pixels = (*last.places[-1][:3], len(data))
+        if last.walk.coded and not _is_filled(data, pixels[2]):
+            return None
         meta, attributes = last.file.meta.copy(), last.file.attributes.copy()
-        for tag, at, start, after in (*places, last.places[-1]):
+        for tag, at, start, after in (*places, pixels):
             of_meta = tag >> 16 == META_GROUP
             walk = _Walk() if of_meta or tag < CHARACTER_SET else last.walk
             one = self._attribute(data, (at, start, after), tag, data[at + 4 : at + 6], walk)
@@ -197,7 +234,13 @@ class PlainReader:
                 (length,), start = LONG_LENGTH.unpack_from(data, start), start + LONG_LENGTH.size
             elif vr not in SHORT_VRS:
                 return None
-            after = start + length
+            after = end if data[at:start] == CODED_PIXELS and walk.coded else start + length
+            if (
+                tag == PIXEL_DATA
+                and walk.coded
+                and not (length == UNDEFINED_LENGTH and _is_filled(data, start))
+            ):
+                return None
             in_place = group == META_GROUP if meta else FIRST_GROUP <= group <= LAST_GROUP
             if tag <= walk.last or after > end or not in_place:
                 return None
@@ -216,10 +259,11 @@ class PlainReader:
         at, start, after = place
         if tag == PIXEL_DATA:
             walk.pixels_at = start
-            pixels = memoryview(data)[start:after]  # no copy
-            return Known(
-                _raw(tag, vr, pixels, start), walk.encoding, "", findings=frozenset()
-            )  # judged apart
+            if walk.coded:
+                raw = _raw(tag, vr, data[start : after - len(END_OF_ITEMS)], start, UNDEFINED_LENGTH)
+            else:
+                raw = _raw(tag, vr, memoryview(data)[start:after], start)  # no copy
+            return Known(raw, walk.encoding, "", findings=frozenset())  # judged apart
         if after - at > REMEMBERED_BYTES:
             return Known(_raw(tag, vr, data[start:after], start), walk.encoding, _creator(walk, tag)[1])
         creator = _creator(walk, tag)
@@ -245,7 +289,16 @@ def _pattern(
     for index, (_, _, start, after) in enumerate(places[:-1]):
         owner[start - PREFIX : after - PREFIX] = index
     decisive = frozenset(index for index, place in enumerate(places[:-1]) if _decides_more(place)) | {-1}
-    return _Pattern(_light(file, walk), walk, len(data), head, places, owner, decisive)
+    key = -file.pixels_at if walk.coded else len(data)
+    return _Pattern(_light(file, walk), walk, key, head, places, owner, decisive)
+
+
+def _is_filled(data: bytes, at: int) -> bool:
+    """True where items, at least one, fill a file up to the mark that ends them."""
+    end, first = len(data) - len(END_OF_ITEMS), at
+    while at < end and data[at : at + 4] == ITEM and at + 8 <= end:
+        at += 8 + LONG_LENGTH.unpack_from(data, at + 4)[0]
+    return first < at == end and data[end:] == END_OF_ITEMS
 
 
 def _light(file: PlainFile, walk: _Walk) -> PlainFile:
@@ -262,12 +315,20 @@ def _decides_more(place: tuple[int, int, int, int]) -> bool:
     return private or decides or after - at > REMEMBERED_BYTES
 
 
-def _raw(tag: int, vr: bytes, value: bytes | memoryview, at: int) -> RawDataElement:
-    """As pydicom's parser would give it."""
+def _raw(
+    tag: int, vr: bytes, value: bytes | memoryview, at: int, length: int | None = None
+) -> RawDataElement:
+    """As pydicom's parser would give it; of the stated length where that is not the value's."""
     name = vr.decode("ascii")
     held = cast("bytes | None", value or empty_value_for_VR(name, raw=True))
     return RawDataElement(
-        BaseTag(tag), name, len(value), held, at, is_implicit_VR=False, is_little_endian=True
+        BaseTag(tag),
+        name,
+        len(value) if length is None else length,
+        held,
+        at,
+        is_implicit_VR=False,
+        is_little_endian=True,
     )
 
 

@@ -5,12 +5,14 @@ import os
 import shutil
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
+from pydicom.uid import JPEGLSLossless, RLELossless
 
 from synthdata.intake.dicom_file import quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
@@ -18,6 +20,7 @@ from synthdata.intake.header import Header, PlainHeader
 from synthdata.intake.hidden_bytes import LONG_VRS
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.likeness import Likeness
+from synthdata.intake.pixels import stored_slices
 from synthdata.intake.plain_file import PlainReader
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.phantom import write_cohort
@@ -52,6 +55,7 @@ def looked_at(data: bytes, judge: ElementJudge) -> tuple[set[str], set[str], obj
     told = None
     if instance is not None:
         told = {name: getattr(instance, name) for name in instance.__slots__ if name != "seen"}
+        told["pixels"] = replace(instance.pixels, jpeg_ls_at=-1)  # a short cut of plain files alone
     return seen.reasons, book.broken, told
 
 
@@ -102,6 +106,62 @@ def test_slices_of_a_mutated_series_are_judged_one_after_another_as_pydicom_read
     for number in range(1200):
         data = otherwise(slices[number % 3], rng)
         assert looked_at(data, judges[0]) == looked_at(data, judges[1])
+
+
+@pytest.fixture(scope="module", params=[JPEGLSLossless, RLELossless], ids=["jpeg-ls", "rle"])
+def coded(request, clean) -> list[bytes]:
+    return [compressed(path, request.param) for path in clean[:3]]
+
+
+def compressed(path: Path, syntax: str, **values: object) -> bytes:
+    dataset, buffer = dcmread(path), io.BytesIO()
+    dataset.update(values)
+    dataset.compress(syntax, generate_instance_uid=False)
+    dataset.save_as(buffer)
+    return buffer.getvalue()
+
+
+def test_mutated_files_with_coded_pixels_are_judged_as_pydicom_reads_them(coded, judges) -> None:
+    rng, reader = np.random.default_rng(7), PlainReader()
+    assert all(reader.read(data) is not None for data in coded)
+    series = [otherwise(coded[number % 3], rng) for number in range(300)]
+    for data in [*coded, *series, *mutated(coded, 300, rng), *map(bytes, ends_changed(coded[0]))]:
+        assert looked_at(data, judges[0]) == looked_at(data, judges[1])
+
+
+def ends_changed(data: bytes) -> list[bytes]:
+    """Items which are cut off, too long, or followed by something."""
+    return [data[:-8], data[:-4], data + b"\0\0", data[:-8] + b"\0\0" + data[-8:], data[:-8] + data[-8:] * 2]
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+def test_jpeg_ls_is_decoded_by_the_codec_alone_as_pydicom_decodes_it(clean, judges, signed) -> None:
+    rng = np.random.default_rng(8)
+    whole = compressed(clean[0], JPEGLSLossless, PixelRepresentation=signed, BitsStored=12, HighBit=11)
+    start, decoded = len(whole) // 3, 0
+    for number in range(80):
+        data = bytearray(whole)
+        if number:
+            data[int(rng.integers(start, len(data)))] ^= 1 << int(rng.integers(8))
+        seen = SeenFile(Path("scan.dcm"), "", len(data))
+        with quiet_parsers():
+            instance = read_instance(
+                seen,
+                bytes(data),
+                judge=judges[0],
+                names=Pseudonyms(bytes(32)),
+                inventory=Inventory(),
+                body_part="",
+            )
+            if instance is None:
+                continue
+            assert number or instance.pixels.jpeg_ls_at > 0
+            other = replace(instance, pixels=replace(instance.pixels, jpeg_ls_at=-1))
+            one, two = (stored_slices(item, bytes(data), item.frames) for item in (instance, other))
+        assert (one is None) == (two is None)
+        assert one is None or (np.array_equal(one, two) and one.dtype == two.dtype)
+        decoded += one is not None
+    assert decoded > 5
 
 
 def otherwise(data: bytes, rng: np.random.Generator) -> bytes:
