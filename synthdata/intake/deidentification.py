@@ -20,10 +20,11 @@ from pydicom.uid import (
 )
 
 from synthdata.intake.confidentiality import BASIC_PROFILE, CLEAN_FACES, CLEAN_PIXELS
-from synthdata.intake.elements import ElementJudge, Finding
+from synthdata.intake.elements import ElementJudge
 from synthdata.intake.header import Header, uid
 from synthdata.intake.hidden_bytes import has_hidden_bytes
 from synthdata.intake.policy import Policy
+from synthdata.intake.value_types import Finding
 
 SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
@@ -60,6 +61,7 @@ class FileFrame:
 
     preamble: bytes
     trailing_bytes: int
+    is_filled: bool  # by its attributes, each once at every depth
 
 
 def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part: str = "") -> set[str]:
@@ -91,7 +93,7 @@ def codes_of(header: Header, judge: ElementJudge, frame: FileFrame, *, body_part
         codes |= {"deid.trailing_bytes"}
     if _file_meta_differs(header):
         codes |= {"deid.file_meta"}
-    if has_hidden_bytes(header, judge.likeness):
+    if has_hidden_bytes(header, judge.likeness) or not frame.is_filled:
         codes |= {"deid.hidden_bytes"}
     return set(codes)
 

@@ -30,7 +30,9 @@ from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.likeness import Likeness
 from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
 from synthdata.intake.pixel_plan import NO_PIXELS, PIXEL_DATA, PixelPlan, pixel_plan
+from synthdata.intake.plain_file import GROUP_LENGTH, LENGTH_BYTES, LONG_LENGTH, PREFIX
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.strict_walk import fills
 from synthdata.intake.terminology import segment_codes
 
 PREAMBLE_BYTES = 128
@@ -122,7 +124,11 @@ def read_instance(
             seen.reasons.add("file.dicomdir")
             return None
         damage = _damage(header, judge.likeness)
-        frame = FileFrame(preamble=data[:PREAMBLE_BYTES], trailing_bytes=trailing_bytes)
+        frame = FileFrame(
+            preamble=data[:PREAMBLE_BYTES],
+            trailing_bytes=trailing_bytes,
+            is_filled=header.plain is not None or _is_filled(header, data),
+        )
         seen.reasons |= codes_of(header, judge, frame, body_part=body_part)
         if damage:
             seen.reasons.add(damage)
@@ -143,6 +149,17 @@ def _parsed(data: bytes, judge: ElementJudge) -> tuple[Header, int]:
     buffer = io.BytesIO(data)
     header = Header(dcmread(buffer), judge.decoder)
     return header, 0 if header.transfer_syntax.is_deflated else len(data) - buffer.tell()
+
+
+def _is_filled(header: Header, data: bytes) -> bool:
+    """False where attributes come twice, or leave a gap, at some depth."""
+    if data[PREFIX : PREFIX + len(GROUP_LENGTH)] != GROUP_LENGTH:
+        return True  # where the dataset begins the parser alone knows
+    start = PREFIX + LENGTH_BYTES + LONG_LENGTH.unpack_from(data, PREFIX + len(GROUP_LENGTH))[0]
+    syntax = header.transfer_syntax
+    if syntax.is_deflated:
+        data, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:]), 0
+    return fills(data, start=start, implicit=syntax.is_implicit_VR, little=syntax.is_little_endian)
 
 
 def _owner(header: Header, names: Pseudonyms) -> str:

@@ -15,11 +15,9 @@ from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
 from synthdata.intake.confidentiality import (
-    DATES,
     DEVICE,
     INSTITUTION,
     PATIENT,
-    RETAINED_UIDS,
     SAFE_PRIVATE,
     Rule,
     load_rules,
@@ -27,71 +25,50 @@ from synthdata.intake.confidentiality import (
 )
 from synthdata.intake.header import Decoder, Header
 from synthdata.intake.likeness import Likeness
-from synthdata.intake.person_names import (
-    has_foreign_script,
-    has_foreign_words,
-    is_protocol_path,
-    names_a_person,
-)
 from synthdata.intake.plain_file import Known, PlainReader, decimals, one_uid
 from synthdata.intake.policy import STRICT, Policy
+from synthdata.intake.strict_walk import fills
 from synthdata.intake.text_patterns import (
-    LONG_NUMBER,
-    bytes_look_identifying,
     is_dummy,
     is_technical,
     is_token,
-    looks_identifying,
-    texts_of,
 )
-from synthdata.intake.unique_ids import is_uid, uid_is_dated
+from synthdata.intake.value_types import (
+    BINARY_VRS,
+    NEVER,
+    PROSE_VRS,
+    TEXT_VRS,
+    Finding,
+    binary,
+    by_type,
+    is_a_day,
+    texts,
+    unique_ids,
+    values_of,
+)
 
-Finding = tuple[str, frozenset[str]]  # reason code, and the method codes which allow it
-NEVER: frozenset[str] = frozenset()
-TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UT", "UC", "AE", "UR", "CS"})
-BINARY_VRS = frozenset({"OB", "OW", "UN", "OF", "OD", "OL", "OV"})
-DUMMY_DATES = ("00010101", "18000101", "19000101", "19700101", "20000101")
 IDENTIFIER_ENDINGS = ("ID", "Number", "Identifier", "NumberImagingServiceRequest")
-DOCUMENTS = {"EncapsulatedDocument", "IconImageSequence", "GraphicAnnotationSequence", "WaveformSequence"}
-MOMENT_VRS = frozenset({"DA", "DT", "TM", "AS", "IS", "DS"})
-PROSE_VRS = frozenset({"ST", "LT", "UT", "UC"})
-CODES = frozenset(
-    {"CodeValue", "LongCodeValue", "ContextIdentifier", "MappingResource", "ContextGroupVersion"}
-)
-MAKERS = frozenset(
-    {
-        "Manufacturer",
-        "ManufacturerModelName",
-        "SoftwareVersions",
-        "ReceiveCoilName",
-        "TransmitCoilName",
-        "SequenceName",
-        "PulseSequenceName",
-        "CodingSchemeDesignator",
-    }
-)  # where words of vendors stand that no list has
-PROTOCOLS = frozenset(
-    {
-        "StudyDescription",
-        "ProtocolName",
-        "PerformedProcedureStepDescription",
-        "RequestedProcedureDescription",
-    }
-)  # where carets part the levels of a protocol's tree
+DOCUMENTS = {
+    "EncapsulatedDocument",
+    "IconImageSequence",
+    "GraphicAnnotationSequence",
+    "WaveformSequence",
+    "FloatPixelData",
+    "DoubleFloatPixelData",
+}  # and images beside the image
+OTHER_PIXELS = range(0x7F00, 0x7FE0)  # groups of the retired Variable Pixel Data
 INTEGERS = frozenset({"US", "SS", "UL", "SL"})
 TELLING = re.compile(
     r"\b(?:date|birth|patient|person|physician|operator|hospital|institution|serial|accession|suite|user name|host|"
     r"study|exam|examination|uid|unique|checksum|comment|remark|text|history|address|login|station)\b"
 )  # meanings of private attributes which may identify
 TOLERANT = frozenset({PATIENT, DEVICE, INSTITUTION})  # options which keep a value as it is
-DATE_DIGITS = 8  # of a number that may be a date
 NO_FINDINGS: frozenset[Finding] = frozenset()
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
 PRIVATE = 0x10000  # bit of an odd group
 CACHED_BYTES = 1 << 16
 CACHE_ENTRIES = 1 << 17
-OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
 
 
 class ElementJudge:
@@ -135,8 +112,15 @@ class ElementJudge:
     def _known(self, one: Known) -> frozenset[Finding]:
         if one.findings is None:
             plain = self._plain_value(one.raw)
-            one.findings = frozenset(self._judge(one.element(), one.creator)) if plain is None else plain
+            one.findings = self._findings_of(one) if plain is None else plain
         return one.findings
+
+    def _findings_of(self, one: Known) -> frozenset[Finding]:
+        """Findings of a decoded attribute, and of the structure of a sequence."""
+        found, raw = set(self._judge(one.element(), one.creator)), one.raw
+        if raw.VR == "SQ" and not fills(raw.value or b"", implicit=False, little=True, is_sequence=True):
+            found.add(("deid.hidden_bytes", NEVER))
+        return frozenset(found)
 
     def _plain_value(self, raw: RawDataElement) -> frozenset[Finding] | None:
         """Findings of the numbers and UIDs that each slice has of its own, without decoding; None: look closer.
@@ -149,7 +133,7 @@ class ElementJudge:
             text = one_uid(raw.value)
             return _findings_of_uid(text) if text else None
         parts = decimals(raw.value)
-        return NO_FINDINGS if parts and not any(len(part.strip()) == DATE_DIGITS for part in parts) else None
+        return NO_FINDINGS if parts and not any(is_a_day(part.decode()) for part in parts) else None
 
     def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
         """All findings of a dataset and of what is nested in it, except those of one attribute and of pixels."""
@@ -190,18 +174,20 @@ class ElementJudge:
         if element.VR == "SQ":
             for item in element.value:
                 yield from self.judge(item)
+                if PIXEL_DATA in item:  # an image in an attribute, which nobody looks at
+                    yield ("deid.embedded_document", NEVER)
         if element.tag.is_private:
             yield from self._private(element, creator)
         elif element.tag.group & 0xFF01 in {0x5000, 0x6000} and element.tag.group <= 0x60FF:
             yield ("deid.overlay", NEVER)
         elif not element.is_empty:
             yield from self._public(element)
-        if len(self.policy.deny) and any(map(self.policy.deny.matches, _texts(element))):
+        if len(self.policy.deny) and any(map(self.policy.deny.matches, texts(element))):
             yield ("deid.deny_list", NEVER)
 
     def _public(self, element: DataElement) -> Iterator[Finding]:
         keyword = keyword_for_tag(element.tag)
-        if keyword in DOCUMENTS:
+        if keyword in DOCUMENTS or element.tag.group in OTHER_PIXELS:
             yield ("deid.embedded_document", NEVER)
         if not keyword and element.tag.element != 0:
             yield ("deid.unknown_element", NEVER)
@@ -209,9 +195,9 @@ class ElementJudge:
         if rule is not None and rule.action not in {"U", "X/Z/U"}:
             yield from _listed(element, keyword, rule)
         kept = rule.options & TOLERANT if rule is not None else NEVER
-        yield from _by_type(element, keyword, kept)
+        yield from by_type(element, keyword, kept)
         if element.VR in BINARY_VRS and isinstance(element.value, bytes):
-            yield from _binary(element.value)
+            yield from binary(element.value)
 
     def _private(self, element: DataElement, creator: str) -> Iterator[Finding]:
         """Private attributes: allowed only by the option, and only those on a list of safe ones."""
@@ -220,16 +206,16 @@ class ElementJudge:
             known = name in private_dictionaries or self.policy.allows_creator(name)
             yield ("deid.private_tag", frozenset({SAFE_PRIVATE}) if known else NEVER)
             if not known:
-                yield from _by_type(element, "", NEVER)
+                yield from by_type(element, "", NEVER)
             return
         name = f"{element.tag.group:04X},{element.tag.element & 0xFF:02X}"
         listed = name in safe_private().get(creator, ()) or self.policy.allows_private(creator, name)
         safe = listed or _is_a_known_quantity(element, creator)
         yield ("deid.private_tag", frozenset({SAFE_PRIVATE}) if safe else NEVER)
         if element.VR in BINARY_VRS and isinstance(element.value, bytes):
-            yield from _binary(element.value)
+            yield from binary(element.value)
         else:
-            yield from _by_type(element, "Manufacturer" if safe else "", NEVER)
+            yield from by_type(element, "Manufacturer" if safe else "", NEVER)
 
 
 @cache
@@ -243,7 +229,7 @@ def _judged_by_type(tag: int) -> bool:
 
 @lru_cache(1024)
 def _findings_of_uid(text: str) -> frozenset[Finding]:
-    return frozenset(_unique_ids([text]))
+    return frozenset(unique_ids([text]))
 
 
 def _creator(dataset: Dataset, tag: BaseTag) -> str:
@@ -269,12 +255,6 @@ def _is_a_known_quantity(element: DataElement, creator: str) -> bool:
     )
 
 
-def _values(element: DataElement) -> list[str]:
-    value = element.value
-    values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
-    return [str(item) for item in values]
-
-
 def _listed(element: DataElement, keyword: str, rule: Rule) -> Iterator[Finding]:
     """An attribute of Table E.1-1 which has a value."""
     if element.VR in {"DA", "DT", "TM", "PN"} and keyword not in {"PatientBirthTime", "PatientBirthDate"}:
@@ -282,7 +262,7 @@ def _listed(element: DataElement, keyword: str, rule: Rule) -> Iterator[Finding]
     if keyword in {"PatientBirthDate", "PatientBirthTime"}:
         yield ("deid.birth_date", NEVER)
         return
-    values = _values(element) if element.VR != "SQ" else []
+    values = values_of(element) if element.VR != "SQ" else []
     dummies = rule.action != "X" and element.VR != "SQ" and all(is_dummy(value) for value in values)
     tokens = (
         rule.action != "X"
@@ -292,76 +272,3 @@ def _listed(element: DataElement, keyword: str, rule: Rule) -> Iterator[Finding]
     technical = rule.descriptor and element.VR in TEXT_VRS and all(is_technical(value) for value in values)
     if not (dummies or tokens or technical):
         yield ("deid.identifying_attribute", rule.options)
-
-
-def _by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
-    """What the type of a value gives away, whatever the attribute; some options keep a text as it is."""
-    values = _values(element) if element.VR != "SQ" else []
-    if element.VR == "PN":
-        if not all(map(is_dummy, values)):
-            yield ("deid.person_name", NEVER)
-    elif element.VR in MOMENT_VRS:
-        yield from _moments(values, element.VR)
-    elif element.VR == "UI":
-        yield from _unique_ids(values)
-    elif element.VR in {"AE", "UR"}:
-        yield ("deid.address", kept)
-    elif element.VR in TEXT_VRS:
-        yield from _text(values, element.VR, keyword, kept)
-    elif element.VR == "UN":
-        yield ("deid.unknown_element", NEVER)
-
-
-def _moments(values: list[str], vr: str) -> Iterator[Finding]:
-    """Dates, times and ages, also where they stand as numbers."""
-    if vr in {"DA", "DT"}:
-        told = not all(value.startswith(DUMMY_DATES) for value in values)
-    elif vr == "TM":
-        told = any(value.strip("0.:") for value in values)
-    else:
-        told = any(value.isdigit() and len(value) == 8 and looks_identifying(value) for value in values)
-    if told:
-        yield ("deid.date", DATES)
-    if vr == "AS" and any(_years(value) > OLDEST_AGE for value in values):
-        yield ("deid.age_over_90", NEVER)
-
-
-def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
-    """Dates, numbers, addresses and names in a text."""
-    if any(map(looks_identifying, values)):
-        yield ("deid.text_pattern", NEVER)
-    if keyword in PROTOCOLS:
-        values = [value.replace("^", " . ") if is_protocol_path(value) else value for value in values]
-    if any(map(names_a_person, values)) or any(map(has_foreign_script, values)):
-        yield ("deid.name_in_text", kept)
-    if keyword not in MAKERS | CODES and any(map(has_foreign_words, values)):
-        yield ("deid.name_in_text", kept)
-    if (vr in PROSE_VRS or not keyword) and any(map(LONG_NUMBER.search, values)):
-        yield ("deid.text_pattern", NEVER)
-
-
-def _unique_ids(values: list[str]) -> Iterator[Finding]:
-    """A UID is numbers and dots; made of a moment in time, it tells that moment."""
-    if any(value and not is_uid(value) for value in values):
-        yield ("deid.unique_id", NEVER)
-    if any(map(uid_is_dated, values)):
-        yield ("deid.unique_id", RETAINED_UIDS)
-
-
-def _binary(data: bytes) -> Iterator[Finding]:
-    if bytes_look_identifying(data):
-        yield ("deid.text_pattern", NEVER)
-
-
-def _texts(element: DataElement) -> list[str]:
-    """All that an attribute says, as texts."""
-    if element.VR == "SQ":
-        return []
-    if isinstance(element.value, bytes):
-        return list(texts_of(element.value))
-    return _values(element)
-
-
-def _years(age: str) -> float:
-    digits = age[:-1]
-    return float(digits) if age.endswith("Y") and digits.isdigit() else 0.0

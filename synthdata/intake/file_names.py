@@ -12,6 +12,7 @@ from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
 
 UID_ROOTS = frozenset({"0.", "1.", "2."})
+UID_WITHIN = re.compile(r"(?<!\d)[012](?:\.\d+){3,}")  # behind a word, such as MR.1.2.840
 DASHES = re.compile(r"[\s-]+")
 SEPARATORS = re.compile(r"[_+~,;()\[\]{}]+")
 
@@ -36,6 +37,8 @@ def _identifies(part: str) -> bool:
     whole, short = part.rsplit(".", 1)[0], part.split(".", 1)[0]
     if part[:2] in UID_ROOTS and (is_uid(whole) or is_uid(part)):
         return uid_is_dated(whole if is_uid(whole) else part)
+    if any(map(uid_is_dated, UID_WITHIN.findall(part))):
+        return True
     words, dotted = SEPARATORS.sub(" ", short), SEPARATORS.sub(" ", whole)
     texts = {part, short, words, dotted, DASHES.sub(" ", words), DASHES.sub(" ", dotted)}
     identifying = any(looks_identifying(text, prose=False) for text in texts)

@@ -1,27 +1,19 @@
 """Places of a DICOM file that no reader looks at: gaps, duplicates, unused bits, paddings, comments of codecs."""
 
-import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from pydicom.dataelem import RawDataElement
-from pydicom.encaps import generate_fragments
 from pydicom.uid import ExplicitVRBigEndian
 
+from synthdata.intake.codestreams import pixels_hide
 from synthdata.intake.header import Header
 from synthdata.intake.likeness import Likeness
-from synthdata.intake.text_patterns import bytes_look_identifying
 
 PIXEL_DATA = 0x7FE00010
 UNDEFINED_LENGTH = 0xFFFFFFFF
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
-PADDING = b"\0\xff"
-SOI, EOI, SOS, COMMENT = 0xD8, 0xD9, 0xDA, 0xFE
-APPLICATION = frozenset(range(0xE0, 0xF0))
-CODESTREAM_END = 0x90  # JPEG 2000: the first tile follows the main header
-CODESTREAM_COMMENT = 0x64
 
 
 def has_hidden_bytes(header: Header, likeness: Likeness) -> bool:
@@ -68,7 +60,7 @@ def _pixels_hide(header: Header, likeness: Likeness) -> bool:
     if raw is None or not raw.value:
         return False
     if header.transfer_syntax.is_encapsulated:
-        return any(map(_codec_hides, _fragments(raw.value)))
+        return pixels_hide(raw.value, int(header.get("NumberOfFrames", 1) or 1))
     layout = likeness.of("layout of pixels", _layout, header)
     rest = raw.value[layout.size_bytes :]
     if len(rest) > 1 or any(rest):
@@ -108,31 +100,3 @@ def _unused_bits(data: bytes, layout: _Layout) -> bool:
         return True
     rest = pixels & kind.type(layout.unused)
     return bool(((rest != 0) & (rest != layout.above)).any())
-
-
-def _fragments(data: bytes) -> Iterator[bytes]:
-    """Fragments after the offset table, whose bytes are numbers."""
-    fragments = generate_fragments(data)
-    next(fragments, b"")
-    yield from fragments
-
-
-def _codec_hides(fragment: bytes) -> bool:
-    """Comments and application segments of JPEG and JPEG 2000, and bytes after the end of the image."""
-    if fragment[:2] == b"\xff\xd8":
-        end = fragment.rfind(b"\xff\xd9")
-        tail = fragment[end + 2 :] if end >= 0 else b""
-        return bool(tail.strip(PADDING)) or any(map(bytes_look_identifying, _segments(fragment, SOS)))
-    if fragment[:2] == b"\xff\x4f":
-        return any(map(bytes_look_identifying, _segments(fragment, CODESTREAM_END)))
-    return False
-
-
-def _segments(stream: bytes, last: int) -> Iterator[bytes]:
-    """Payloads of comment and application segments before the coded data."""
-    at = 2
-    while at + 4 <= len(stream) and stream[at] == 0xFF and stream[at + 1] != last:
-        (length,) = struct.unpack_from(">H", stream, at + 2)
-        if stream[at + 1] in APPLICATION or stream[at + 1] in {COMMENT, CODESTREAM_COMMENT}:
-            yield stream[at + 4 : at + 2 + length]
-        at += 2 + length

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 WORD = re.compile(r"[^\W\d_]+")
 CARET_NAME = re.compile(r"[^\W\d_]{2}\s*\^\s*[^\W\d_]{2}")  # two letters tell as much as all, in linear time
+SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:([ .-])[^\W\d_])(?:\1[^\W\d_]){3,}(?![^\W_])")  # S P E L L E D
 LEAST_LETTERS = 4  # shorter names (Kim, Doe) count only beside another name
 SHORTEST_NAME = 3
 OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn
@@ -76,17 +77,18 @@ def names_a_person(text: str, *, prose: bool = True) -> bool:
         prose: False where lower case tells nothing, as in names of files.
     """
     text = HEXADECIMAL.sub(" ", text)
-    if CARET_NAME.search(text) and not all(_is_imaging(word) for word in WORD.findall(text)):
+    if CARET_NAME.search(text) and not all(map(_is_level, WORD.findall(text))):
         return True
+    text = SPELLED.sub(lambda run: "".join(WORD.findall(run.group())), text)
     whole = WORD.findall(text)
     words = [part for word in whole for part in OWN_CASE.split(word)]
-    known = [_plain(word) in gazetteer() for word in words]
+    known = [plain_letters(word) in gazetteer() for word in words]
     for (left, right), both in zip(pairwise(words), pairwise(known), strict=True):
         plain = prose and _is_plain_word(left) and _is_plain_word(right)
         if all(both) and min(len(left), len(right)) >= SHORTEST_NAME and not plain:
             return True
     alone = [word for word, flag in zip(words, known, strict=True) if flag]
-    alone += [word for word in whole if word not in words and _plain(word) in gazetteer()]
+    alone += [word for word in whole if word not in words and plain_letters(word) in gazetteer()]
     return any(
         len(word) >= LEAST_LETTERS and not _means_something_else(word, words, prose=prose) for word in alone
     )
@@ -97,8 +99,8 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
     if name not in words:
         return False
     at = words.index(name)
-    told = [len(word) > 1 and word != name and _plain(word) in imaging_words() for word in words]
-    if _plain(name) in vocabulary("eponyms") and (
+    told = [len(word) > 1 and word != name and plain_letters(word) in imaging_words() for word in words]
+    if plain_letters(name) in vocabulary("eponyms") and (
         any(told[at + 1 : at + 2]) or [word.lower() for word in words[max(0, at - 1) : at]] == ["of"]
     ):
         return True
@@ -107,7 +109,11 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
     capital = name.istitle() and any(
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
-    return not capital and _plain(name) in everyday_words() - vocabulary("frequent_surnames") and any(told)
+    return (
+        not capital
+        and plain_letters(name) in everyday_words() - vocabulary("frequent_surnames")
+        and any(told)
+    )
 
 
 def _is_plain_word(word: str) -> bool:
@@ -133,7 +139,7 @@ def has_foreign_script(text: str) -> bool:
     """True where a word has letters beyond ASCII and is none of imaging."""
     words = (word for word in WORD.findall(text) if not word.isascii())
     known = imaging_words() | examination_words()
-    return any(not set(word) & UNITS and _plain(word) not in known for word in words)
+    return any(not set(word) & UNITS and plain_letters(word) not in known for word in words)
 
 
 @lru_cache(1 << 14)
@@ -144,8 +150,13 @@ def has_foreign_words(text: str) -> bool:
     return any(left and right for left, right in pairwise(strange))
 
 
+def _is_level(word: str) -> bool:
+    """A word of a protocol's tree: of imaging, or one letter."""
+    return len(word) == 1 or plain_letters(word) in imaging_words() | examination_words()
+
+
 def _is_imaging(word: str) -> bool:
-    return len(word) <= 2 or _plain(word) in imaging_words()
+    return len(word) <= 2 or plain_letters(word) in imaging_words()
 
 
 def _is_usual(word: str) -> bool:
@@ -153,7 +164,7 @@ def _is_usual(word: str) -> bool:
     if word.isascii() and not VOWELS.search(word.lower()):
         return True
     return all(
-        _is_imaging(part) or _plain(part) in everyday_words() or _is_compound(_plain(part))
+        _is_imaging(part) or plain_letters(part) in everyday_words() or _is_compound(plain_letters(part))
         for part in OWN_CASE.split(word)
     )
 
@@ -172,7 +183,7 @@ def _is_compound(word: str) -> bool:
     )
 
 
-def _plain(word: str) -> str:
+def plain_letters(word: str) -> str:
     """Lower case without accents."""
     parts = unicodedata.normalize("NFKD", word.replace("ß", "ss"))
     return "".join(char for char in parts if not unicodedata.combining(char)).lower()

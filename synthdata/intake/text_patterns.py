@@ -1,5 +1,6 @@
 """Texts which look like they name or date a person."""
 
+import base64
 import json
 import re
 import zlib
@@ -8,7 +9,7 @@ from functools import lru_cache
 from importlib import resources
 
 from synthdata.intake.national_ids import holds_national_id
-from synthdata.intake.person_names import gazetteer, names_a_person
+from synthdata.intake.person_names import gazetteer, names_a_person, plain_letters
 
 _MONTH = (
     "(?:jan(?:uary?|uar|v(?:ier)?|eiro)?|feb(?:ruary?|ruar|rero|braio)?|févr?(?:ier)?|fevereiro|mar(?:ch|s|zo|ço)?|märz?|"
@@ -18,6 +19,7 @@ _MONTH = (
     "dic(?:iembre|embre)?|ene(?:ro)?|gen(?:naio)?|mag|giu|lug|set)"
 )  # whole words: "12 marked 01" is no date
 _DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12]\\d|3[01])", "(?:0?[1-9]|1[0-2])", "(?:18[89]|19\\d|20[0-4])\\d"
+_DAY_2, _MONTH_2 = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"  # with a leading zero
 _ROAD = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|crescent|terrace|close|way|square|sq|"
     "highway|parkway"
@@ -25,6 +27,10 @@ _ROAD = (
 _LABEL = (
     r"(?:mrn|ssn|dob|nhs no|date of birth|geboren|born|née|patient name|pat\.? id|(?:tele)?phone|fax|passport|e-?mail)"
     r"(?![^\W\d_])|d\.o\.b|geb\.|name:|tel\.?:|mobile:"
+)
+_UNITS_OF_AGE = "y|yo|y/o|yrs?|years?|jahre?|ans|años|anni|anos|jaar|jahren|år|év"
+_ORGANISATIONS = (
+    "accession|policy|insurance|member|account|acct|chart|encounter|pager|beeper|badge|licen[cs]e|certificate"
 )
 _GAP = "[ ./-]"  # between groups of a telephone number
 _TELEPHONE_WORD = "tel|telef\\w{0,4}|mobile|phone|fax"
@@ -51,7 +57,13 @@ _STATES = (
 )  # with the first digits of their ZIP codes: "case MR 00123" is no place
 _PATTERNS = (
     r"[\w.+-]@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}",  # e-mail; one sign before the @, since a search from each would be slow
-    r"\b(?:https?|ftp)://|\bwww\.\w",  # address of a page, which names a house
+    r"\w ?[(\[] ?at ?[)\]] ?\w",  # e-mail as people hide it from machines
+    r"\b[a-z]{2,6}://|\bwww\.\w",  # address of a page, which names a house
+    r"\b[\w-]{2,40}\.(?:org|com|net|edu|gov|int|de|fr|uk|nl|it|es|ch|at|eu)(?::\d+)?/\w",
+    r"(?<![\w:/])//[a-z][\w.-]*/\w|\b(?:users|home|documents and settings)[/\\]\w",  # of a file, which names its owner
+    r"(?<![\d.])192\.168\.\d{1,3}\.\d{1,3}(?![\d.])",  # of a machine
+    r"(?<![\w:-])(?:[\da-f]{2}[:-]){5}[\da-f]{2}(?![\w:-])",
+    r"\d ?° ?\d{1,2} ?['′’]",  # of a place on the globe
     rf"(?<![\d.]){_YEAR}([-/.]){_MONTH_NUMBER}\1{_DAY}(?![\d.])",  # 2024-04-25
     rf"(?<![\d.]){_DAY}([-/.]){_MONTH_NUMBER}\2{_YEAR}(?!\d)",  # 25.04.2024
     rf"(?<![\d.]){_MONTH_NUMBER}([-/.]){_DAY}\3{_YEAR}(?!\d)",  # 4/25/2024
@@ -60,13 +72,23 @@ _PATTERNS = (
     rf"(?<![\d.]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?:\.\d+)?(?!\d)",
     rf"\b{_DAY}(?:st|nd|rd|th|\.)?[ -]*(?:de |of )?{_MONTH}\.?[ ,-]+(?:de |of )?(?:{_YEAR}|\d\d)\b",  # 25 Apr 2024
     rf"\b{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}\b",
+    rf"(?<![^\W_])(?:{_DAY}[ -]?)?{_MONTH}[ -]?{_YEAR}(?![^\W_])",  # 14MAR1962, March 1962
+    rf"(?<![\d.]){_DAY_2}{_MONTH_2}{_YEAR}(?![\d.])|(?<![\d.]){_MONTH_2}{_DAY_2}{_YEAR}(?![\d.])",  # 14031962
+    rf"(?<![\d.] )(?<![\d.])(?:{_DAY_2} {_MONTH_2} {_YEAR}|{_YEAR}([ _]){_MONTH_2}\4{_DAY_2})(?! ?[\d.])",  # 14 03 1962
+    rf"(?<![\d/])(?:3[2-9]|[4-9]\d)/{_MONTH_2}/{_DAY_2}(?![\d/])",  # 62/03/14
     *_TELEPHONES,
     rf"\b(?:{_LABEL})",
     r"\b(?:mrs|ms|miss|dr|prof|herr|frau|madame|mme|señora?|sig\.ra|mr\.)\.? [^\W\d_]{3,}",  # "MR" is a modality
     r"\b(?:patient|pt|pat|subject)\s*[:=]\s*[^\W\d_]{3,}",
-    r"\b(?:9\d|1[0-2]\d)[ -]?(?:y|yo|y/o|yrs?|years?)\b",  # ages of ninety and above
+    r"(?:patient|physician|operator|doctor|person)s?[ _]?(?:name|id|birth ?date)[\"']?\s*[:=>]\s*[\"']?\w",
+    rf"\b(?:{_ORGANISATIONS})\W{{0,3}}(?:(?:no|nr|number|num|id)\b)?\W{{0,3}}[a-z]{{0,3}}\d(?:[ ./-]?\d){{4,}}",
+    r"(?:\bs/n|\bserial (?:no|nr|number))\W{0,3}[a-z]{0,4}-?\d{3,}",
+    r"\b[acipv][a-z<][a-z]{3}[a-z]{2,}<[a-z<]",  # of a passport, as machines read it
+    rf"\b(?:9\d|1[0-2]\d)[ -]?(?:{_UNITS_OF_AGE})\b",  # ages of ninety and above
+    r"\b(?:aged?|alter|âge|edad|età|leeftijd|ålder)\W{1,3}(?:9\d|1[0-2]\d)\b",
+    r"\b(?:ninety|hundred)(?:[ -][a-z]{3,5})?[ -]years?\b",
     rf"\b\d{{1,5}}[a-z]?,? (?:[^\W\d_]+\.? ){{1,3}}(?:{_ROAD})\b",  # 12 Long Street
-    r"\b[^\W\d_]+(?:straße|strasse|str\.|weg|gasse|platz|allee|laan|straat|gatan|gata|vej)\s*\d{1,4}\b",
+    r"\b[^\W\d_]+(?:straße|strasse|str\.|weg|gasse|platz|allee|laan|straat|gracht|kade|plein|singel|gatan|gata|vej)\s*\d{1,4}\b",
     r"\b(?:rue|avenue|via|calle|avenida|rua|plaza|piazza)\s+(?:[^\W\d_]+\s+){1,4}\d{1,4}\b",
     r"\b\d{1,4},? (?:bis )?(?:rue|avenue|boulevard|chemin|impasse)\s+[^\W\d_]{3,}",
     r"\bp\.? ?o\.? box \d+",
@@ -74,14 +96,56 @@ _PATTERNS = (
     r"\b[a-ceghj-npr-tvxy]\d[a-z] \d[a-z]\d\b",  # of Canada
     rf"\b[^\W\d_]{{3,}},? (?:{_STATES})(?:-\d{{4}})?\b",  # Springfield, IL 62704
 )
+SHORT_DATE = re.compile(
+    rf"(?<![\w./-])(?:{_DAY_2}([.-]){_MONTH_2}\1\d\d|{_MONTH_2}([.-]){_DAY_2}\2\d\d|\d\d([.-]){_MONTH_2}\3{_DAY_2})(?![\w/-]|\.\d)"
+)  # 14.03.62; versions of programs are written so too
+ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")  # base 64, or hexadecimal
+SHORTEST_DATE, LEAST_ENCODED = 8, 16  # letters
+LEAST_NAME = 5  # letters of a known name beside another word
+LEAST_FOREIGN = 4  # letters of other scripts in a run of bytes, which noise does not have in a row
 LONG_NUMBER = re.compile(r"(?<![\d.])\d{7,}(?![\d.])")
 IDENTIFYING = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS), re.IGNORECASE)
 PRINTABLE = re.compile(rb"[\x20-\x7e]{6,}")
-GZIP = re.compile(rb"\x1f\x8b\x08")
-GZIP_WITHIN, INFLATED_BYTES = 64, 1 << 20
+DEFLATED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip and zlib
+DEFLATED_WITHIN, INFLATED_BYTES = 64, 1 << 20
 WIDE = (
     (re.compile(rb"(?:[\x20-\x7e]\0){6,}"), "utf-16-le"),
     (re.compile(rb"(?:\0[\x20-\x7e]){6,}"), "utf-16-be"),
+)
+NAMES_WITH_ACCENTS = tuple(
+    (
+        re.compile(
+            rb"(?:%(u)b%(l)b{2,20}|%(u)b{3,20})(?:%(g)b){1,2}(?:%(u)b%(l)b{2,20}|%(u)b{3,20})"
+            % {b"u": upper, b"l": lower, b"g": gap}
+        ),
+        encoding,
+    )
+    for encoding, upper, lower, gap in (
+        ("latin-1", rb"[A-Z\xc0-\xd6\xd8-\xde]", rb"[a-z\xdf-\xf6\xf8-\xff]", rb"[ ,^-]"),
+        (
+            "utf-8",
+            rb"(?:[A-Z]|\xc3[\x80-\x9e])",
+            rb"(?:[a-z]|\xc3[\x9f-\xbf]|[\xc4\xc5][\x80-\xbf])",
+            rb"[ ,^-]",
+        ),
+        ("utf-16-le", rb"(?:[A-Z\xc0-\xde]\0)", rb"(?:[a-z\xdf-\xff]\0)", rb"[ ,^-]\0"),
+        ("utf-16-be", rb"(?:\0[A-Z\xc0-\xde])", rb"(?:\0[a-z\xdf-\xff])", rb"\0[ ,^-]"),
+    )
+)  # two words in a row
+ACCENT_IN_WORD = re.compile(
+    rb"[A-Za-z](?:[\xc0-\xff]|[\xc3-\xc5][\x80-\xbf])[a-zA-Z]|\0[A-Za-z]\0[\xc0-\xff]|[A-Za-z]\0[\xc0-\xff]\0|"
+    rb"(?<![\x80-\xff])[\xc0-\xff][\x80-\xbf]?[A-Za-z]{2}|\0[\xc0-\xff]\0[A-Za-z]|[\xc0-\xff]\0[A-Za-z]\0"
+)
+OTHER_LETTERS = re.compile(
+    rb"(?:[\xd0-\xdb][\x80-\xbf]){2}|(?:[\xe3-\xed][\x80-\xbf]{2}){2}|(?:[\x10-\x4f]\x04){2}|(?:\x04[\x10-\x4f]){2}"
+)
+ASCII, CYRILLIC_PAGE = bytes(range(0x80)), b"\x04"
+OTHER_SCRIPTS = (
+    (re.compile(rb"(?:[\x10-\x4f]\x04|[ ^,]\0){4,}"), "utf-16-le"),  # Cyrillic
+    (re.compile(rb"(?:\x04[\x10-\x4f]|\0[ ^,]){4,}"), "utf-16-be"),
+    (re.compile(rb"(?:[\xd0-\xd3][\x80-\xbf]|[ ^,]){4,}"), "utf-8"),
+    (re.compile(rb"(?:[\xd7-\xdb][\x80-\xbf]|[ ^,]){4,}"), "utf-8"),  # Hebrew, Arabic
+    (re.compile(rb"(?:[\xe3-\xed][\x80-\xbf]{2}|[ ^,=]){4,}"), "utf-8"),  # Chinese, Japanese, Korean
 )
 
 _VOCABULARY = json.loads(
@@ -107,30 +171,84 @@ def looks_identifying(text: str, *, prose: bool = True) -> bool:
     return bool(found) or holds_national_id(text)
 
 
+def has_short_date(text: str) -> bool:
+    """True where a text holds a date whose year has two digits; not for versions of programs."""
+    return len(text) >= SHORTEST_DATE and bool(SHORT_DATE.search(text))
+
+
+def decoded(text: str) -> Iterator[str]:
+    """What stands in a text in base 64 or hexadecimal digits, where that is a text itself."""
+    for run in ENCODED.findall(text) if len(text) >= LEAST_ENCODED else ():
+        for decode in (bytes.fromhex, _base64):
+            try:
+                said = decode(run).decode("utf-8")
+            except ValueError:
+                continue
+            if said.isprintable():
+                yield said
+
+
+def _base64(run: str) -> bytes:
+    plain = run.rstrip("=")
+    return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4))
+
+
 def texts_of(data: bytes) -> Iterator[str]:
-    """Printable runs of binary content, in ASCII and in both orders of UTF-16."""
-    for start in (match.start() for match in GZIP.finditer(data[:GZIP_WITHIN])):
+    """Printable runs of binary content, in ASCII and in both orders of UTF-16, also in deflated blocks."""
+    for start in (match.start() for match in DEFLATED.finditer(data[:DEFLATED_WITHIN])):
         try:
-            data += zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data[start:], INFLATED_BYTES)
+            data += zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(data[start:], INFLATED_BYTES)
         except zlib.error:
             continue
     for run in PRINTABLE.finditer(data):
         yield run.group().decode("ascii")
-    for wide, encoding in WIDE:
-        for run in wide.finditer(data):
+    for pattern, encoding in WIDE:
+        for run in pattern.finditer(data):
             yield run.group().decode(encoding)
 
 
 def bytes_look_identifying(data: bytes) -> bool:
     """True where a printable run of binary content holds such a text, or the name of a person."""
-    return any(looks_identifying(text) or _names_a_person(text) for text in texts_of(data))
+    return any(
+        looks_identifying(text) or _names_a_person(text) for text in texts_of(data)
+    ) or _names_beyond_ascii(data)
+
+
+def _names_beyond_ascii(data: bytes) -> bool:
+    """Names with accents, and words of other scripts."""
+    beyond = bool(data.translate(None, ASCII))
+    if not beyond and data.count(CYRILLIC_PAGE) < LEAST_FOREIGN:
+        return False
+    if beyond and ACCENT_IN_WORD.search(data):
+        names = (run for pattern, encoding in NAMES_WITH_ACCENTS for run in _runs(pattern, encoding, data))
+        if any(not run.isascii() and _is_a_name(_plain_words(run)) for run in names):
+            return True
+    if not OTHER_LETTERS.search(data):
+        return False
+    others = (run for pattern, encoding in OTHER_SCRIPTS for run in _runs(pattern, encoding, data))
+    return any(sum(map(str.isalpha, run)) >= LEAST_FOREIGN for run in others)
+
+
+def _is_a_name(words: list[str]) -> bool:
+    """Two known names, or one that noise does not have."""
+    known = [word for word in words if word in gazetteer()]
+    return len(known) > 1 or any(len(word) >= LEAST_NAME for word in known)
+
+
+def _plain_words(run: str) -> list[str]:
+    return [plain_letters(word) for word in WORD.findall(run)]
+
+
+def _runs(pattern: re.Pattern[bytes], encoding: str, data: bytes) -> Iterator[str]:
+    for run in pattern.finditer(data):
+        yield run.group().decode(encoding, errors="replace")
 
 
 def _names_a_person(run: str) -> bool:
     """Names in runs of bytes, which are noise for the most part: two of them, or one in DICOM's notation."""
-    words = WORD.findall(run)
-    known = sum(len(word) > 3 and word.lower() in gazetteer() for word in words)
-    return known > 1 or bool(known and "^" in run)
+    words = _plain_words(run)
+    known = sum(len(word) > 3 and word in gazetteer() for word in words)
+    return known > 1 or bool(known and ("^" in run or words == [plain_letters(run.strip())]))
 
 
 def is_dummy(text: str) -> bool:

@@ -7,6 +7,7 @@ LONGEST = 64
 DATED = re.compile(
     r"(?:19[3-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,12})?)?"
 )
+DATED_PARTS = re.compile(r"\.(?:19[3-9]\d|20[0-4]\d)\.(?:0?[1-9]|1[0-2])\.(?:0?[1-9]|[12]\d|3[01])(?=\.|$)")
 STANDARD_ROOT = "1.2.840.10008."
 UUID_ROOT = "2.25."
 
@@ -17,7 +18,7 @@ def is_uid(text: str) -> bool:
 
 
 def uid_is_dated(text: str) -> bool:
-    """True where a component is a date, alone or with a time after it, as scanners make them."""
+    """True where a component is a date, alone or with a time after it, as scanners make them, or three of them are."""
     if text.startswith((STANDARD_ROOT, UUID_ROOT)):
         return False
-    return any(DATED.fullmatch(part) for part in text.split("."))
+    return any(DATED.fullmatch(part) for part in text.split(".")) or bool(DATED_PARTS.search(text))

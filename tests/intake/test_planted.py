@@ -19,8 +19,12 @@ from synthdata.intake.policy import Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.phantom import write_cohort
 from synthdata.records import to_json
-from tests.intake.planter import PLANTS, TOKENS, Plant
+from tests.intake.planter import PLANTS as FIRST
+from tests.intake.planter import TOKENS, Plant, on_dataset
+from tests.intake.planter_further import CLEAN as CLEAN_CHANGES
+from tests.intake.planter_further import FURTHER
 
+PLANTS = FIRST | FURTHER
 REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", Path(__file__).parents[2] / "../shared/data"))
 CLEAN = REALDATA / "deid_phi" / "deid_method_codes_reference" / "00001.dcm"
 
@@ -73,9 +77,10 @@ def test_every_planted_kind_is_found(carriers, tmp_path, modality) -> None:
 @pytest.mark.realdata
 @pytest.mark.skipif(not CLEAN.is_file(), reason="SYNTHDATA_REALDATA names no folder with the real scans")
 def test_every_planted_kind_is_found_in_a_real_object(tmp_path) -> None:
-    declared = {name for name in PLANTS if name[:3] in {"DA:", "DT:", "TM:", "IS:", "DS:"}} | {
+    declared = {name for name in PLANTS if name[:3] in {"DA:", "DT:", "TM:", "IS:", "DS:", "UL:", "FD:"}} | {
         "UI: moment in a UID",
         "nested three deep: date",
+        "functional group: moment",
     }  # its method codes retain dates, and it says that they were modified
     missed = missed_in(CLEAN, tmp_path / "source")
     assert missed <= declared - {"DA: birth"}
@@ -89,6 +94,14 @@ def test_a_report_on_planted_files_repeats_nothing_of_them(carriers, tmp_path) -
     report = inspect(tmp_path / "source")
     assert report.quarantined + report.refused == report.seen == len(PLANTS)
     assert not any(token in to_json(report).decode() for token in TOKENS)
+
+
+@pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
+@pytest.mark.parametrize("kind", sorted(CLEAN_CHANGES))
+def test_clean_changes_pass(carriers, tmp_path, modality, kind) -> None:
+    judge = ElementJudge()
+    plant = on_dataset(CLEAN_CHANGES[kind])
+    assert outcome_after(plant, carriers[modality], tmp_path / "source", judge) == "accepted"
 
 
 def test_clean_cohorts_pass(tmp_path) -> None:

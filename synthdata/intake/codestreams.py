@@ -1,0 +1,167 @@
+"""Compressed pixels: their offset table, and what JPEG, JPEG 2000 and RLE carry beside the image."""
+
+import re
+import struct
+from collections.abc import Iterator
+
+from pydicom.encaps import generate_fragments
+
+from synthdata.intake.text_patterns import bytes_look_identifying
+
+PADDING = b"\0\xff"
+JPEG, JPEG_2000, JP2 = b"\xff\xd8", b"\xff\x4f", b"\0\0\0\x0cjP  "
+EOI, SOS, COMMENT = 0xD9, 0xDA, 0xFE
+STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # markers without a length
+APPLICATION = frozenset(range(0xE0, 0xF0))
+EXIF = b"Exif\0\0"
+NEXT_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")  # within coded data, also of JPEG-LS
+TILE, TILE_DATA, TILE_COMMENT = 0x90, 0x93, 0x64
+TILE_HEADER = 12  # bytes
+IMAGE_BOXES = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c"})
+HEADER_BOXES = frozenset({b"ihdr", b"bpcc", b"colr", b"res ", b"cdef", b"pclr", b"cmap"})
+RLE_HEADER, MOST_SEGMENTS = 64, 15
+TAIL_BYTES = 256  # of an RLE segment, in which a text behind the image would stand
+
+
+def pixels_hide(data: bytes, frames: int) -> bool:
+    """True where encapsulated pixels hold more than so many images.
+
+    Args:
+        data: Value of Pixel Data.
+        frames: Number of images.
+
+    Source:
+        DICOM PS3.5, annex A.4 (offset table, fragments) and annex G (RLE).
+    """
+    table, *fragments = list(generate_fragments(data)) or [b""]
+    if table and not _is_offset_table(table, frames, len(data)):
+        return True
+    streams = _streams(fragments, frames)
+    return len(streams) != frames or any(map(_stream_hides, streams))
+
+
+def _is_offset_table(table: bytes, frames: int, size: int) -> bool:
+    """Ascending places of so many frames, the first one at 0."""
+    if len(table) != 4 * frames:
+        return False
+    places = struct.unpack(f"<{frames}I", table)
+    return places[0] == 0 and list(places) == sorted(set(places)) and places[-1] < size
+
+
+def _streams(fragments: list[bytes], frames: int) -> list[bytes]:
+    """Fragments put together to images: one that begins no image goes on with the last one."""
+    if len(fragments) == frames:
+        return fragments
+    starts = [at for at, one in enumerate(fragments) if at == 0 or one.startswith((JPEG, JPEG_2000, JP2))]
+    return [
+        b"".join(fragments[start:end])
+        for start, end in zip(starts, [*starts[1:], len(fragments)], strict=True)
+    ]
+
+
+def _stream_hides(stream: bytes) -> bool:
+    """Texts, and bytes behind the image. What is cut or damaged, the decoder tells."""
+    try:
+        if stream.startswith(JPEG):
+            return _jpeg_hides(stream)
+        if stream.startswith(JPEG_2000):
+            return _codestream_hides(stream)
+        if stream.startswith(JP2):
+            return any(map(_box_hides, *zip(*_boxes(stream), strict=True)))
+        return _rle_hides(stream)
+    except (IndexError, struct.error):
+        return False
+
+
+def _jpeg_hides(stream: bytes) -> bool:
+    """Segments up to the end of the image, those between and behind scans too. Source: ITU-T T.81, annex B."""
+    at = 2
+    while True:
+        if stream[at] != 0xFF:
+            return True
+        marker = stream[at + 1]
+        if marker == EOI:
+            return bool(stream[at + 2 :].strip(PADDING))
+        if marker == 0xFF or marker in STANDALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        (length,) = struct.unpack_from(">H", stream, at + 2)
+        payload = stream[at + 4 : at + 2 + length]
+        told = marker == COMMENT or marker in APPLICATION
+        if told and (payload.startswith(EXIF) or bytes_look_identifying(payload)):
+            return True
+        at += 2 + length
+        if marker == SOS:
+            found = NEXT_MARKER.search(stream, at)
+            if found is None:
+                return False
+            at = found.start()
+
+
+def _codestream_hides(stream: bytes) -> bool:
+    """Comments of the main header and of tiles, and bytes behind the end. Source: ITU-T T.800, annex A."""
+    at = 2
+    while at < len(stream):
+        marker = stream[at + 1]
+        if marker == EOI:
+            return bool(stream[at + 2 :].strip(PADDING))
+        if marker == TILE:
+            (length,) = struct.unpack_from(">I", stream, at + 6)
+            inner = at + TILE_HEADER
+            while stream[inner + 1] != TILE_DATA:
+                if _is_telling(stream, inner):
+                    return True
+                inner += 2 + int(struct.unpack_from(">H", stream, inner + 2)[0])
+            at = at + length if length else stream.rindex(b"\xff\xd9")
+        elif _is_telling(stream, at):
+            return True
+        else:
+            at += 2 + int(struct.unpack_from(">H", stream, at + 2)[0])
+    return False
+
+
+def _is_telling(stream: bytes, at: int) -> bool:
+    (length,) = struct.unpack_from(">H", stream, at + 2)
+    return stream[at + 1] == TILE_COMMENT and bytes_look_identifying(stream[at + 6 : at + 2 + length])
+
+
+def _boxes(stream: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and content of boxes. Source: ITU-T T.800, annex I."""
+    at = 0
+    while at + 8 <= len(stream):
+        (length,), kind, head = struct.unpack_from(">I", stream, at), stream[at + 4 : at + 8], 8
+        if length == 1:
+            (length,), head = struct.unpack_from(">Q", stream, at + 8), 16
+        end = at + length if length else len(stream)
+        yield kind, stream[at + head : end]
+        if end <= at:
+            return
+        at = end
+    if stream[at:].strip(PADDING):
+        yield b"", stream[at:]
+
+
+def _box_hides(kind: bytes, content: bytes) -> bool:
+    """All but the image and what is needed to show it."""
+    if kind == b"jp2c":
+        return _codestream_hides(content)
+    if kind == b"jp2h":
+        return any(
+            inner not in HEADER_BOXES or bytes_look_identifying(said) for inner, said in _boxes(content)
+        )
+    return kind not in IMAGE_BOXES
+
+
+def _rle_hides(stream: bytes) -> bool:
+    """Text in the header, or at the end of a segment, where no decoder arrives."""
+    count, *places = struct.unpack_from("<16I", stream)
+    if not 0 < count <= MOST_SEGMENTS or any(places[count:]):
+        return True
+    used = places[:count]
+    if used[0] != RLE_HEADER or used != sorted(used):
+        return True
+    ends = [*used[1:], len(stream)]
+    return any(
+        bytes_look_identifying(stream[max(start, end - TAIL_BYTES) : end])
+        for start, end in zip(used, ends, strict=True)
+    )

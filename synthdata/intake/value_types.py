@@ -1,0 +1,179 @@
+"""What a value gives away by its type, whatever its attribute: dates, names and numbers, also as bytes."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from pydicom.dataelem import DataElement
+
+from synthdata.intake.confidentiality import DATES, RETAINED_UIDS
+from synthdata.intake.person_names import (
+    has_foreign_script,
+    has_foreign_words,
+    is_protocol_path,
+    names_a_person,
+)
+from synthdata.intake.text_patterns import (
+    LONG_NUMBER,
+    bytes_look_identifying,
+    decoded,
+    has_short_date,
+    is_dummy,
+    looks_identifying,
+    texts_of,
+)
+from synthdata.intake.unique_ids import is_uid, uid_is_dated
+
+Finding = tuple[str, frozenset[str]]  # reason code, and the method codes which allow it
+NEVER: frozenset[str] = frozenset()
+TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UT", "UC", "AE", "UR", "CS"})
+BINARY_VRS = frozenset({"OB", "OW", "UN", "OF", "OD", "OL", "OV"})
+DUMMY_DATES = ("00010101", "18000101", "19000101", "19700101", "20000101")
+MOMENT_VRS = frozenset({"DA", "DT", "TM", "AS", "IS", "DS"})
+PROSE_VRS = frozenset({"ST", "LT", "UT", "UC"})
+CODES = frozenset(
+    {"CodeValue", "LongCodeValue", "ContextIdentifier", "MappingResource", "ContextGroupVersion"}
+)
+MAKERS = frozenset(
+    {
+        "Manufacturer",
+        "ManufacturerModelName",
+        "SoftwareVersions",
+        "ReceiveCoilName",
+        "TransmitCoilName",
+        "SequenceName",
+        "PulseSequenceName",
+        "CodingSchemeDesignator",
+    }
+)  # where words of vendors stand that no list has
+PROTOCOLS = frozenset(
+    {
+        "StudyDescription",
+        "ProtocolName",
+        "PerformedProcedureStepDescription",
+        "RequestedProcedureDescription",
+    }
+)  # where carets part the levels of a protocol's tree
+NUMBERS = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "UV": "u8", "SV": "i8"}
+DATE_DIGITS, LONGEST_LIST = 8, 256
+LEAST_VALUES = 4  # of a list of numbers which may be the bytes of a text
+MOMENT = {
+    "DA": re.compile(r"[\d.\s-]*"),
+    "TM": re.compile(r"[\d.:\s-]*"),
+    "DT": re.compile(r"[\d.+\s-]*"),
+    "AS": re.compile(r"\s*\d*[DWMY]?\s*"),
+    "IS": re.compile(r"[\d+\s-]*"),
+    "DS": re.compile(r"(?:[\d.+\seE-]*|[+-]?(?:nan|inf(?:inity)?))", re.IGNORECASE),
+}  # what the types allow; a word in them is none
+OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
+
+
+def values_of(element: DataElement) -> list[str]:
+    """Values of an attribute as texts, as they stand."""
+    value = element.value
+    values = value if isinstance(value, list | tuple) or type(value).__name__ == "MultiValue" else [value]
+    return [str(item) for item in values]
+
+
+def by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
+    """What the type of a value gives away, whatever the attribute; some options keep a text as it is."""
+    values = values_of(element) if element.VR != "SQ" else []
+    if element.VR == "PN":
+        if not all(map(is_dummy, values)):
+            yield ("deid.person_name", NEVER)
+    elif element.VR in MOMENT_VRS:
+        yield from _moments(values, element.VR)
+    elif element.VR == "UI":
+        yield from unique_ids(values)
+    elif element.VR in NUMBERS:
+        yield from _numbers(element)
+    elif element.VR in {"AE", "UR"}:
+        yield ("deid.address", kept)
+    elif element.VR in TEXT_VRS:
+        yield from _text(values, element.VR, keyword, kept)
+    elif element.VR == "UN":
+        yield ("deid.unknown_element", NEVER)
+
+
+def _moments(values: list[str], vr: str) -> Iterator[Finding]:
+    """Dates, times and ages, also where they stand as numbers."""
+    if vr in {"DA", "DT"}:
+        told = not all(value.startswith(DUMMY_DATES) for value in values)
+    elif vr == "TM":
+        told = any(value.strip("0.:") for value in values)
+    else:
+        told = any(map(is_a_day, values))
+    if told:
+        yield ("deid.date", DATES)
+    if not all(map(MOMENT[vr].fullmatch, values)):
+        yield ("deid.text_pattern", NEVER)
+    if vr == "AS" and any(_years(value) > OLDEST_AGE for value in values):
+        yield ("deid.age_over_90", NEVER)
+
+
+def is_a_day(value: str) -> bool:
+    """True where a number, however it is written, is a day such as 19620314."""
+    if len(value) < DATE_DIGITS:
+        return False
+    try:
+        number = float(value)
+    except ValueError:
+        return False
+    return number.is_integer() and 0 < number < 10**DATE_DIGITS and looks_identifying(f"{number:.0f}")
+
+
+def _numbers(element: DataElement) -> Iterator[Finding]:
+    """Days among binary numbers, and texts whose bytes stand as numbers."""
+    value = element.value
+    values = [value] if isinstance(value, int | float) else list(value)
+    if any(is_a_day(f"{number:.1f}") for number in values[:LONGEST_LIST]):
+        yield ("deid.date", DATES)
+    if len(values) >= LEAST_VALUES:
+        yield from binary(np.asarray(values, NUMBERS[element.VR]).astype(f"<{NUMBERS[element.VR]}").tobytes())
+
+
+def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
+    """Dates, numbers, addresses and names in a text."""
+    if any(map(looks_identifying, values)) or any(
+        map(has_short_date, values if keyword not in MAKERS else ())
+    ):
+        yield ("deid.text_pattern", NEVER)
+    if any(bytes_look_identifying(said.encode()) for value in values for said in decoded(value)):
+        yield ("deid.text_pattern", NEVER)
+    if keyword in PROTOCOLS:
+        values = [value.replace("^", " . ") if is_protocol_path(value) else value for value in values]
+    if any(map(names_a_person, values)) or any(map(has_foreign_script, values)):
+        yield ("deid.name_in_text", kept)
+    free = [value for value in values if keyword not in MAKERS and (keyword not in CODES or " " in value)]
+    if any(map(has_foreign_words, free)):
+        yield ("deid.name_in_text", kept)
+    if (vr in PROSE_VRS or not keyword) and any(map(LONG_NUMBER.search, values)):
+        yield ("deid.text_pattern", NEVER)
+
+
+def unique_ids(values: list[str]) -> Iterator[Finding]:
+    """A UID is numbers and dots; made of a moment in time, it tells that moment."""
+    if any(value and not is_uid(value) for value in values):
+        yield ("deid.unique_id", NEVER)
+    if any(map(uid_is_dated, values)):
+        yield ("deid.unique_id", RETAINED_UIDS)
+
+
+def binary(data: bytes) -> Iterator[Finding]:
+    """Texts in bytes."""
+    if bytes_look_identifying(data):
+        yield ("deid.text_pattern", NEVER)
+
+
+def texts(element: DataElement) -> list[str]:
+    """All that an attribute says, as texts."""
+    if element.VR == "SQ":
+        return []
+    if isinstance(element.value, bytes):
+        return list(texts_of(element.value))
+    return values_of(element)
+
+
+def _years(age: str) -> float:
+    digits = age[:-1]
+    return float(digits) if age.endswith("Y") and digits.isdigit() else 0.0
