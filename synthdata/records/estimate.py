@@ -1,5 +1,6 @@
 """A number that a person decides on never travels without its interval."""
 
+import math
 from dataclasses import dataclass
 
 from synthdata.errors import ConfigError
@@ -17,10 +18,10 @@ class Estimate(Record):
     n: int  # independent units behind it (patients, not images)
 
     def __post_init__(self) -> None:
-        if not self.low <= self.high or not 0 < self.level < 1 or self.n < 0:
+        if math.isnan(self.value) or not self.low <= self.high or not 0 < self.level < 1 or self.n < 0:
             raise ConfigError(
-                f"estimate has interval [{self.low}, {self.high}] at level {self.level} with n {self.n}: "
-                "expected low <= high, 0 < level < 1 and n >= 0"
+                f"estimate has value {self.value} and interval [{self.low}, {self.high}] at level {self.level} with n "
+                f"{self.n}: expected a number, low <= high, 0 < level < 1 and n >= 0"
             )
 
     def __str__(self) -> str:

@@ -72,6 +72,8 @@ def vendi_score(features: np.ndarray) -> float:
     """
     if features.ndim != 2 or not len(features):
         raise ShapeError(f"features have shape {features.shape}, expected (n, d) with n of at least 1")
+    if not np.isfinite(features).all():
+        raise ShapeError("features hold a value that is not finite: find the case with NaN or infinity")
     length = np.linalg.norm(features, axis=1, keepdims=True)
     unit = features / np.where(length > 0, length, 1)
     shorter = unit @ unit.T if len(unit) <= unit.shape[1] else unit.T @ unit  # both have the same spectrum

@@ -18,12 +18,18 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
 
     Raises:
         ShapeError: The widths differ.
+        ConfigError: A sample has no more cases than features, so that its covariance is singular.
 
     Source:
         Heusel et al., NeurIPS 2017, arXiv:1706.08500, equation 6. The trace of the square root is the sum of
         the square roots of the eigenvalues of the product of the covariances.
     """
     check_comparable(first, second)
+    if (fewest := min(len(first), len(second))) <= first.shape[1]:
+        raise ConfigError(
+            f"the smaller sample has {fewest} cases of {first.shape[1]} features, expected more cases than features: "
+            "reduce the features or add cases"
+        )
     shift = ((first.mean(axis=0) - second.mean(axis=0)) ** 2).sum()
     a, b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (first, second))
     return float(max(0.0, shift + np.trace(a) + np.trace(b) - 2 * _trace_of_root(a, b)))

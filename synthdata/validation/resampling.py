@@ -56,13 +56,19 @@ def plan_resamples(
         resamples: How many.
 
     Raises:
-        ConfigError: The smallest group has fewer than `FEWEST` cases.
+        ConfigError: The smallest group has fewer than `FEWEST` cases, or cases of fewer patients.
     """
     n = min(len(rows) for rows in patients.values())
+    few = min(patients, key=lambda role: len(set(patients[role])))
     if n < FEWEST:
         raise ConfigError(
             f"the smallest of {', '.join(patients)} has {n} cases, expected at least {FEWEST}: "
             "no interval would mean anything; add patients or draw more cases"
+        )
+    if (known := len(set(patients[few]))) < FEWEST:
+        raise ConfigError(
+            f"the {n} or more cases of {few} are of {known} patients, expected at least {FEWEST}: no interval over "
+            "patients would mean anything; add patients"
         )
     m = int(SHARE * n)
     rng = np.random.default_rng(seed)

@@ -1,9 +1,11 @@
 """Features of generated, training, degraded and test cases, side by side."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from synthdata.errors import ConfigError
 from synthdata.progress import Progress
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
@@ -51,6 +53,7 @@ def role_tables(
 
     Raises:
         ShapeError: Two roles have features of different extractors.
+        ConfigError: A patient is in train and in test.
     """
     blur = Change(name=f"blur-{BLUR_VOXELS:g}", apply=blurred)
     wanted = {
@@ -68,4 +71,14 @@ def role_tables(
         tables[role] = table.take(range(0, len(table.case_ids), every)) if every > 1 else table
     for table in tables.values():
         check_same_width(table, tables["test"])
+    check_apart(tables["train"].patient_ids, tables["test"].patient_ids)
     return tables
+
+
+def check_apart(train: Sequence[str], test: Sequence[str]) -> None:
+    """Raise unless no patient is in both groups: held-out cases of a training patient would make all scores good."""
+    if both := set(train) & set(test):
+        raise ConfigError(
+            f"{len(both)} patients have cases in train and in test, expected none: prepare the dataset again, which "
+            "splits by patient"
+        )

@@ -57,9 +57,10 @@ def _subgroup(
 ) -> Subgroup:
     cases = {role: len(index) for role, index in rows.items()}
     empty = Subgroup(name=name, cases=cases, outcome="INCONCLUSIVE", told="", triples=(), scores={})
-    fewest = min(cases, key=lambda role: cases[role])
-    if cases[fewest] < FEWEST:
-        told = f"{cases[fewest]} {fewest} cases, at least {FEWEST} are needed: nothing can be said"
+    owners = {role: len({patients[role][row] for row in index}) for role, index in rows.items()}
+    fewest = min(owners, key=lambda role: owners[role])
+    if (known := owners[fewest]) < FEWEST:
+        told = f"{cases[fewest]} {fewest} cases of {known} patients, at least {FEWEST} are needed: nothing can be said"
         return replace(empty, told=told)
     plan = _plan_within(rows, patients, seed)
     outcomes = [measure.over(plan, gating=False) for measure in measures]

@@ -10,12 +10,14 @@ from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import digest_of
 from synthdata.records.estimate import Estimate
+from synthdata.records.parquet import read_records
 from synthdata.records.reports import UtilityReport
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.arms import further_arms, gating_arms, run_arms
 from synthdata.validation.features import check_encoding
+from synthdata.validation.roles import check_apart
 from synthdata.validation.tasks import Task, load_cases, task_of
 
 RESAMPLES = 1000
@@ -60,7 +62,7 @@ def measure_utility(
         Both numbers and their ratio with intervals over test patients and seeds; and those of `gates.utility_arms`.
 
     Raises:
-        ConfigError: No task, too few test patients, or cases in another encoding.
+        ConfigError: No task, too few test patients, one who is in train too, or cases in another encoding.
     """
     check_encoding(synthetic, training_set)
     task = task_of(spec)
@@ -70,6 +72,7 @@ def measure_utility(
         raise ConfigError(
             f"test has {len(set(patients))} patients, expected at least {FEWEST_PATIENTS}: add patients"
         )
+    check_apart(read_records(private, training_set.train)["patient_id"].to_pylist(), patients)
     arms = gating_arms(training_set, synthetic)
     further = further_arms(spec, training_set, synthetic)
     found = run_arms((*arms, *further), spec, training_set, private, task, progress)

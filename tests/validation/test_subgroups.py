@@ -65,6 +65,6 @@ def test_the_subgroup_that_a_generator_gets_wrong_fails_and_is_named() -> None:
 def test_a_subgroup_with_too_few_cases_is_inconclusive_with_the_reason() -> None:
     found = by_name(cohort(rare="F"))["sex F"]
     assert found.outcome == "INCONCLUSIVE"
-    assert found.told == "5 test cases, at least 12 are needed: nothing can be said"
+    assert found.told == "5 test cases of 5 patients, at least 12 are needed: nothing can be said"
     assert found.triples == ()
     assert worst_of([found]) == ""
