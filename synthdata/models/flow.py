@@ -30,7 +30,7 @@ SHAPE_STD = 6.0  # of displacements as codes: louder than the appearance, so tha
 OUTLINE_GRAIN = 0.05  # of the variance of outlines that patients do not share; the rest is drawn as waves
 TONED_BATCH, TONED_STEPS = 16, 8
 PROBES = 3  # times from `start_time` to `REFINE_TIME` at which a case's own error is told
-AT_ONCE = 4  # cases of a batch that are taken to full resolution together on a CPU
+AT_ONCE = 2  # cases of a batch that are taken to full resolution together on a CPU: larger blocks go back to the system
 COMMON = 0.95  # share of patients that have a label from which on its outline guides the alignment
 
 

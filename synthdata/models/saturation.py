@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 OVERSHOOT = 0.5  # beyond the end of the scale, for voxels that lie at the end
+NEAR = 0.0025  # of the scale: smoothing takes voxels that lie at an end as far from it
 MASS = 0.01  # share of voxels at an end of the scale from which on that end counts as saturated
 
 
@@ -23,14 +24,16 @@ class Saturation(nn.Module):
         values = images.transpose(0, 1).flatten(1)
         low, high = values.min(dim=1, keepdim=True).values, values.max(dim=1, keepdim=True).values
         self.ends.copy_(torch.cat([low, high], dim=1))
-        mass = torch.stack([(values <= low).float().mean(1), (values >= high).float().mean(1)], dim=1)
-        self.beyond.copy_((mass > MASS) * OVERSHOOT * torch.tensor([-1.0, 1.0]))
+        near = NEAR * (high - low)
+        mass = [(values <= low + near).float().mean(1), (values >= high - near).float().mean(1)]
+        self.beyond.copy_((torch.stack(mass, dim=1) > MASS) * OVERSHOOT * torch.tensor([-1.0, 1.0]))
 
     def opened(self, images: Tensor) -> Tensor:
         """Images (b, c, z, y, x) with the voxels at a saturated end moved beyond it."""
         low, high = self._columns(self.ends)
         below, above = self._columns(self.beyond)
-        moved: Tensor = images + below * (images <= low) + above * (images >= high)
+        near = torch.where(torch.isfinite(high - low), NEAR * (high - low), 0.0)
+        moved: Tensor = images + below * (images <= low + near) + above * (images >= high - near)
         return moved
 
     def closed(self, images: Tensor) -> Tensor:
