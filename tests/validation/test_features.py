@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synthdata.errors import ConfigError, IntegrityError, ShapeError
-from synthdata.records import CaseSet, TrainingSet
+from synthdata.records import CaseSet, TrainingSet, from_json, to_json
 from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, FeatureEncoder
 from synthdata.storage.folder import FolderStore
@@ -20,6 +20,7 @@ from synthdata.validation.features.stored_encoder import (
     encoder_of,
     load_encoder,
 )
+from tests.validation.conftest import make_training_set
 
 Cohort = tuple[FolderStore, TrainingSet]
 
@@ -32,6 +33,16 @@ def test_features_are_kept_and_read_again_unchanged(cohort: Cohort, family: str)
     assert first.names == again.names
     assert first.case_ids == tuple(case.case_id for case in read_cases(store, training_set.test))
     np.testing.assert_array_equal(first.values, again.values)
+
+
+def test_a_training_set_that_is_read_again_has_the_same_columns(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    training_set = make_training_set(store, n=3)
+    again = from_json(TrainingSet, to_json(training_set))
+    assert list(again.labels) != list(training_set.labels)  # JSON is written with sorted keys
+    for family in ("radiomics", "agreement"):
+        kept = features_of(training_set.test, training_set, store, family)
+        assert features_of(again.train, again, store, family).names == kept.names
 
 
 def test_chunked_is_whole(cohort: Cohort) -> None:

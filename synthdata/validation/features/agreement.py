@@ -12,7 +12,7 @@ import numpy as np
 from synthdata.records.case import Case
 from synthdata.records.training import ChannelScale
 
-VERSION = "2"  # a change of any definition below is a new version: it is part of the key of stored features
+VERSION = "3"  # a change of any definition below is a new version: it is part of the key of stored features
 RING_VOXELS = 3  # around a label
 NEAR_VOXELS = 5  # around a label, where its outline is compared with what lies beside it
 OWN, OTHER = "own", "other"

@@ -86,7 +86,7 @@ def features_of(
 
 def radiomics_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
     """Radiomics of a stream of cases."""
-    scales, labels = training_set.scales, training_set.labels
+    scales, labels = training_set.scales, _labels(training_set)
     return _collected((case, radiomics.radiomics(case, scales, labels)) for case in cases)
 
 
@@ -97,7 +97,7 @@ def structure_features(cases: Iterable[Case], training_set: TrainingSet) -> Feat
 
 def agreement_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
     """How well own and other masks lie on a stream of images."""
-    return _collected(agreement.agreements(cases, training_set.scales, training_set.labels))
+    return _collected(agreement.agreements(cases, training_set.scales, _labels(training_set)))
 
 
 MEASURES: dict[str, tuple[str, Measure]] = {  # those without weights, each with the version of its definition
@@ -105,6 +105,11 @@ MEASURES: dict[str, tuple[str, Measure]] = {  # those without weights, each with
     "structure": (structure.VERSION, structure_features),
     "agreement": (agreement.VERSION, agreement_features),
 }
+
+
+def _labels(training_set: TrainingSet) -> dict[str, int]:
+    """Labels in the order of their names, and with it the columns: a training set that was read again has another."""
+    return dict(sorted(training_set.labels.items()))
 
 
 def _collected(measured: Iterable[tuple[Case, dict[str, float]]]) -> Features:

@@ -18,7 +18,7 @@ from synthdata.validation.features.neighbourhood import neighbourhood_features
 from synthdata.validation.features.runs_zones import run_length_features, size_zone_features
 from synthdata.validation.features.shape import shape_features
 
-VERSION = "1"  # a change of any definition below is a new version: it is part of the key of stored features
+VERSION = "2"  # a change of any definition below is a new version: it is part of the key of stored features
 LEVELS = 32
 WHOLE = "image"
 FOREGROUND = "foreground"
