@@ -126,12 +126,19 @@ def describe_fidelity(report: FidelityReport) -> Metadata:
     ]
     faults: list[Row] = [
         {"fault": test.name, "outcome": test.outcome, "value": str(test.value), "meaning": test.explanation}
-        for test in report.faults
+        for test in (*report.faults, *report.reviews)
+    ]
+    groups: list[Row] = [
+        {"subgroup": group.name, "outcome": group.outcome, "meaning": group.told}
+        | {family: str(group.scores.get(family, "none")) for family in report.scores}
+        for group in report.subgroups
     ]
     return {
         **_estimates("score", report.scores),
         **_estimates("fault", {test.name: test.value for test in report.faults}),
         "faults": table(faults),
+        **_estimates("review", {test.name: test.value for test in report.reviews}),
+        "subgroups": table(groups),
         "triples": table(rows),
         "notes": _lines(report.notes),
     }

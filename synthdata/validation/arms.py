@@ -49,8 +49,8 @@ def further_arms(spec: DatasetSpec, training_set: TrainingSet, synthetic: CaseSe
     """Arms that `gates.utility_arms` asks for; they are reported and never gate.
 
     `trts` tests on synthetic cases what real ones taught: low where masks do not lie where images say. `augmented`
-    learns from both. `pretrained` learns from synthetic cases, then from real ones. `gain` does the first two with a
-    part of the real patients, as if there were fewer.
+    learns from both. `pretrained` learns from synthetic cases, then from real ones. `gain` learns from real
+    cases and from both with a part of the real patients, as if there were fewer, and from both with all of them.
     """
     real, test = training_set.train, training_set.test
     both = (real, synthetic)
@@ -58,13 +58,17 @@ def further_arms(spec: DatasetSpec, training_set: TrainingSet, synthetic: CaseSe
         "trts": (Arm(name="trts", learns=(real,), tested_on=synthetic),),
         "augmented": (Arm(name="augmented", learns=both, tested_on=test),),
         "pretrained": (Arm(name="pretrained", learns_first=(synthetic,), learns=(real,), tested_on=test),),
-        "gain": tuple(
-            Arm(name=f"{name}_{share:.0%}", learns=learns, tested_on=test, share=share)
-            for share in SHARES
-            for name, learns in (("real", (real,)), ("augmented", both))
+        "gain": (
+            Arm(name="augmented", learns=both, tested_on=test),
+            *(
+                Arm(name=f"{name}_{share:.0%}", learns=learns, tested_on=test, share=share)
+                for share in SHARES
+                for name, learns in (("real", (real,)), ("augmented", both))
+            ),
         ),
     }
-    return tuple(arm for name in spec.gates.utility_arms for arm in known[name])
+    asked = {arm.name: arm for name in spec.gates.utility_arms for arm in known[name]}
+    return tuple(asked.values())
 
 
 def run_arms(

@@ -1,6 +1,6 @@
 """Utility: train on synthetic, test on real (TSTR), beside train on real, test on real (TRTR)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,7 @@ from synthdata.records.reports import UtilityReport
 from synthdata.records.training import TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.storage.protocol import ObjectStore
-from synthdata.validation.arms import further_arms, gating_arms, run_arms
+from synthdata.validation.arms import SHARES, further_arms, gating_arms, run_arms
 from synthdata.validation.features import check_encoding
 from synthdata.validation.roles import check_apart
 from synthdata.validation.tasks import Task, load_cases, task_of
@@ -83,7 +83,23 @@ def measure_utility(
         arm.name: patients if arm.tested_on == training_set.test else _owners(arm.tested_on, private)
         for arm in further
     }
-    return replace(report, further={name: _mean_of(found[name], whose) for name, whose in owners.items()})
+    means = {name: _mean_of(found[name], whose) for name, whose in owners.items()}
+    gains = _gains(found, patients) if "gain" in spec.gates.utility_arms else {}
+    return replace(report, further=means | gains)
+
+
+def _gains(found: Mapping[str, np.ndarray], patients: tuple[str, ...]) -> dict[str, Estimate]:
+    """What synthetic cases beside a share of the real patients add to them alone; both in the same draws."""
+    pairs = {f"{share:.0%}": (f"real_{share:.0%}", f"augmented_{share:.0%}") for share in SHARES}
+    pairs["100%"] = ("trtr", "augmented")
+    gains = {}
+    for share, (real, both) in pairs.items():
+        counted = np.isfinite(found[real][0]).any(axis=0)
+        arms = summarise(Results(trtr=found[real], tstr=found[both], patients=patients))
+        more = (arms["tstr"] - arms["trtr"])[:, counted]
+        if counted.any():
+            gains[f"gain_{share}"] = _estimate(more.mean(axis=1), len(set(patients)))
+    return gains
 
 
 def _owners(case_set: CaseSet, private: ObjectStore) -> tuple[str, ...]:

@@ -161,8 +161,16 @@ def test_further_arms_are_reported_and_do_not_change_the_gate(
     report = measure_utility(replace(spec, gates=asked), training_set, synthesise(), store)
     assert report.ratio == plain.ratio
     gains = {f"{name}_{share}%" for name in ("real", "augmented") for share in (10, 25, 50)}
-    assert set(report.further) == {"trts", "augmented", "pretrained"} | gains
-    assert all(0 <= found.low <= found.value <= found.high <= 1 for found in report.further.values())
+    added = {f"gain_{share}%" for share in (10, 25, 50, 100)}
+    assert set(report.further) == {"trts", "augmented", "pretrained"} | gains | added
+    for share in (10, 25, 50):
+        more = report.further[f"augmented_{share}%"].value - report.further[f"real_{share}%"].value
+        assert report.further[f"gain_{share}%"].value == pytest.approx(more)
+    whole = report.further["augmented"].value - report.trtr.value
+    assert report.further["gain_100%"].value == pytest.approx(whole)
+    assert all(found.low <= found.value <= found.high for found in report.further.values())
+    means = {name: found for name, found in report.further.items() if name not in added}
+    assert all(0 <= found.low and found.high <= 1 for found in means.values())
     assert report.further["pretrained"].value > report.trtr.value  # 80 steps instead of 40
     assert report.further["real_10%"].value < report.further["real_50%"].value + 0.1
     assert from_json(UtilityReport, to_json(report)) == report
