@@ -79,6 +79,7 @@ def unpacked(entries: Sequence[Entry], inventory: Inventory) -> Iterator[list[En
                 beside = (PurePosixPath(entry.name).parent / member).as_posix()
                 own = beside if beside not in taken else f"{entry.name}!{len(taken)}/{member}"
                 taken.add(own)
+                inventory.archived[path] = f"{entry.name}/{member}"
                 found.append(Entry(path, own, stamp_of(path.stat())))
         yield found
 

@@ -14,6 +14,7 @@ from typing import Any
 from synthdata.errors import SourceError
 from synthdata.intake.confidentiality import load_rules
 from synthdata.intake.image_set import MASK, SetRow
+from synthdata.intake.person_names import names_a_person
 from synthdata.intake.picture_file import picture_kind
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.spec import DatasetSpec
@@ -21,6 +22,7 @@ from synthdata.spec import DatasetSpec
 IMAGE = re.compile(
     r"(?:.*/)?(sub-[A-Za-z0-9]+)(?:_(ses-[A-Za-z0-9]+))?((?:_[a-z]+-[A-Za-z0-9+]+)*)_([A-Za-z0-9]+)\.nii(?:\.gz)?"
 )
+DESCRIPTION = "dataset_description.json"
 MASK_SUFFIX = "dseg"
 PARTICIPANTS, PARTICIPANT = "participants.tsv", "participant_id"
 BESIDE = (".json", ".tsv", ".bval", ".bvec", ".md", ".bidsignore")
@@ -100,6 +102,8 @@ def kind_in_tree(data: bytes, name: str) -> str:
     base = name.rpartition("/")[2]
     if not base.endswith(BESIDE) and base not in BESIDE_NAMES:
         return ""
+    if base == DESCRIPTION:  # names its authors
+        return f"beside:{_text_reason(data)}"
     return f"beside:{sidecar_reason(data)}" if base.endswith(".json") else f"beside:{_text_reason(data)}"
 
 
@@ -112,6 +116,8 @@ def sidecar_reason(data: bytes) -> str:
     rules = load_rules()
     if any(key in rules and value not in {"", "None"} for key, value in found):
         return "deid.identifying_attribute"
+    if any(names_a_person(value) for _, value in found):
+        return "deid.name_in_text"
     return "deid.text_pattern" if any(looks_identifying(value) for _, value in found) else ""
 
 

@@ -46,6 +46,7 @@ class Inventory:
         self.notes: set[str] = set()
         self.label_codes: dict[str, str] = {}  # as the masks state them
         self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
+        self.archived: dict[Path, str] = {}  # names of files in archives, with the archive's own as a folder
         self.broken: set[str] = set()  # Series Instance UIDs, or else patients' pseudonyms, of damaged files
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:

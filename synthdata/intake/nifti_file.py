@@ -2,20 +2,26 @@
 
 import gzip
 import io
+import math
 import zlib
 from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
+from nibabel.arrayproxy import ArrayProxy
 
 from synthdata.errors import ShapeError
 from synthdata.intake.dicom_file import DAMAGE
+from synthdata.intake.file_names import identifies
 from synthdata.intake.geometry import grid_of_affine
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
-from synthdata.intake.text_patterns import bytes_look_identifying
+from synthdata.intake.person_names import names_a_person
+from synthdata.intake.text_patterns import looks_identifying
 from synthdata.records.grid import Grid
 
 GZIP = b"\x1f\x8b"
+GZIP_HEADER, GZIP_EXTRA, GZIP_NAME = 10, 4, 8  # bytes; flags
+EXTENSION_FLAG = 4  # bytes between header and extensions
 MAGIC = (b"n+1\0", b"n+2\0")
 TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
 
@@ -55,7 +61,9 @@ def read_nifti(seen: SeenFile, data: bytes) -> NiftiImage | None:
             return None
         kind = nib.Nifti2Image if plain[4:8] in MAGIC else nib.Nifti1Image
         image = kind.from_stream(io.BytesIO(plain))
-        seen.reasons |= _header_codes(image.header)
+        seen.reasons |= _header_codes(image.header) | _hidden(image, plain)
+        if identifies(_packed_name(data)):
+            seen.reasons.add("deid.file_name")
         array = np.asanyarray(image.dataobj)
         return _turned(array, image.affine)
     except ShapeError:
@@ -82,9 +90,31 @@ def _header_codes(header: nib.Nifti1Header) -> set[str]:
         reasons.add("deid.nifti_extension")
     names = header.template_dtype.names or ()
     fields = [header[name].tobytes() for name in TEXT_FIELDS if name in names]
-    if any(bytes_look_identifying(field.replace(b"\0", b"\n")) for field in fields):
+    texts = [text for field in fields for text in field.decode("latin-1").split("\0") if text]
+    if any(looks_identifying(text) or names_a_person(text) for text in texts):
         reasons.add("deid.text_pattern")
     return reasons
+
+
+def _hidden(image: nib.Nifti1Image, plain: bytes) -> set[str]:
+    """Bytes between the header and the voxels, and behind them."""
+    stored, reasons = image.dataobj, set[str]()
+    if not isinstance(stored, ArrayProxy):
+        return reasons
+    start = stored.offset
+    end = start + stored.dtype.itemsize * math.prod(stored.shape)
+    if not len(image.header.extensions) and any(plain[image.header.sizeof_hdr + EXTENSION_FLAG : start]):
+        reasons.add("deid.nifti_extension")
+    if any(plain[end:]):
+        reasons.add("deid.trailing_bytes")
+    return reasons
+
+
+def _packed_name(data: bytes) -> str:
+    """The name that gzip keeps of what it packed; empty where there is none. Source: RFC 1952, 2.3."""
+    if data[:2] != GZIP or not data[3] & GZIP_NAME or data[3] & GZIP_EXTRA:
+        return ""
+    return data[GZIP_HEADER:].split(b"\0", 1)[0].decode("latin-1")
 
 
 def _turned(array: np.ndarray, affine: np.ndarray) -> NiftiImage:

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,6 +37,20 @@ def arrays_are_whole(data: bytes) -> bool:
         return False
 
 
+def hidden_in_npz(data: bytes, known: Collection[str] = ()) -> set[str]:
+    """Reasons to hold an NPZ file back: unknown arrays of texts, other files, comments of its ZIP archive."""
+    reasons = set()
+    with zipfile.ZipFile(io.BytesIO(data)) as packed:
+        if packed.comment or any(item.comment for item in packed.infolist()):
+            reasons.add("deid.trailing_bytes")
+        if any(not item.filename.endswith(".npy") for item in packed.infolist()):
+            reasons.add("deid.embedded_document")
+    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+        if any(name not in known and archive[name].dtype.kind not in "biuf" for name in archive.files):
+            reasons.add("deid.embedded_document")
+    return reasons
+
+
 def read_arrays(seen: SeenFile, data: bytes, arrays: Mapping[str, str]) -> dict[str, np.ndarray] | None:
     """Arrays by their role (`images`, `masks` or a column), parts joined along the first axis.
 
@@ -49,8 +63,9 @@ def read_arrays(seen: SeenFile, data: bytes, arrays: Mapping[str, str]) -> dict[
         SourceError: The file is whole, and lacks an array that the spec names, or arrays differ in length.
     """
     try:
+        wanted = {role: names.split(JOINT) for role, names in arrays.items()}
+        seen.reasons |= hidden_in_npz(data, {name.strip() for names in wanted.values() for name in names})
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            wanted = {role: names.split(JOINT) for role, names in arrays.items()}
             present = set(archive.files)
             loaded = {
                 role: np.concatenate([archive[name.strip()] for name in names])

@@ -9,11 +9,13 @@ import numpy as np
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
-from synthdata.intake.npz_source import is_npz
+from synthdata.intake.npz_source import hidden_in_npz, is_npz
+from synthdata.intake.person_names import names_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.records.grid import Grid
 
 PNG = b"\x89PNG\r\n\x1a\n"
+PNG_END, PNG_CHECK = b"IEND", 4  # the last chunk, and the bytes of its check sum
 ARRAY = "image"  # of an NPZ file with several
 ADDRESS = re.compile(r"https?://\S+")
 GREY_MODES = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -55,6 +57,8 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
     """Grey values (1, y, x); red, green and blue are taken where they are equal."""
     from PIL import Image
 
+    if data[data.rindex(PNG_END) + len(PNG_END) + PNG_CHECK :].strip(b"\0"):
+        seen.reasons.add("deid.trailing_bytes")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if image.width * image.height * 4 > MAXIMUM_BYTES:
             seen.reasons.add("file.too_large")
@@ -63,7 +67,7 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
         if "exif" in image.info:
             seen.reasons.add("deid.embedded_document")
         texts = [_told(key, value) for key, value in image.info.items() if isinstance(value, str)]
-        if any(map(looks_identifying, texts)):
+        if any(looks_identifying(text) or names_a_person(text) for text in texts):
             seen.reasons.add("deid.text_pattern")
         if image.mode in GREY_MODES:
             return np.asarray(image)[None]
@@ -81,6 +85,7 @@ def _told(keyword: str | object, text: str) -> str:
 
 def _npz(seen: SeenFile, data: bytes) -> np.ndarray | None:
     """The one array (y, x) or (z, y, x), or that of the name `image`."""
+    seen.reasons |= hidden_in_npz(data)
     with np.load(io.BytesIO(data), allow_pickle=False) as archive:
         name = archive.files[0] if len(archive.files) == 1 else ARRAY
         array: np.ndarray = archive[name]

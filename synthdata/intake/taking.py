@@ -86,7 +86,7 @@ def take_in(
             spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress, policy=policy
         )
         source, table = opening.open(folder, entries)
-        judge_file_names(inventory.files, folder, policy.deny)
+        judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
         review.apply(spec, inventory)
         shards = CaseShards(private, _case_set(spec), cursor, inventory, progress)
         case_set, patients = shards.write(

@@ -1,0 +1,132 @@
+"""Identifiers in NIfTI, PNG and NPZ files, in sidecars and archives: where a reader of pixels does not look."""
+
+import gzip
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from synthdata.intake import inspect
+from synthdata.intake.bids import kind_in_tree
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.picture_file import read_picture
+
+WHOLE = "Bartholomew Zacharias"
+VOXELS = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+
+
+def nifti(**fields: str) -> bytes:
+    image = nib.Nifti1Image(VOXELS, np.eye(4))
+    for name, text in fields.items():
+        image.header[name] = text.encode()
+    return image.to_bytes()
+
+
+def padded(data: bytes) -> bytes:
+    """With bytes between the header and the voxels."""
+    header = bytearray(data[:352])
+    header[108:112] = np.float32(400).tobytes()
+    return bytes(header) + WHOLE.encode().ljust(48) + data[352:]
+
+
+def packed(data: bytes, name: str) -> bytes:
+    buffer = io.BytesIO()
+    with gzip.GzipFile(name, "wb", fileobj=buffer) as writer:
+        writer.write(data)
+    return buffer.getvalue()
+
+
+def png(**texts: str) -> bytes:
+    buffer, chunks = io.BytesIO(), PngImagePlugin.PngInfo()
+    for key, text in texts.items():
+        chunks.add_itxt(key, text) if key == "Comment" else chunks.add_text(key, text)
+    Image.fromarray(VOXELS[0].astype(np.uint8)).save(buffer, "PNG", pnginfo=chunks)
+    return buffer.getvalue()
+
+
+def npz(*, comment: bytes = b"", beside: str = "", **arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, image=VOXELS, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = comment
+        if beside:
+            archive.writestr(beside, "1")
+    return buffer.getvalue()
+
+
+def reasons_of(data: bytes) -> set[str]:
+    seen = SeenFile(Path("picture"), "", 0)
+    read_picture(seen, data, (1.0, 1.0, 1.0))
+    return seen.reasons
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        nifti(descrip=WHOLE),
+        nifti(descrip="Zacharias"),
+        nifti(aux_file="zacharias"),
+        nifti(intent_name="Zacharias"),
+        nifti(db_name="1962-03-14"),
+        padded(nifti()),
+        nifti() + WHOLE.encode(),
+        packed(nifti(), "bartholomew_zacharias.nii"),
+        png(Author=WHOLE),
+        png(Comment=WHOLE),
+        png(Comment="born 1962-03-14"),
+        png() + WHOLE.encode(),
+        npz(names=np.array([WHOLE])),
+        npz(comment=WHOLE.encode()),
+        npz(beside="notes.txt"),
+    ],
+)
+def test_what_stands_beside_the_pixels_is_found(data) -> None:
+    assert reasons_of(data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        nifti(descrip="FSL6.0; TE=30;Time=1.5"),
+        packed(nifti(), "sub-01_T1w.nii"),
+        png(Software="a program of https://example.org"),
+        npz(),
+        npz(other=VOXELS),
+    ],
+)
+def test_clean_files_pass(data) -> None:
+    assert reasons_of(data) == set()
+
+
+@pytest.mark.parametrize(
+    "said", [{"Remark": WHOLE}, {"InstitutionName": "a"}, {"AcquisitionDateTime": "2020-01-01T10:00:00"}]
+)
+def test_a_sidecar_that_names_somebody_is_held(said) -> None:
+    assert kind_in_tree(json.dumps(said).encode(), "sub-01/anat/sub-01_T1w.json") != "beside:"
+
+
+def test_a_sidecar_of_quantities_and_the_authors_of_a_dataset_pass() -> None:
+    said = {"EchoTime": 0.03, "Manufacturer": "Siemens", "ScanningSequence": "GR"}
+    assert kind_in_tree(json.dumps(said).encode(), "sub-01/anat/sub-01_T1w.json") == "beside:"
+    authors = {"Name": "Heads", "Authors": [WHOLE]}
+    assert kind_in_tree(json.dumps(authors).encode(), "dataset_description.json") == "beside:"
+
+
+@pytest.mark.parametrize(
+    ("archive", "member"),
+    [
+        ("export.zip", "Zacharias_Bartholomew/0001.dcm"),
+        ("zacharias_bartholomew.zip", "0001.dcm"),
+        ("export.zip", "1962-03-14/0001.dcm"),
+    ],
+)
+def test_names_of_archives_and_of_folders_in_them_are_judged(build, scans, tmp_path, archive, member) -> None:
+    (path, *_) = build.write(tmp_path / "one", build.series("PAT-1", build.grid(shape_zyx=(3, 8, 6))))
+    with zipfile.ZipFile(scans / archive, "w") as writer:
+        writer.write(path, member)
+    assert {reason.code for reason in inspect(scans).reasons} >= {"deid.file_name"}
