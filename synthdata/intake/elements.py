@@ -223,8 +223,8 @@ def _judged_by_type(tag: int) -> bool:
     """True for a public attribute of the dictionary on which neither a rule of the profile nor its name bears."""
     keyword, rule = keyword_for_tag(tag), load_rules().get(keyword_for_tag(tag))
     by_rule = rule is not None and rule.action not in {"U", "X/Z/U"}
-    curve = (tag >> 16) & 0xFF01 in {0x5000, 0x6000}
-    return bool(keyword) and not (tag & PRIVATE or curve or by_rule or keyword in DOCUMENTS)
+    other = (tag >> 16) & 0xFF01 in {0x5000, 0x6000} or tag >> 16 in OTHER_PIXELS
+    return bool(keyword) and not (tag & PRIVATE or other or by_rule or keyword in DOCUMENTS)
 
 
 @lru_cache(1024)
