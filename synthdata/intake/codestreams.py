@@ -69,7 +69,7 @@ def _stream_hides(stream: bytes) -> bool:
         if stream.startswith(JP2):
             return any(map(_box_hides, *zip(*_boxes(stream), strict=True)))
         return _rle_hides(stream)
-    except (IndexError, struct.error):
+    except (IndexError, ValueError, struct.error):
         return False
 
 

@@ -1,6 +1,7 @@
 """Cases from one NPZ file of stacked images: each image is a patient, a column of codes is a class."""
 
 import io
+import tokenize
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,12 @@ from synthdata.records.case_set import ColumnSpec
 from synthdata.records.grid import Grid
 from synthdata.spec import DatasetSpec
 
+NPZ_DAMAGE = (
+    *DAMAGE,
+    zipfile.BadZipFile,
+    tokenize.TokenError,
+    SyntaxError,
+)  # the last two of NumPy, by a header
 JOINT = "+"  # `images: train_images+val_images`
 
 
@@ -33,7 +40,7 @@ def arrays_are_whole(data: bytes) -> bool:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             return bool(archive.files) and all(archive[name].dtype.kind in "biuf" for name in archive.files)
-    except (*DAMAGE, zipfile.BadZipFile):
+    except NPZ_DAMAGE:
         return False
 
 
@@ -72,7 +79,7 @@ def read_arrays(seen: SeenFile, data: bytes, arrays: Mapping[str, str]) -> dict[
                 for role, names in wanted.items()
                 if all(name.strip() in present for name in names)
             }
-    except (*DAMAGE, zipfile.BadZipFile):
+    except NPZ_DAMAGE:
         seen.reasons.add("file.malformed")
         return None
     missing = sorted(set(arrays) - set(loaded))

@@ -2,14 +2,12 @@
 
 import io
 import re
-import zipfile
 
 import numpy as np
 
-from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
-from synthdata.intake.npz_source import hidden_in_npz, is_npz
+from synthdata.intake.npz_source import NPZ_DAMAGE, hidden_in_npz, is_npz
 from synthdata.intake.person_names import names_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.records.grid import Grid
@@ -44,7 +42,7 @@ def read_picture(seen: SeenFile, data: bytes, spacing_mm: tuple[float, float, fl
         return read_nifti(seen, data)
     try:
         array = _png(seen, data) if kind == "png" else _npz(seen, data)
-    except (*DAMAGE, SyntaxError, zipfile.BadZipFile):  # Pillow's word for a broken chunk is a SyntaxError
+    except NPZ_DAMAGE:  # a SyntaxError is also what Pillow raises for a broken chunk
         seen.reasons.add("file.malformed")
         return None
     if array is None:

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from synthdata.intake import inspect
 from synthdata.intake.bids import kind_in_tree
 from synthdata.intake.inventory import SeenFile
+from synthdata.intake.npz_source import arrays_are_whole
 from synthdata.intake.picture_file import read_picture
 
 WHOLE = "Bartholomew Zacharias"
@@ -130,3 +131,15 @@ def test_names_of_archives_and_of_folders_in_them_are_judged(build, scans, tmp_p
     with zipfile.ZipFile(scans / archive, "w") as writer:
         writer.write(path, member)
     assert {reason.code for reason in inspect(scans).reasons} >= {"deid.file_name"}
+
+
+def test_a_header_of_an_array_that_python_cannot_parse_is_damage() -> None:
+    whole = npz()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        member = bytearray(archive.read("image.npy"))
+    member[member.index(b"}") + 5] = ord("(")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("image.npy", member)
+    assert reasons_of(buffer.getvalue()) == {"file.malformed"}
+    assert not arrays_are_whole(buffer.getvalue())
