@@ -82,7 +82,7 @@ class FidelityReport(Record):
     notes: tuple[str, ...] = ()
     distributions: tuple[Distribution, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
-    reviews: tuple[FaultTest, ...] = ()  # tests beside the faults, reported, no gate
+    reviews: tuple[FaultTest, ...] = ()  # tests which a fault takes into account, with their own numbers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

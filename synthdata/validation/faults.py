@@ -31,24 +31,28 @@ FOLLOWS = {  # a test says nothing by itself once one of these has failed
 }
 
 
-def find_faults(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
+def find_faults(
+    evidence: Evidence, plan: Plan, reviews: tuple[FaultTest, ...] | None = None
+) -> tuple[FaultTest, ...]:
     """Run all tests which the dataset allows.
 
     Args:
         evidence: Of one synthetic CaseSet and its training set.
         plan: Subsamples of patients, for the intervals.
+        reviews: What `review` says of the same evidence; it is asked where they are not given.
 
     Returns:
         One test per fault. PASS where the fault is not there, or the dataset has nothing that it could harm.
     """
     layout = layout_of(evidence)
+    whole = review(evidence, plan) if reviews is None else reviews
     tests: dict[str, Callable[[], FaultTest]] = {
         SHARPNESS: lambda: sharpness(evidence, plan),
         OFFSET: lambda: offset(evidence, plan),
         DIVERSITY: lambda: diversity(layout, plan),
         MODES: lambda: modes(evidence, layout),
         MASKS: lambda: masks(evidence, plan),
-        RECORDS: lambda: record_coupling(evidence, layout, plan),
+        RECORDS: lambda: _worse(record_coupling(evidence, layout, plan), whole),
     }
     found: dict[str, FaultTest] = {}
     for name in fault_names(evidence.training_set):
@@ -59,7 +63,7 @@ def find_faults(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
 
 
 def review(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
-    """Tests which are reported beside the faults and do not gate."""
+    """Tests which are reported beside the faults; what fails here fails the fault it belongs to (ADR 0025)."""
     found = joint_coupling(evidence, layout_of(evidence), plan)
     return () if found is None else (found,)
 
@@ -69,6 +73,16 @@ def fault_names(training_set: TrainingSet) -> tuple[str, ...]:
     names = [SHARPNESS, OFFSET, DIVERSITY, MODES]
     names += [MASKS] if training_set.labels else []
     return (*names, RECORDS) if training_set.columns else tuple(names)
+
+
+def _worse(pairs: FaultTest, whole: tuple[FaultTest, ...]) -> FaultTest:
+    """Pair by pair, or the record with the image as a whole where that alone fails."""
+    failed = next((test for test in whole if test.outcome == "FAIL"), None)
+    if failed is None or pairs.outcome == "FAIL":
+        return pairs
+    return replace(
+        failed, name=RECORDS, explanation=f"{failed.explanation}; pair by pair: {pairs.explanation}"
+    )
 
 
 def _failed(found: Mapping[str, FaultTest], name: str) -> bool:

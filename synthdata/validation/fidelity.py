@@ -134,6 +134,7 @@ def measure_fidelity(
         found.notes.append(worst)
     sets = {"generated": synthetic, "train": training_set.train, "test": training_set.test}
     found.notes.append(pair_similarity(sets, private, training_set.scales, seed=seed))
+    reviews = review(evidence, plan)
     progress(1, 1, "fidelity measured")
     return FidelityReport(
         dataset=training_set.dataset,
@@ -143,11 +144,11 @@ def measure_fidelity(
         scores=_scores(found, plan),
         figures={},
         encoder=encoder.sha256,
-        faults=find_faults(evidence, plan),
+        faults=find_faults(evidence, plan, reviews),
         notes=tuple(found.notes),
         distributions=compared(plain, evidence.agreement, training_set, plan),
         subgroups=subgroups,
-        reviews=review(evidence, plan),
+        reviews=reviews,
     )
 
 

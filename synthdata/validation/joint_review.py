@@ -1,4 +1,4 @@
-"""A test of the whole record with the whole image, reported beside the named faults; ADR 0023."""
+"""A test of the whole record with the whole image, a part of the fault `record_coupling`; ADR 0023 and 0025."""
 
 from collections.abc import Mapping
 
@@ -28,7 +28,7 @@ def joint_coupling(
         seed: Of the shuffles.
 
     Returns:
-        A test that does not gate; None where there is no record.
+        A test that fails `record_coupling` where it fails; None where there is no record.
     """
     if not evidence.training_set.columns:
         return None

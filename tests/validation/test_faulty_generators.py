@@ -15,9 +15,9 @@ from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, So
 from synthdata.storage.folder import FolderStore
 from synthdata.validation.case_mix import CasePool, Kind, case_mix, strata_of
 from synthdata.validation.coupling import association
-from synthdata.validation.fault_evidence import gather
-from synthdata.validation.faults import fault_names, find_faults
-from synthdata.validation.resampling import plan_resamples
+from synthdata.validation.fault_evidence import Evidence, gather
+from synthdata.validation.faults import fault_names, find_faults, review
+from synthdata.validation.resampling import Plan, plan_resamples
 
 GRID = volume_grid((24, 40, 32), (6.0, 5.5, 5.5))
 HU = ChannelScale(channel="CT", modality="CT", method="window", unit="[hnsf'U]", low=0, high=80)
@@ -95,11 +95,14 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return store, training_set, spec, cases["held out"]
 
 
-def faults_of(world: World, cases: Sequence[Case]) -> dict[str, FaultTest]:
+def looked_at(world: World, cases: Sequence[Case]) -> tuple[Evidence, Plan]:
     store, training_set, spec, _ = world
     evidence = gather(spec, training_set, committed(store, cases, "synthetic"), store)
-    plan = plan_resamples({role: table.patient_ids for role, table in evidence.structure.items()})
-    return {test.name: test for test in find_faults(evidence, plan)}
+    return evidence, plan_resamples({role: table.patient_ids for role, table in evidence.structure.items()})
+
+
+def faults_of(world: World, cases: Sequence[Case]) -> dict[str, FaultTest]:
+    return {test.name: test for test in find_faults(*looked_at(world, cases))}
 
 
 def with_image(case: Case, image: np.ndarray) -> Case:
@@ -166,6 +169,17 @@ def test_the_gate_that_names_the_fault_fails_and_no_other(
     )
     undecided = {name: test.follows for name, test in found.items() if test.outcome == "INCONCLUSIVE"}
     assert set(undecided.values()) <= {fault}, told
+
+
+def test_records_that_fail_as_a_whole_alone_fail_the_coupling(world: World) -> None:
+    evidence, plan = looked_at(world, world[3])
+    (whole,) = review(evidence, plan)
+    assert whole.outcome == "PASS"
+    failed = replace(whole, outcome="FAIL", value=replace(whole.value, value=1.0, low=0.9, high=1.1))
+    found = {test.name: test for test in find_faults(evidence, plan, (failed,))}["record_coupling"]
+    assert (found.outcome, found.value) == ("FAIL", failed.value)
+    assert failed.explanation in found.explanation
+    assert "pair by pair" in found.explanation
 
 
 def test_a_small_offset_within_the_tolerance_of_a_scanner_passes(world: World) -> None:
