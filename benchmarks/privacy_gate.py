@@ -242,7 +242,7 @@ def tables(paths: Sequence[Path]) -> None:
         for line in path.read_text(encoding="utf-8").splitlines():
             seed, group, name, run, found = json.loads(line)
             rejected[group, name][seed, run] = found
-    print(f"Level {ALPHA}, d = {WIDTH}, three views and three further, {SHUFFLES} relabellings.\n")
+    print(f"Level {ALPHA}, d = {WIDTH}, three views and further ones, {SHUFFLES} relabellings.\n")
     for group, cases in SIZES.items():
         print(f"{group} train, {group} control patients, {cases} cases:\n")
         print("| truth | runs | " + " | ".join(METHODS) + " | gate, 95 % interval |")

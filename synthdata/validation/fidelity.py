@@ -42,7 +42,6 @@ from synthdata.validation.subgroups import subgroups_of, worst_of
 
 __all__ = ["blurred", "measure_fidelity"]
 
-NEIGHBOURS = 5
 METHOD = (
     "A score is (generated - floor) / (ceiling - floor) at equal numbers of cases: floor is training against "
     f"test, ceiling is degraded training cases against test: blurred by {BLUR_VOXELS:g} voxels (features), "

@@ -15,7 +15,7 @@ from typing import Self
 import numpy as np
 from scipy import stats
 
-from synthdata.validation.discrepancy import gaussian_kernel, median_bandwidth
+from synthdata.validation.discrepancy import gaussian_kernel
 from synthdata.validation.metrics import distances
 
 SHUFFLES = 999
@@ -68,8 +68,16 @@ class Widths:
 
     @classmethod
     def of(cls, real: Joint) -> Self:
-        """Median distances of real cases."""
-        return cls(record=median_bandwidth(real.record), image=median_bandwidth(real.image))
+        """Median distances of real cases; of those that differ where most are equal, 0 where all are."""
+        return cls(record=_width(real.record), image=_width(real.image))
+
+
+def _width(points: np.ndarray) -> float:
+    apart = distances(points, points)[np.triu_indices(len(points), 1)]
+    different = apart[apart > 0]
+    if not len(different):
+        return 0.0
+    return float(np.median(apart)) or float(np.median(different))
 
 
 def normal_scores(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -86,7 +94,9 @@ def normal_scores(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _one_hot(column: np.ndarray, values: Sequence[str]) -> np.ndarray:
-    return np.stack([np.array([said == value for said in column], float) for value in values], axis=1)
+    return np.array([[said == value for value in values] for said in column], float).reshape(
+        len(column), len(values)
+    )
 
 
 def likeness(first: Joint, second: Joint, widths: Widths) -> float:

@@ -36,6 +36,10 @@ def joint_coupling(
     patients = {role: _first_of_patients(evidence, role) for role in ROLES}
     single = {role: sets[role].take(patients[role]) for role in ROLES}
     widths, rng = Widths.of(single["train"]), np.random.default_rng(seed)
+    if not min(widths.record, widths.image) > 0:
+        return undecided(
+            JOINT, "all training patients have the same record or look, so that nothing could be lost"
+        )
     visible = chance_of(single["train"], single["test"], widths, rng)
     if visible >= LEVEL:
         told = (

@@ -22,6 +22,7 @@ from synthdata.validation.diversity import (
 )
 from synthdata.validation.embedding import Embedding
 from synthdata.validation.features.table import Features
+from synthdata.validation.gating_metrics import NEIGHBOURS
 from synthdata.validation.metrics import distances, frechet_distance
 from synthdata.validation.resampling import (
     UNBOUNDED,
@@ -31,7 +32,6 @@ from synthdata.validation.resampling import (
     measure_triple,
 )
 
-NEIGHBOURS = 5
 PAIRS, STACKS = 60, 40  # of MS-SSIM: pairs, and cases that they are drawn from
 
 

@@ -74,6 +74,9 @@ def _subgroup(
         for family in families
     }
     outcome, told = _judged(scores, allowed)
+    unmeasured = sorted({measure.family for measure in measures} - set(scores))
+    if unmeasured and outcome == "PASS":
+        outcome, told = "INCONCLUSIVE", f"too few cases to tell anything of {', '.join(unmeasured)}"
     if left_out := len(measures) - len(found):
         told += f"; {left_out} of {len(measures)} metrics say nothing at n = {plan.n}"
     return replace(

@@ -182,6 +182,14 @@ def test_records_that_fail_as_a_whole_alone_fail_the_coupling(world: World) -> N
     assert "pair by pair" in found.explanation
 
 
+def test_records_that_are_alike_lose_nothing(world: World) -> None:
+    evidence, plan = looked_at(world, world[3])
+    same = {role: [dict.fromkeys(row, None) for row in rows] for role, rows in evidence.records.items()}
+    (whole,) = review(replace(evidence, records=same), plan)
+    assert whole.outcome == "INCONCLUSIVE"
+    assert "nothing could be lost" in whole.explanation
+
+
 def test_a_small_offset_within_the_tolerance_of_a_scanner_passes(world: World) -> None:
     found = faults_of(world, [with_image(case, case.image + 3.0) for case in world[3]])
     assert found["intensity_offset"].outcome == "PASS"

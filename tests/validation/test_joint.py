@@ -78,3 +78,15 @@ def test_normal_scores_are_quantiles_of_mid_ranks_and_unknown_numbers_lie_in_the
     assert normal_scores(np.full(4, 7.0), np.ones(4)).tolist() == [0, 0, 0, 0]
     double = normal_scores(np.array([1.0, 2.0, 3.0]), np.array([2.0, 1.0, 1.0]))
     assert double == pytest.approx(normal_scores(np.array([1.0, 1.0, 2.0, 3.0]), np.ones(4))[1:], rel=1e-6)
+
+
+def test_records_of_which_most_are_equal_have_a_width_and_columns_without_values_say_nothing() -> None:
+    rng = np.random.default_rng(0)
+    sex = np.array(["F"] * 26 + ["M"] * 74, object)
+    image = rng.normal(size=(100, 2))
+    one = Joint.of([sex], image, np.ones(100), {0: ["F", "M"]})
+    assert Widths.of(one).record == pytest.approx(np.sqrt(2))
+    unknown = Joint.of([sex, np.array([None] * 100, object)], image, np.ones(100), {0: ["F", "M"], 1: []})
+    assert np.array_equal(unknown.record, one.record)
+    equal = Joint.of([np.full(100, np.nan)], image, np.ones(100), {})
+    assert Widths.of(equal).record == 0

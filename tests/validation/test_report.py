@@ -143,7 +143,6 @@ def test_metrics_and_units_are_said_in_words() -> None:
     assert metric_name("wasserstein/mean_intensity/infarct/CT") == "mean intensity of infarct, CT"
     assert metric_name("correlation/age~volume/infarct") == "age with volume of infarct"
     assert metric_name("frechet_at_infinity") == "Fréchet distance, infinite n"
-    assert metric_name("kid@age small") == "KID, age small"
     assert [short(value) for value in (-7e-5, 0.25, -0.1234, 12.345, 1553.0)] == [
         "0",
         "0.25",

@@ -42,7 +42,7 @@ def scores(report: FidelityReport, gate: float) -> bytes:
     rows: list[tuple[str, Estimate, bool]] = []
     for family, score in report.scores.items():
         rows.append((f"{family}: median", score, True))
-        shown = [found for found in report.triples if found.family == family and "@" not in found.metric]
+        shown = [found for found in report.triples if found.family == family]
         rows += [
             (metric_name(found.metric) + ("" if found.gating else " *"), found.score, False)
             for found in shown

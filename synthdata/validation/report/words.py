@@ -21,9 +21,7 @@ def metric_name(metric: str) -> str:
         return " with ".join(quantity_name(side) for side in of.split("~"))
     if kind == "wasserstein":
         return quantity_name(of)
-    name, _, subgroup = metric.partition("@")
-    said = METRICS.get(name) or plain(name)
-    return f"{said}, {plain(subgroup)}" if subgroup else said
+    return METRICS.get(metric) or plain(metric)
 
 
 def short(value: float) -> str:
