@@ -30,9 +30,9 @@ from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.likeness import Likeness
 from synthdata.intake.mosaic import is_mosaic, tile_shape, tiles_of
 from synthdata.intake.pixel_plan import NO_PIXELS, PIXEL_DATA, PixelPlan, pixel_plan
-from synthdata.intake.plain_file import GROUP_LENGTH, LENGTH_BYTES, LONG_LENGTH, PREFIX
+from synthdata.intake.plain_file import PREFIX
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.intake.strict_walk import fills
+from synthdata.intake.strict_walk import dataset_start, fills
 from synthdata.intake.terminology import segment_codes
 
 PREAMBLE_BYTES = 128
@@ -153,9 +153,9 @@ def _parsed(data: bytes, judge: ElementJudge) -> tuple[Header, int]:
 
 def _is_filled(header: Header, data: bytes) -> bool:
     """False where attributes come twice, or leave a gap, at some depth."""
-    if data[PREFIX : PREFIX + len(GROUP_LENGTH)] != GROUP_LENGTH:
-        return True  # where the dataset begins the parser alone knows
-    start = PREFIX + LENGTH_BYTES + LONG_LENGTH.unpack_from(data, PREFIX + len(GROUP_LENGTH))[0]
+    start = dataset_start(data, PREFIX)
+    if start < 0:
+        return False
     syntax = header.transfer_syntax
     if syntax.is_deflated:
         data, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:]), 0

@@ -222,8 +222,6 @@ class PlainReader:
         self, data: bytes, at: int, end: int, walk: _Walk, *, meta: bool
     ) -> dict[int, Known] | None:
         """Attributes between two places, or None where they do not fill them in order."""
-        if len(self._known) > MOST_REMEMBERED:
-            self._known.clear()
         found: dict[int, Known] = {}
         while at < end:
             if at + ATTRIBUTE.size > end:
@@ -270,6 +268,8 @@ class PlainReader:
         key = (data[at:after], walk.context, creator[0])
         one = self._known.get(key)
         if one is None:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
             one = self._known[key] = Known(_raw(tag, vr, data[start:after], start), walk.encoding, creator[1])
         if tag == CHARACTER_SET and not _switch(walk, key[0], one):
             return None

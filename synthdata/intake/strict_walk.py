@@ -9,8 +9,10 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VR
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 UNDEFINED = 0xFFFFFFFF
 OPEN = 1 << 62  # end of a level which its delimiter ends
-AMISS, CUT = -1, -2
+AMISS = -1
 PIXEL_DATA = 0x7FE00010
+META_GROUP = b"\2\0"
+FIRST_GROUP = 0x0004  # of a dataset: commands and file meta information do not belong there
 LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 
 
@@ -20,7 +22,7 @@ class _Level:
 
     is_sequence: bool
     end: int
-    implicit: bool
+    implicit: bool  # without types; the first attribute decides, where a reader looks
     tags: set[int] = field(default_factory=set)
 
 
@@ -48,8 +50,32 @@ def fills(data: bytes, *, start: int = 0, implicit: bool, little: bool, is_seque
         elif at > level.end or at + 8 > len(data):
             return not is_sequence and at + 8 > len(data)
         elif (at := _step(data, at, levels, order)) < 0:
-            return at == CUT
+            return False
     return True
+
+
+def dataset_start(data: bytes, at: int) -> int:
+    """First byte behind the file meta information; its stated length, which readers ignore, is not believed.
+
+    Args:
+        data: A file.
+        at: Where the file meta information begins.
+
+    Returns:
+        The place, or -1 where an attribute comes twice, has no type, or ends behind the file.
+
+    Source:
+        DICOM PS3.10, section 7.1 (explicit VR, little endian).
+    """
+    tags = set[bytes]()
+    while data[at : at + 2] == META_GROUP:
+        tag, vr = data[at : at + 4], data[at + 4 : at + 6]
+        head, form = (12, "<8xI") if vr in LONG_VRS else (8, "<6xH")
+        if tag in tags or not _is_type(vr) or at + head > len(data):
+            return AMISS
+        tags.add(tag)
+        at += head + int(struct.unpack_from(form, data, at)[0])
+    return at if at <= len(data) else AMISS
 
 
 def _step(data: bytes, at: int, levels: list[_Level], order: str) -> int:
@@ -65,20 +91,23 @@ def _step(data: bytes, at: int, levels: list[_Level], order: str) -> int:
             return AMISS
         levels.append(_Level(False, _end(at + 8, length), level.implicit))
         return at + 8
-    if tag in level.tags:
+    if tag in level.tags or group < FIRST_GROUP:
         return AMISS
+    if not level.tags and (len(levels) == 1 or not level.implicit):
+        level.implicit = not _is_type(data[at + 4 : at + 6])
     level.tags.add(tag)
     return _attribute(data, at, tag, levels, order)
 
 
 def _attribute(data: bytes, at: int, tag: int, levels: list[_Level], order: str) -> int:
-    """The place behind an attribute, or of its first item; `CUT` where it is not understood."""
+    """The place behind an attribute, or of its first item.
+
+    One without a type among others with types is read as pydicom reads it.
+    """
     level = levels[-1]
     vr, head, length = b"", 8, int(struct.unpack_from(f"{order}I", data, at + 4)[0])
-    if not level.implicit:
+    if not level.implicit and _is_type(data[at + 4 : at + 6]):
         vr = data[at + 4 : at + 6]
-        if not (vr.isalpha() and vr.isupper()):
-            return CUT
         if vr in LONG_VRS:
             if at + 12 > len(data):
                 return len(data) + 1
@@ -88,11 +117,15 @@ def _attribute(data: bytes, at: int, tag: int, levels: list[_Level], order: str)
     at += head
     if tag == PIXEL_DATA:
         return len(data) if length == UNDEFINED else at + length  # fragments are looked at elsewhere
-    typed = level.implicit or vr == b"UN"
-    if vr == b"SQ" or length == UNDEFINED or (typed and _is_sequence(tag, data[at : at + 4])):
-        levels.append(_Level(True, _end(at, length), typed))
+    untyped = vr in {b"", b"UN"}
+    if vr == b"SQ" or length == UNDEFINED or (untyped and _is_sequence(tag, data[at : at + 4])):
+        levels.append(_Level(True, _end(at, length), level.implicit or vr == b"UN"))
         return at
     return at + length
+
+
+def _is_type(vr: bytes) -> bool:
+    return vr.isalpha() and vr.isupper()
 
 
 def _end(at: int, length: int) -> int:

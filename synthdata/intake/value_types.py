@@ -62,7 +62,7 @@ MOMENT = {
     "TM": re.compile(r"[\d.:\s-]*"),
     "DT": re.compile(r"[\d.+\s-]*"),
     "AS": re.compile(r"\s*\d*[DWMY]?\s*"),
-    "IS": re.compile(r"[\d+\s-]*"),
+    "IS": re.compile(r"[\d+\s-]*(?:\.0*)?\s*"),  # `12.0` is none by the letter, and some write it
     "DS": re.compile(r"(?:[\d.+\seE-]*|[+-]?(?:nan|inf(?:inity)?))", re.IGNORECASE),
 }  # what the types allow; a word in them is none
 OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
@@ -77,6 +77,8 @@ def values_of(element: DataElement) -> list[str]:
 
 def by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
     """What the type of a value gives away, whatever the attribute; some options keep a text as it is."""
+    if element.is_empty:
+        return
     values = values_of(element) if element.VR != "SQ" else []
     if element.VR == "PN":
         if not all(map(is_dummy, values)):

@@ -154,6 +154,13 @@ def declared(change: Change) -> Change:
     return outer
 
 
+def empty_of_siemens(number: int, vr: str) -> Change:
+    """A private attribute which PS3.15 or the dictionary of the vendor knows as a quantity."""
+    return lambda dataset: dataset.private_block(0x0019, "SIEMENS MR HEADER", create=True).add_new(
+        number, vr, None
+    )
+
+
 def syntax(uid: str, change: Change) -> Change:
     def outer(dataset: Dataset) -> None:
         if uid == ExplicitVRBigEndian:
@@ -250,6 +257,21 @@ def before_the_patient(blob: bytes) -> Callable[[bytearray], bytearray]:
     return change
 
 
+def untyped(text: str) -> bytes:
+    """A Referenced SOP Instance UID without its type."""
+    value = text.encode() + b"\0" * (len(text) % 2)
+    return b"\x08\x00\x55\x11" + struct.pack("<I", len(value)) + value
+
+
+def without_meta_length(data: bytearray) -> bytearray:
+    return data[:132] + data[144:]
+
+
+def wrong_meta_length(data: bytearray) -> bytearray:
+    data[140:144] = struct.pack("<I", len(data) - 150)
+    return data
+
+
 def unknown_sequence() -> bytes:
     """A sequence under the type UN, whose items have no types."""
     name = b"\x10\0\x10\0" + struct.pack("<I", len(FAMILY) + 1) + FAMILY.encode() + b" "
@@ -341,6 +363,15 @@ FILES: dict[str, Callable[[bytearray], bytearray]] = {
         sequence(CLASS + NAMED + INSTANCE, undefined=True)
     ),
     "sequence of unknown type": before_the_patient(unknown_sequence()),
+    "attribute which comes twice in an item without types": before_the_patient(
+        sequence(untyped(FAMILY) + untyped("1.2.3.4"))
+    ),
+    "attribute which comes twice in an item of a file without the length of its meta information": (
+        lambda data: without_meta_length(before_the_patient(sequence(NAMED + INSTANCE))(data))
+    ),
+    "attribute which comes twice in an item, the length of the meta information is wrong": (
+        lambda data: wrong_meta_length(before_the_patient(sequence(NAMED + INSTANCE))(data))
+    ),
 }
 NAMES = (
     "1962_03_14/0001.dcm",
@@ -366,4 +397,9 @@ CLEAN: dict[str, Change] = {  # what must pass
     "RLE": in_rle(lambda stream: encapsulate([stream])),
     "version of a program": put("SoftwareVersions", "12.03.10"),
     "quantities": put("SeriesDescription", "b 0 500 1000 TE 12 2000"),
+    "whole number with a point": put("AcquisitionNumber", "12.0"),
+    **{
+        f"empty private {vr}": declared(empty_of_siemens(number, vr))
+        for number, vr in ((0x0A, "US"), (0x0B, "DS"), (0x0C, "IS"), (0x0E, "FD"), (0x12, "SL"))
+    },
 }

@@ -25,6 +25,8 @@ from tests.intake.planter_further import CLEAN as CLEAN_CHANGES
 from tests.intake.planter_further import FURTHER
 
 PLANTS = FIRST | FURTHER
+DAMAGING = {"bytes behind the dataset"}  # which no parser can read
+FOUND = ("deid.", "source.")  # reasons that tell what was planted
 REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", Path(__file__).parents[2] / "../shared/data"))
 CLEAN = REALDATA / "deid_phi" / "deid_method_codes_reference" / "00001.dcm"
 
@@ -41,8 +43,8 @@ def carriers(tmp_path_factory) -> dict[str, Path]:
     return files
 
 
-def outcome_after(plant: Plant, carrier: Path, folder: Path, judge: ElementJudge) -> str:
-    """What becomes of a copy of a clean file with something planted."""
+def reasons_after(plant: Plant, carrier: Path, folder: Path, judge: ElementJudge) -> set[str]:
+    """What is said against a copy of a clean file with something planted."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shutil.copy(carrier, folder / "0001.dcm")
@@ -53,20 +55,24 @@ def outcome_after(plant: Plant, carrier: Path, folder: Path, judge: ElementJudge
         seen, data = inventory.add(path)
         read_instance(seen, data, judge=judge, names=names, inventory=inventory, body_part="")
     judge_file_names(inventory.files, folder, judge.policy.deny)
-    return seen.outcome
+    return seen.reasons
 
 
 def missed_in(carrier: Path, folder: Path) -> set[str]:
-    """Kinds of plants after which a clean file is still accepted."""
+    """Kinds of plants after which nothing is said about who or what a clean file shows; damage is no answer."""
     judge = ElementJudge()
-    assert outcome_after(lambda _: None, carrier, folder, judge) == "accepted"
+    assert reasons_after(lambda _: None, carrier, folder, judge) == set()
+    said = {name: reasons_after(plant, carrier, folder, judge) for name, plant in PLANTS.items()}
     return {
-        name for name, plant in PLANTS.items() if outcome_after(plant, carrier, folder, judge) == "accepted"
+        name
+        for name, codes in said.items()
+        if not any(code.startswith(FOUND) for code in codes)
+        and (name not in DAMAGING or "file.malformed" not in codes)
     }
 
 
 def test_there_are_many_kinds_of_plants() -> None:
-    assert len(PLANTS) >= 60
+    assert len(PLANTS) == 278
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
@@ -101,7 +107,7 @@ def test_a_report_on_planted_files_repeats_nothing_of_them(carriers, tmp_path) -
 def test_clean_changes_pass(carriers, tmp_path, modality, kind) -> None:
     judge = ElementJudge()
     plant = on_dataset(CLEAN_CHANGES[kind])
-    assert outcome_after(plant, carriers[modality], tmp_path / "source", judge) == "accepted"
+    assert reasons_after(plant, carriers[modality], tmp_path / "source", judge) == set()
 
 
 def test_clean_cohorts_pass(tmp_path) -> None:
