@@ -16,11 +16,11 @@ from synthdata.intake.file_names import identifies
 from synthdata.intake.geometry import grid_of_affine
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
 from synthdata.intake.person_names import names_a_person
-from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.text_patterns import bytes_look_identifying, looks_identifying
 from synthdata.records.grid import Grid
 
 GZIP = b"\x1f\x8b"
-GZIP_HEADER, GZIP_EXTRA, GZIP_NAME = 10, 4, 8  # bytes; flags
+GZIP_HEADER, GZIP_EXTRA, GZIP_NAME, GZIP_COMMENT = 10, 4, 8, 16  # bytes; flags
 EXTENSION_FLAG = 4  # bytes between header and extensions
 MAGIC = (b"n+1\0", b"n+2\0")
 TEXT_FIELDS = ("descrip", "aux_file", "intent_name", "db_name", "data_type")
@@ -62,8 +62,7 @@ def read_nifti(seen: SeenFile, data: bytes) -> NiftiImage | None:
         kind = nib.Nifti2Image if plain[4:8] in MAGIC else nib.Nifti1Image
         image = kind.from_stream(io.BytesIO(plain))
         seen.reasons |= _header_codes(image.header) | _hidden(image, plain)
-        if identifies(_packed_name(data)):
-            seen.reasons.add("deid.file_name")
+        seen.reasons |= _packed_codes(data)
         array = np.asanyarray(image.dataobj)
         return _turned(array, image.affine)
     except ShapeError:
@@ -110,11 +109,24 @@ def _hidden(image: nib.Nifti1Image, plain: bytes) -> set[str]:
     return reasons
 
 
-def _packed_name(data: bytes) -> str:
-    """The name that gzip keeps of what it packed; empty where there is none. Source: RFC 1952, 2.3."""
-    if data[:2] != GZIP or not data[3] & GZIP_NAME or data[3] & GZIP_EXTRA:
-        return ""
-    return data[GZIP_HEADER:].split(b"\0", 1)[0].decode("latin-1")
+def _packed_codes(data: bytes) -> set[str]:
+    """What gzip keeps beside what it packed: a name, a comment, fields of programs. Source: RFC 1952, 2.3."""
+    reasons = set[str]()
+    if data[:2] != GZIP:
+        return reasons
+    flags, rest = data[3], data[GZIP_HEADER:]
+    if flags & GZIP_EXTRA:
+        size = 2 + int.from_bytes(rest[:2], "little")
+        if bytes_look_identifying(rest[2:size]):
+            reasons.add("deid.trailing_bytes")
+        rest = rest[size:]
+    if flags & GZIP_NAME:
+        name, _, rest = rest.partition(b"\0")
+        if identifies(name.decode("latin-1")):
+            reasons.add("deid.file_name")
+    if flags & GZIP_COMMENT and rest.partition(b"\0")[0]:
+        reasons.add("deid.trailing_bytes")
+    return reasons
 
 
 def _turned(array: np.ndarray, affine: np.ndarray) -> NiftiImage:

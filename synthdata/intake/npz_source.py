@@ -1,6 +1,7 @@
 """Cases from one NPZ file of stacked images: each image is a patient, a column of codes is a class."""
 
 import io
+import math
 import tokenize
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
@@ -8,13 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from numpy.lib import format as npy
 
 from synthdata.errors import SourceError
 from synthdata.intake.clinical import typed
 from synthdata.intake.dicom_file import DAMAGE
+from synthdata.intake.file_names import identifies
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.text_patterns import bytes_look_identifying
 from synthdata.intake.units import Unit, here
 from synthdata.records.case import Case, Value
 from synthdata.records.case_set import ColumnSpec
@@ -45,17 +49,39 @@ def arrays_are_whole(data: bytes) -> bool:
 
 
 def hidden_in_npz(data: bytes, known: Collection[str] = ()) -> set[str]:
-    """Reasons to hold an NPZ file back: unknown arrays of texts, other files, comments of its ZIP archive."""
+    """Reasons to hold an NPZ file back; no array is unpacked for it.
+
+    They are unknown arrays of texts, names of arrays, bytes behind an array, other files, and comments and texts in
+    extra fields of the ZIP archive.
+    """
     reasons = set()
     with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        if packed.comment or any(item.comment for item in packed.infolist()):
+        members = packed.infolist()
+        if packed.comment or any(item.comment or bytes_look_identifying(item.extra) for item in members):
             reasons.add("deid.trailing_bytes")
-        if any(not item.filename.endswith(".npy") for item in packed.infolist()):
-            reasons.add("deid.embedded_document")
-    with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-        if any(name not in known and archive[name].dtype.kind not in "biuf" for name in archive.files):
-            reasons.add("deid.embedded_document")
+        for item in members:
+            name = item.filename.removesuffix(".npy")
+            if name == item.filename:
+                reasons.add("deid.embedded_document")
+                continue
+            dtype, size_bytes = _stated(packed, item)
+            if name not in known:
+                if dtype.kind not in "biuf":
+                    reasons.add("deid.embedded_document")
+                if identifies(name):
+                    reasons.add("deid.file_name")
+            if not dtype.hasobject and item.file_size > size_bytes:
+                reasons.add("deid.trailing_bytes")
     return reasons
+
+
+def _stated(packed: zipfile.ZipFile, item: zipfile.ZipInfo) -> tuple[np.dtype, int]:
+    """The type of an array, and the size in bytes of its member, as its header states them."""
+    with packed.open(item) as member:
+        version = npy.read_magic(member)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(member)
+        return dtype, member.tell() + math.prod(shape) * dtype.itemsize
 
 
 def read_arrays(seen: SeenFile, data: bytes, arrays: Mapping[str, str]) -> dict[str, np.ndarray] | None:

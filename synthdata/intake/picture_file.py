@@ -13,7 +13,7 @@ from synthdata.intake.text_patterns import looks_identifying
 from synthdata.records.grid import Grid
 
 PNG = b"\x89PNG\r\n\x1a\n"
-PNG_END, PNG_CHECK = b"IEND", 4  # the last chunk, and the bytes of its check sum
+PNG_END, PNG_FRAME = b"IEND", 12  # the last chunk; bytes of a chunk around its content
 ARRAY = "image"  # of an NPZ file with several
 ADDRESS = re.compile(r"https?://\S+")
 GREY_MODES = frozenset({"1", "L", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -55,7 +55,7 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
     """Grey values (1, y, x); red, green and blue are taken where they are equal."""
     from PIL import Image
 
-    if data[data.rindex(PNG_END) + len(PNG_END) + PNG_CHECK :].strip(b"\0"):
+    if data[_png_end(data) :].strip(b"\0"):
         seen.reasons.add("deid.trailing_bytes")
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         if image.width * image.height * 4 > MAXIMUM_BYTES:
@@ -74,6 +74,17 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
         return np.ascontiguousarray(pixels[..., 0])[None]
     seen.reasons.add("pixels.colour")
     return None
+
+
+def _png_end(data: bytes) -> int:
+    """The place behind the last chunk. Source: PNG 1.2, section 3.2 (length, kind, content, check sum)."""
+    at = len(PNG)
+    while at + PNG_FRAME <= len(data):
+        kind, length = data[at + 4 : at + 8], int.from_bytes(data[at : at + 4], "big")
+        at += PNG_FRAME + length
+        if kind == PNG_END:
+            break
+    return at
 
 
 def _told(keyword: str | object, text: str) -> str:

@@ -14,6 +14,7 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import JPEGLSLossless, RLELossless
 
+from synthdata.intake import plain_file
 from synthdata.intake.dicom_file import quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.header import Header, PlainHeader
@@ -260,3 +261,13 @@ def test_a_file_that_was_moved_and_is_the_same_is_read_by_its_digest(tmp_path) -
     (tmp_path / "copy.dcm").replace(path)
     assert book.reread(seen) == b"one"
     assert not seen.reasons
+
+
+def test_what_is_remembered_of_files_like_each_other_is_bounded(clean, monkeypatch) -> None:
+    monkeypatch.setattr(plain_file, "MOST_REMEMBERED", 8)
+    reader, data = PlainReader(), clean[0].read_bytes()
+    at = data.index(b"\x20\0\x13\0IS") + 8  # Instance Number
+    for number in range(40):
+        value = b"%02d" % number
+        assert reader.read(data[: at - 2] + b"\2\0" + value + data[at + data[at - 2] :]) is not None
+        assert len(reader._known) <= 8

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from PIL import Image, PngImagePlugin
 from synthdata.intake import inspect
 from synthdata.intake.bids import kind_in_tree
 from synthdata.intake.inventory import SeenFile
-from synthdata.intake.npz_source import arrays_are_whole
+from synthdata.intake.npz_source import arrays_are_whole, hidden_in_npz
 from synthdata.intake.picture_file import read_picture
 
 WHOLE = "Bartholomew Zacharias"
@@ -39,6 +40,24 @@ def packed(data: bytes, name: str) -> bytes:
     buffer = io.BytesIO()
     with gzip.GzipFile(name, "wb", fileobj=buffer) as writer:
         writer.write(data)
+    return buffer.getvalue()
+
+
+def flagged(data: bytes, flags: int, fields: bytes) -> bytes:
+    """As gzip packs it, with optional fields of its header."""
+    plain = bytearray(gzip.compress(data))
+    plain[3], plain[10:10] = flags, fields
+    return bytes(plain)
+
+
+def with_member(*, tail: bytes = b"", extra: bytes = b"") -> bytes:
+    """An NPZ file of one array, with bytes behind the array or beside its entry."""
+    array, buffer = io.BytesIO(), io.BytesIO()
+    np.save(array, VOXELS)
+    entry = zipfile.ZipInfo("image.npy")
+    entry.extra = extra
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(entry, array.getvalue() + tail)
     return buffer.getvalue()
 
 
@@ -77,10 +96,17 @@ def reasons_of(data: bytes) -> set[str]:
         padded(nifti()),
         nifti() + WHOLE.encode(),
         packed(nifti(), "bartholomew_zacharias.nii"),
+        flagged(nifti(), 12, b"\4\0AB\0\0bartholomew_zacharias.nii\0"),
+        flagged(nifti(), 16, WHOLE.encode() + b"\0"),
+        flagged(nifti(), 4, b"\x19\0AB\x15\0" + WHOLE.encode()),
         png(Author=WHOLE),
         png(Comment=WHOLE),
         png(Comment="born 1962-03-14"),
         png() + WHOLE.encode(),
+        png() + WHOLE.encode() + b"IEND\0\0\0\0",
+        npz(Bartholomew_Zacharias=VOXELS),
+        with_member(tail=WHOLE.encode()),
+        with_member(extra=b"\xfe\xca\x15\0" + WHOLE.encode()),
         npz(names=np.array([WHOLE])),
         npz(comment=WHOLE.encode()),
         npz(beside="notes.txt"),
@@ -95,6 +121,8 @@ def test_what_stands_beside_the_pixels_is_found(data) -> None:
     [
         nifti(descrip="FSL6.0; TE=30;Time=1.5"),
         packed(nifti(), "sub-01_T1w.nii"),
+        flagged(nifti(), 12, b"\4\0AB\0\0sub-01_T1w.nii\0"),
+        with_member(),
         png(Software="a program of https://example.org"),
         npz(),
         npz(other=VOXELS),
@@ -102,6 +130,18 @@ def test_what_stands_beside_the_pixels_is_found(data) -> None:
 )
 def test_clean_files_pass(data) -> None:
     assert reasons_of(data) == set()
+
+
+def test_arrays_nobody_asked_for_are_not_unpacked() -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, image=VOXELS, other=np.zeros(1 << 26, np.uint8))
+    tracemalloc.start()
+    try:
+        assert hidden_in_npz(buffer.getvalue(), {"image"}) == set()
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 1 << 24
 
 
 @pytest.mark.parametrize(
