@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -309,7 +309,7 @@ app.command()(phantom)
 app.command()(intake)
 
 
-def _refuse(sentence: str) -> None:
+def _refuse(sentence: str) -> NoReturn:
     """Tell why on stderr, and on stdout where JSON was asked for; exit 1."""
     if "--json" in sys.argv[1:]:
         typer.echo(json.dumps({"error": sentence}))

@@ -58,14 +58,17 @@ def from_json(kind: type[R], data: bytes) -> R:
 
 
 def plain_json(data: bytes) -> Any:
-    """JSON that every reader reads alike: no name twice, only finite numbers, whole characters, no depth without end.
+    """JSON that every reader reads alike: UTF-8, no name twice, finite numbers, whole characters, bounded depth.
 
     Raises:
         ValueError: It is not.
     """
     try:
         value = json.loads(
-            data, object_pairs_hook=_without_doubles, parse_float=_finite, parse_constant=_finite
+            data.decode(),  # strictly: of bytes, json takes UTF-16 and UTF-32, too, and half a character
+            object_pairs_hook=_without_doubles,
+            parse_float=_finite,
+            parse_constant=_finite,
         )
         if b"\\ud" in data.lower():  # half a character would break whoever prints it
             json.dumps(value, ensure_ascii=False).encode()

@@ -104,8 +104,12 @@ def _pages(reader: pa.NativeFile, chunk: pq.ColumnChunkMetaData) -> Iterator[Fra
         size, length = _sizes(header, rest) if rest else (0, 0)
         if not length:
             fields, length = _struct(header, 0)
-            size, rest = fields[COMPRESSED_SIZE], _after_sizes(header, length)
+            size, rest = fields.get(COMPRESSED_SIZE, -1), _after_sizes(header, length)
         at += length
+        if not 0 <= size <= end - at:  # a negative one would lead back to where we were, for ever
+            raise RecordError(
+                f"a page header gives {size} bytes where {end - at} are left of the column: the file is broken"
+            )
         yield Frame(offset=at, size_bytes=size)
         at += size
 

@@ -236,7 +236,17 @@ def _at(reader: pa.NativeFile, frame: Frame) -> pa.Buffer:
 
 
 def _voxels(data: pa.Buffer, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
-    """Little-endian bytes in C order as an array of native numbers, without a copy where they are native."""
+    """Little-endian bytes in C order as an array of native numbers, without a copy where they are native.
+
+    Raises:
+        RecordError: There are more or fewer bytes than the shape needs.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    if len(data) != size:
+        raise RecordError(
+            f"an array has {len(data)} bytes, expected {size} for the grid in its row: the file is broken; "
+            "fetch it again"
+        )
     array = np.frombuffer(data, dtype if LITTLE else dtype.newbyteorder("<")).reshape(shape)
     return array if LITTLE else array.astype(dtype.newbyteorder("="))
 

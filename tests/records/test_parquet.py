@@ -1,12 +1,15 @@
 """Shards: the same cases come back by either reader, whatever the layout of the file."""
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from synthdata.errors import RecordError
 from synthdata.records import Case, CaseSet
 from synthdata.records.parquet import read_file, read_path, write_shard
 from tests.release.builders import COLUMNS, GRID, LABELS, ellipsoids
@@ -77,3 +80,24 @@ def test_page_headers_that_differ_in_more_than_their_sizes_are_parsed_one_by_one
     assert _sizes(other + b"frame", rest) == (70_000, len(other))
     assert _sizes(header(100, 70_000, 2) + b"frame", rest) == (0, 0)
     assert _sizes(b"\x15\x04\x15\x08", rest) == _sizes(other[:6], rest) == (0, 0)
+
+
+@pytest.mark.parametrize("what", ["back to itself", "back by a byte", "beyond the column"])
+def test_a_page_that_leads_back_or_out_of_its_column_is_refused(tmp_path: Path, what: str) -> None:
+    from synthdata.records.pages import _pages, _struct, _unsigned
+
+    path = tmp_path / "shard.parquet"
+    write_shard(path, list(ellipsoids(3)), CASE_SET, page_per_array=True)
+    meta = pq.read_metadata(path)
+    (number,) = (number for number in range(meta.num_columns) if meta.schema.column(number).path == "image")
+    chunk, data = meta.row_group(0).column(number), bytearray(path.read_bytes())
+    start = chunk.data_page_offset
+    length = _struct(data[start : start + 256], 0)[1]
+    place = _unsigned(data, start + 3)[1] + 1  # of the compressed size: after the type and the size unpacked
+    claimed = {"back to itself": -length, "beyond the column": chunk.total_compressed_size}.get(what, -1)
+    rest, width = (claimed << 1) ^ (claimed >> 63), _unsigned(data, place)[1] - place
+    for at in range(place, place + width):  # in as many bytes as before
+        data[at], rest = rest & 127 | (128 if at + 1 < place + width else 0), rest >> 7
+    assert not rest
+    with pytest.raises(RecordError, match=f"gives {claimed} bytes"):
+        list(islice(_pages(pa.BufferReader(bytes(data)), chunk), 100))

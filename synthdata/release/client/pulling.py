@@ -2,9 +2,10 @@
 
 import shutil
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from synthdata.errors import (
@@ -25,7 +26,7 @@ from synthdata.release.client.listing import choose
 from synthdata.release.client.local import Origin, check_format, claim, write_metadata, write_state
 from synthdata.release.client.paths import check_paths, inside
 from synthdata.release.client.remote import Remote, read_small
-from synthdata.release.client.trusted import Tell, ignore, open_trusted
+from synthdata.release.client.trusted import Tell, TrustedStore, ignore, open_trusted
 from synthdata.release.layout import FORMAT_ROLES, FORMATS, INDEX, MANIFEST, evidence_path
 from synthdata.release.trust.contents import SignedRelease
 from synthdata.storage import keys
@@ -114,43 +115,16 @@ def pull(  # noqa: PLR0913 - the options of the command
     )
     claim(to, origin)
     write_metadata(to, store.metadata)
-    job = _Job(remote=store.remote, release=release, folder=to, progress=progress)
-    try:
-        moved, files = job.download(wanted), len(wanted)
-        cases, size_bytes = manifest.cases, sum(file.size_bytes for file in wanted)
-        if origin.selected:
-            made, written, cases, size = job.select(origin, formats or FORMATS)
-            moved, files, size_bytes = moved + written, files + made, size_bytes + size
-    except MissingObjectError:
-        _refuse_if_recalled(url, release, to, root=root, anonymous=anonymous)
-        raise
-    _refuse_if_recalled(url, release, to, root=root, anonymous=anonymous)
-    write_state(to, MANIFEST, data)
-    return Pulled(
-        dataset=release.dataset,
-        version=release.version,
+    job = _Job(
+        remote=store.remote,
+        release=release,
         folder=to,
-        files=files,
-        moved=moved,
-        size_bytes=size_bytes,
-        cases=cases,
-        complete=not part,
+        progress=progress,
+        reopened=partial(open_trusted, url, root=root, anonymous=anonymous),
     )
-
-
-def _refuse_if_recalled(
-    url: str, release: SignedRelease, to: Path, *, root: Path | None, anonymous: bool
-) -> None:
-    """Ask the store once more, since a pull may take hours. Raises TrustError when it was recalled meanwhile."""
-    try:
-        store = open_trusted(url, root=root, anonymous=anonymous)
-    except SynthDataError:
-        return  # what has come was signed; a store that went away or went stale is told by the next pull
-    if reason := store.contents.recalls.reason(release.dataset, release.version):
-        write_metadata(to, store.metadata)
-        raise TrustError(
-            f"{release.dataset} {release.version} was recalled while it was being pulled: {reason}. Use another version"
-        )
+    pulled = job.bring(manifest, wanted, origin)
+    write_state(to, MANIFEST, data)
+    return pulled
 
 
 def fetch_manifest(remote: Remote, release: SignedRelease) -> tuple[bytes, ReleaseManifest]:
@@ -185,6 +159,43 @@ class _Job:
     release: SignedRelease
     folder: Path
     progress: Progress
+    reopened: Callable[[], TrustedStore]  # the store, as it is by then
+
+    def bring(self, manifest: ReleaseManifest, wanted: list[FileEntry], origin: Origin) -> Pulled:
+        """Bring whole files and selected cases. Raises TrustError where the version was recalled meanwhile."""
+        try:
+            moved, files = self.download(wanted), len(wanted)
+            cases, size_bytes = manifest.cases, sum(file.size_bytes for file in wanted)
+            if origin.selected:
+                made, written, cases, size = self.select(origin, origin.formats or FORMATS)
+                moved, files, size_bytes = moved + written, files + made, size_bytes + size
+        except MissingObjectError:
+            self.refuse_if_recalled()
+            raise
+        self.refuse_if_recalled()
+        return Pulled(
+            dataset=self.release.dataset,
+            version=self.release.version,
+            folder=self.folder,
+            files=files,
+            moved=moved,
+            size_bytes=size_bytes,
+            cases=cases,
+            complete=len(wanted) == len(manifest.files),
+        )
+
+    def refuse_if_recalled(self) -> None:
+        """Ask the store once more, since a pull may take hours."""
+        try:
+            store = self.reopened()
+        except SynthDataError:
+            return  # what has come was signed; a store that went away or went stale is told by the next pull
+        if reason := store.contents.recalls.reason(self.release.dataset, self.release.version):
+            write_metadata(self.folder, store.metadata)
+            raise TrustError(
+                f"{self.release.dataset} {self.release.version} was recalled while it was being pulled: {reason}. "
+                "Use another version"
+            )
 
     def download(self, files: list[FileEntry]) -> int:
         """Bring whole files, several at once. Returns how many were moved."""
