@@ -23,12 +23,13 @@ RLE_HEADER, MOST_SEGMENTS = 64, 15
 TAIL_BYTES = 256  # of an RLE segment, in which a text behind the image would stand
 
 
-def pixels_hide(data: bytes, frames: int) -> bool:
+def pixels_hide(data: bytes, frames: int, samples: int) -> bool:
     """True where encapsulated pixels hold more than so many images.
 
     Args:
         data: Value of Pixel Data.
         frames: Number of images.
+        samples: Of an image, rows times columns.
 
     Source:
         DICOM PS3.5, annex A.4 (offset table, fragments) and annex G (RLE).
@@ -37,7 +38,7 @@ def pixels_hide(data: bytes, frames: int) -> bool:
     if table and not _is_offset_table(table, frames, len(data)):
         return True
     streams = _streams(fragments, frames)
-    return len(streams) != frames or any(map(_stream_hides, streams))
+    return len(streams) != frames or any(_stream_hides(one, samples) for one in streams)
 
 
 def _is_offset_table(table: bytes, frames: int, size: int) -> bool:
@@ -59,7 +60,7 @@ def _streams(fragments: list[bytes], frames: int) -> list[bytes]:
     ]
 
 
-def _stream_hides(stream: bytes) -> bool:
+def _stream_hides(stream: bytes, samples: int) -> bool:
     """Texts, and bytes behind the image. What is cut or damaged, the decoder tells."""
     try:
         if stream.startswith(JPEG):
@@ -68,7 +69,7 @@ def _stream_hides(stream: bytes) -> bool:
             return _codestream_hides(stream)
         if stream.startswith(JP2):
             return any(map(_box_hides, *zip(*_boxes(stream), strict=True)))
-        return _rle_hides(stream)
+        return _rle_hides(stream, samples)
     except (IndexError, ValueError, struct.error):
         return False
 
@@ -152,7 +153,7 @@ def _box_hides(kind: bytes, content: bytes) -> bool:
     return kind not in IMAGE_BOXES
 
 
-def _rle_hides(stream: bytes) -> bool:
+def _rle_hides(stream: bytes, samples: int) -> bool:
     """Text in the header, or at the end of a segment, where no decoder arrives."""
     count, *places = struct.unpack_from("<16I", stream)
     if not 0 < count <= MOST_SEGMENTS or any(places[count:]):
@@ -162,6 +163,21 @@ def _rle_hides(stream: bytes) -> bool:
         return True
     ends = [*used[1:], len(stream)]
     return any(
-        bytes_look_identifying(stream[max(start, end - TAIL_BYTES) : end])
+        bytes_look_identifying(stream[max(start, end - TAIL_BYTES) : end])  # noise looks like that by chance
+        and bytes_look_identifying(stream[_rle_end(stream, start, samples) : end])
         for start, end in zip(used, ends, strict=True)
     )
+
+
+def _rle_end(stream: bytes, at: int, samples: int) -> int:
+    """Where a segment has given all samples, one byte of each. Source: DICOM PS3.5, annex G.3.1 (PackBits)."""
+    given = 0
+    while given < samples and at < len(stream):
+        control = stream[at]
+        if control < 128:
+            at, given = at + control + 2, given + control + 1
+        elif control > 128:
+            at, given = at + 2, given + 257 - control
+        else:
+            at += 1
+    return at

@@ -60,7 +60,8 @@ def _pixels_hide(header: Header, likeness: Likeness) -> bool:
     if raw is None or not raw.value:
         return False
     if header.transfer_syntax.is_encapsulated:
-        return pixels_hide(raw.value, int(header.get("NumberOfFrames", 1) or 1))
+        samples = int(header.get("Rows", 0) or 0) * int(header.get("Columns", 0) or 0)
+        return pixels_hide(raw.value, int(header.get("NumberOfFrames", 1) or 1), samples)
     layout = likeness.of("layout of pixels", _layout, header)
     rest = raw.value[layout.size_bytes :]
     if len(rest) > 1 or any(rest):
