@@ -24,7 +24,7 @@ from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, load_spec
 from synthdata.storage.folder import FolderStore
 from synthdata.validation.fault_evidence import MODES, gather
-from synthdata.validation.faults import find_faults
+from synthdata.validation.faults import find_faults, review
 from synthdata.validation.features import features_of
 from synthdata.validation.resampling import plan_resamples
 
@@ -63,7 +63,7 @@ def judged(
 ) -> dict[str, FaultTest]:
     evidence = gather(spec, training_set, played(store, training_set, cases), store)
     plan = plan_resamples({role: table.patient_ids for role, table in evidence.structure.items()})
-    return {test.name: test for test in find_faults(evidence, plan)}
+    return {test.name: test for test in find_faults(evidence, plan, review(evidence, plan))}
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from synthdata.spec import DatasetSpec, load_spec
 from synthdata.storage.folder import FolderStore
 from synthdata.validation import measure_fidelity
 from synthdata.validation.fault_evidence import gather
-from synthdata.validation.faults import find_faults
+from synthdata.validation.faults import find_faults, review
 from synthdata.validation.resampling import plan_resamples
 
 SPEC = Path(__file__).parents[1] / "pipelines" / "datasets" / "phantom-head.yaml"
@@ -141,7 +141,8 @@ def faults_of(
     """The fault tests alone, as `measure_fidelity` runs them."""
     evidence = gather(spec, training_set, synthetic, store)
     patients = {role: table.patient_ids for role, table in evidence.structure.items()}
-    return find_faults(evidence, plan_resamples(patients, seed=spec.sampling.seed))
+    plan = plan_resamples(patients, seed=spec.sampling.seed)
+    return find_faults(evidence, plan, review(evidence, plan))
 
 
 def main() -> None:

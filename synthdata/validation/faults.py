@@ -31,28 +31,25 @@ FOLLOWS = {  # a test says nothing by itself once one of these has failed
 }
 
 
-def find_faults(
-    evidence: Evidence, plan: Plan, reviews: tuple[FaultTest, ...] | None = None
-) -> tuple[FaultTest, ...]:
+def find_faults(evidence: Evidence, plan: Plan, reviews: tuple[FaultTest, ...]) -> tuple[FaultTest, ...]:
     """Run all tests which the dataset allows.
 
     Args:
         evidence: Of one synthetic CaseSet and its training set.
         plan: Subsamples of patients, for the intervals.
-        reviews: What `review` says of the same evidence; it is asked where they are not given.
+        reviews: What `review` says of the same evidence.
 
     Returns:
         One test per fault. PASS where the fault is not there, or the dataset has nothing that it could harm.
     """
     layout = layout_of(evidence)
-    whole = review(evidence, plan) if reviews is None else reviews
     tests: dict[str, Callable[[], FaultTest]] = {
         SHARPNESS: lambda: sharpness(evidence, plan),
         OFFSET: lambda: offset(evidence, plan),
         DIVERSITY: lambda: diversity(layout, plan),
         MODES: lambda: modes(evidence, layout),
         MASKS: lambda: masks(evidence, plan),
-        RECORDS: lambda: _worse(record_coupling(evidence, layout, plan), whole),
+        RECORDS: lambda: _worse(record_coupling(evidence, layout, plan), reviews),
     }
     found: dict[str, FaultTest] = {}
     for name in fault_names(evidence.training_set):

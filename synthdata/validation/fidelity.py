@@ -21,6 +21,7 @@ from synthdata.validation.features import Features
 from synthdata.validation.features.stored_encoder import encoder_of
 from synthdata.validation.gating_metrics import (
     Measure,
+    Space,
     coupling_measure,
     feature_measures,
     quantity_measure,
@@ -108,15 +109,16 @@ def measure_fidelity(
         {role: table.patient_ids for role, table in tables["radiomics"].items()}, seed=spec.sampling.seed
     )
     plain = {role: table for role, table in tables["radiomics"].items() if role != "degraded"}
-    measures = [measure for family, table in tables.items() for measure in feature_measures(family, table)]
+    spaces = [Space.of(family, table) for family, table in tables.items()]
+    measures = [measure for space in spaces for measure in feature_measures(space)]
     measures += [quantity_measure(quantity) for quantity in quantities(plain, training_set)]
     measures += _record_measures(plain, training_set, synthetic, private, found)
     for done, measure in enumerate(measures):
         progress(done, len(measures), f"{measure.family} {measure.name}")
         found.add(measure.over(plan))
-    for family, table in tables.items():
-        progress(len(measures), len(measures), f"{family}, reported beside")
-        for outcome in reported_triples(family, table, plan):
+    for space in spaces:
+        progress(len(measures), len(measures), f"{space.family}, reported beside")
+        for outcome in reported_triples(space, plan):
             found.add(outcome)
     evidence = gather(spec, training_set, synthetic, private, progress=progress)
     seed = spec.sampling.seed

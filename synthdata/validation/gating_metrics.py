@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -61,19 +62,33 @@ class Measure:
         )
 
 
-def feature_measures(family: str, tables: Mapping[str, Features]) -> Iterator[Measure]:
-    """Frechet distance, KID, coverage and precision of one feature family.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Space:
+    """One feature family as points: generated, train, degraded and test by role."""
 
-    Args:
-        family: Of features.
-        tables: Role to table: generated, train, degraded and test.
-    """
-    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
-    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
-    few = {role: embedding.reduced(table.values) for role, table in tables.items()}
+    family: str
+    flat: Mapping[str, np.ndarray]  # standardised features (n, d)
+    few: Mapping[str, np.ndarray]  # of few directions (n, e)
+    apart: Mapping[str, np.ndarray]  # distances of test cases to those of a role (m, n)
+
+    @classmethod
+    def of(cls, family: str, tables: Mapping[str, Features]) -> Self:
+        """Fit the embedding on the tables of all roles."""
+        embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
+        flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
+        return cls(
+            family=family,
+            flat=flat,
+            few={role: embedding.reduced(table.values) for role, table in tables.items()},
+            apart={role: distances(flat["test"], x) for role, x in flat.items()},
+        )
+
+
+def feature_measures(space: Space) -> Iterator[Measure]:
+    """Frechet distance, KID, coverage and precision of one feature family."""
+    flat, few, apart = space.flat, space.few, space.apart
     own = {role: cubic_kernel(x, x) for role, x in flat.items()}
     cross = {role: cubic_kernel(x, flat["test"]) for role, x in flat.items()}
-    apart = {role: distances(flat["test"], x) for role, x in flat.items()}
 
     def frechet(role: str, draw: Draw) -> float:
         return frechet_distance(few[role][draw[role]], few["test"][draw["test"]])
@@ -100,7 +115,7 @@ def feature_measures(family: str, tables: Mapping[str, Features]) -> Iterator[Me
     ):
         yield Measure(
             name=name,
-            family=family,
+            family=space.family,
             metric=metric,
             lower_is_better=lower,
             bounds=bounds,

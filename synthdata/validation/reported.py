@@ -20,9 +20,7 @@ from synthdata.validation.diversity import (
     similarity_of_pairs,
     vendi_score,
 )
-from synthdata.validation.embedding import Embedding
-from synthdata.validation.features.table import Features
-from synthdata.validation.gating_metrics import NEIGHBOURS
+from synthdata.validation.gating_metrics import NEIGHBOURS, Space
 from synthdata.validation.metrics import distances, frechet_distance
 from synthdata.validation.resampling import (
     UNBOUNDED,
@@ -35,21 +33,17 @@ from synthdata.validation.resampling import (
 PAIRS, STACKS = 60, 40  # of MS-SSIM: pairs, and cases that they are drawn from
 
 
-def reported_triples(family: str, tables: Mapping[str, Features], plan: Plan) -> Iterator[Scored | str]:
+def reported_triples(space: Space, plan: Plan) -> Iterator[Scored | str]:
     """Frechet distance at infinite n, CMMD, density, recall and Vendi score of one feature family.
 
     Args:
-        family: Of features.
-        tables: Role to table: generated, train, degraded and test.
+        space: Its points.
         plan: The draws.
 
     Yields:
         Triples which do not gate, or sentences on why one is left out.
     """
-    embedding = Embedding.fit(tables["train"].values, tables["degraded"].values)
-    flat = {role: embedding.standardised(table.values) for role, table in tables.items()}
-    few = {role: embedding.reduced(table.values) for role, table in tables.items()}
-    apart = {role: distances(flat["test"], x) for role, x in flat.items()}
+    family, flat, few, apart = space.family, space.flat, space.few, space.apart
     within = {role: distances(x, x) for role, x in flat.items()}
     width = median_bandwidth(flat["train"])
     yield f"{family}/cmmd uses a Gaussian kernel of width {width:.4g}, the median distance of training cases"

@@ -102,7 +102,8 @@ def looked_at(world: World, cases: Sequence[Case]) -> tuple[Evidence, Plan]:
 
 
 def faults_of(world: World, cases: Sequence[Case]) -> dict[str, FaultTest]:
-    return {test.name: test for test in find_faults(*looked_at(world, cases))}
+    evidence, plan = looked_at(world, cases)
+    return {test.name: test for test in find_faults(evidence, plan, review(evidence, plan))}
 
 
 def with_image(case: Case, image: np.ndarray) -> Case:
