@@ -184,6 +184,7 @@ def _appearing(folder: Path) -> Iterator[Path]:
 def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progress: Progress) -> None:
     """Shards, index, records, registry and gallery."""
     from synthdata.provenance.registry import write_registry
+    from synthdata.validation.pictures import spread_places
 
     spec, synthetic = inputs.spec, inputs.synthetic
     profile = profile_of(
@@ -196,10 +197,13 @@ def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progr
         output=spec.release.dicom,
     )
     shown: list[Case] = []
+    places = spread_places(synthetic.cases, CASES)
     with ShardWriter(folder, synthetic, profile, formats=spec.release.formats) as writer:
         for shard in in_shards(read_cases(private, synthetic)):
             writer.write(shard)
-            shown.extend(shard[: CASES - len(shown)])
+            shown.extend(
+                case for place, case in enumerate(shard, writer.cases - len(shard)) if place in places
+            )
             progress(writer.cases, synthetic.cases, "shards of the release")
         writer.check_ids()
     if writer.cases != synthetic.cases:
@@ -213,7 +217,8 @@ def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progr
         dataset=synthetic.dataset,
         version=spec.release.version,
     )
-    write_gallery(folder, shown, inputs.training_set.scales, synthetic.labels, title=spec.title)
+    title = f"{spec.title} {spec.release.version}"
+    write_gallery(folder, shown, inputs.training_set.scales, synthetic.labels, title=title)
 
 
 def _write_evidence(inputs: ReleaseInputs, waivers: Mapping[str, bytes], folder: Path) -> None:

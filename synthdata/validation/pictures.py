@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,9 +10,32 @@ from synthdata.errors import ConfigError
 from synthdata.records.case import Case
 from synthdata.records.training import ChannelScale
 
-LABEL_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2", "#ffffff")
+LABEL_COLOURS = (  # Okabe and Ito's, which those tell apart who see few colours
+    ("#e69f00", "orange"), ("#56b4e9", "sky blue"), ("#009e73", "bluish green"), ("#f0e442", "yellow"),
+    ("#d55e00", "vermilion"), ("#cc79a7", "reddish purple"), ("#0072b2", "blue"), ("#ffffff", "white"),
+)  # fmt: skip
 TILE_PX = 112  # longest side of one view
 GAP_PX = 4
+
+
+class LabelColour(NamedTuple):
+    """How the outline of one label is drawn."""
+
+    label: str
+    colour: str  # as in CSS
+    word: str  # for those who do not see it
+
+
+def label_colours(labels: Mapping[str, int]) -> list[LabelColour]:
+    """Colour of the outline of each label, in the order of the mask values; after eight labels they repeat."""
+    names = sorted(labels, key=lambda name: labels[name])
+    return [LabelColour(name, *LABEL_COLOURS[place % len(LABEL_COLOURS)]) for place, name in enumerate(names)]
+
+
+def spread_places(cases: int, count: int) -> frozenset[int]:
+    """Places of at most `count` cases, evenly spread over a set: plans stand in the order of their classes."""
+    many = min(count, cases)
+    return frozenset(place * cases // many for place in range(many))
 
 
 def case_sheet(
@@ -124,8 +148,8 @@ def _view(
     )
     picture = np.repeat(np.clip(grey, 0, 1)[index][..., None], 3, axis=2).astype(np.float64)
     drawn = mask[index]
-    for order, value in enumerate(sorted(labels.values())):
-        picture[_outline(drawn == value)] = to_rgb(LABEL_COLOURS[order % len(LABEL_COLOURS)])
+    for outline in label_colours(labels):
+        picture[_outline(drawn == labels[outline.label])] = to_rgb(outline.colour)
     return picture[::-1] if flip else picture
 
 

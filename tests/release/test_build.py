@@ -43,6 +43,18 @@ def test_the_manifest_names_every_file_with_its_digest(built: tuple[Path, Releas
     }  # fmt: skip
 
 
+def test_the_gallery_says_what_is_seen_on_it(built: tuple[Path, ReleaseManifest], made: Made) -> None:
+    page = (built[0] / "gallery/index.html").read_text()
+    assert "Ellipsoids in MR and CT 1.0.0" in page
+    assert "Outlines: organ orange, lesion sky blue." in page
+    assert 'href="../datasheet.html"' in page
+    rows = [row for row in page.split("<tr>") if "<td>SYN-" in row]
+    assert len(rows) == made.synthetic.cases
+    assert all(
+        f"SYN-{number:06d}" in row and f"<td>{30 + number}</td>" in row for number, row in enumerate(rows)
+    )
+
+
 def test_the_same_inputs_give_the_same_bytes(made: Made, private: FolderStore, tmp_path: Path) -> None:
     first = made.build(private, tmp_path / "a")
     second = made.build(private, tmp_path / "elsewhere" / "b")

@@ -1,7 +1,7 @@
 """What the report shows, gathered from the records and the store; both editions differ here and nowhere else."""
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +23,7 @@ from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.features import features_of
 from synthdata.validation.measures import quantities
-from synthdata.validation.pictures import case_sheet, curve
+from synthdata.validation.pictures import case_sheet, curve, spread_places
 from synthdata.validation.report import plots
 
 Edition = Literal["private", "public"]
@@ -108,9 +108,8 @@ def picture(title: str, alt: str, png: bytes) -> Picture:
 
 def spread_cases(case_set: CaseSet, private: ObjectStore, count: int) -> list[Case]:
     """Some cases of a set, evenly spread over it."""
-    every = max(1, case_set.cases // count)
-    chosen = (case for index, case in enumerate(read_cases(private, case_set)) if index % every == 0)
-    return [case for case, _ in zip(chosen, range(count), strict=False)]
+    places = spread_places(case_set.cases, count)
+    return [case for place, case in enumerate(read_cases(private, case_set)) if place in places]
 
 
 def _scores(inputs: Inputs) -> Picture:
@@ -162,9 +161,3 @@ def _stored(figures: Mapping[str, str], private: ObjectStore) -> Iterator[Pictur
     for name, key in figures.items():
         if key.endswith(".png"):
             yield picture(name.replace("_", " "), f"Figure {name} of the privacy report.", private.read(key))
-
-
-def label_colours(labels: Mapping[str, int], colours: Sequence[str]) -> list[tuple[str, str]]:
-    """Name and contour colour of each label, in the order of the values."""
-    names = sorted(labels, key=lambda name: labels[name])
-    return [(name, colours[index % len(colours)]) for index, name in enumerate(names)]

@@ -22,8 +22,8 @@ from synthdata.spec import DatasetSpec
 from synthdata.storage import keys
 from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.data_docs import INDEX
-from synthdata.validation.pictures import LABEL_COLOURS
-from synthdata.validation.report.content import Edition, Inputs, label_colours, pictures, rejected_draws
+from synthdata.validation.pictures import label_colours
+from synthdata.validation.report.content import Edition, Inputs, pictures, rejected_draws
 from synthdata.validation.report.words import metric_name, plain, quantity_name, short
 
 GATES = ("fidelity", "utility", "privacy", "expectations")
@@ -125,7 +125,7 @@ def _page(inputs: Inputs, private: ObjectStore, edition: Edition) -> str:
         rejected=rejected_draws(inputs, private),
         gating_tests=GATING_TESTS,
         pictures=pictures(inputs, private, edition),
-        label_colours=label_colours(inputs.training_set.labels, LABEL_COLOURS),
+        label_colours=label_colours(inputs.training_set.labels),
         digests={
             "synthetic cases": digest_of(inputs.synthetic),
             "training set": digest_of(inputs.training_set),
