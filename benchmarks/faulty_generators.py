@@ -3,11 +3,13 @@
     python benchmarks/faulty_generators.py [--patients N] [--seed S] [--spec FILE] [--families] [--verbose] > table.md
 
 Held-out real cases (the control part, which no fidelity test reads) play the generated ones: as they are, and spoilt in
-one way each. Prints the outcome of every test per generator, and of the scores of the feature families.
+one way each; the plan asks for the conditions that they have. Prints the outcome of every test per generator, and of
+the scores of the feature families.
 """
 
 import argparse
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -135,6 +137,14 @@ def cohort(spec: DatasetSpec, folder: Path, patients: int, seed: int) -> tuple[F
     return store, training_set
 
 
+def asking(spec: DatasetSpec, cases: Sequence[Case]) -> DatasetSpec:
+    """The spec with a plan that asks for the conditions of these cases."""
+    counts = {
+        column: dict(Counter(str(case.record[column]) for case in cases)) for column in spec.sampling.counts
+    }
+    return replace(spec, sampling=replace(spec.sampling, cases=len(cases), counts=counts))
+
+
 def faults_of(
     spec: DatasetSpec, training_set: TrainingSet, synthetic: CaseSet, store: FolderStore
 ) -> tuple[FaultTest, ...]:
@@ -160,6 +170,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         store, training_set = cohort(spec, asked.folder or Path(temporary), asked.patients, asked.seed)
         cases = list(read_cases(store, training_set.control))[: asked.cases]
+        spec = asking(spec, cases)
         print(f"{spec.name}, patients {dict(training_set.patients)}, seed {asked.seed}\n")
         names: list[str] = []
         for name in asked.only:

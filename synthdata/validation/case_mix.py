@@ -69,6 +69,48 @@ def _odds(share: float) -> float:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class AskedValue:
+    """One value of a condition, how often the plan asks for it, and how often it was drawn."""
+
+    name: str  # such as `diagnosis infarct`
+    share: float  # of the cases, as asked
+    generated: int  # cases that have it
+    cases: int  # generated cases
+
+    @property
+    def missed(self) -> Estimate:
+        """Share of what was asked that is missing, with the exact interval of a binomial share."""
+        made, rest = self.generated, self.cases - self.generated
+        low = float(stats.beta.ppf(TAIL, made, rest + 1)) if made else 0.0
+        high = float(stats.beta.ppf(1 - TAIL, made + 1, rest)) if rest else 1.0
+        value = 1 - made / self.cases / self.share
+        return Estimate(value=value, low=1 - high / self.share, high=1 - low / self.share, n=self.cases)
+
+
+def asked_values(
+    records: Sequence[Mapping[str, Value]], counts: Mapping[str, Mapping[str, int]], planned: int
+) -> list[AskedValue]:
+    """Every value that the plan asks for, beside what generated cases have.
+
+    Args:
+        records: Of generated cases.
+        counts: Column to value to number of cases that the plan asks for.
+        planned: Cases of the plan; those beyond the counts have any value.
+    """
+    return [
+        AskedValue(
+            name=f"{column} {value}",
+            share=count / max(planned, sum(values.values())),
+            generated=sum(str(record.get(column)) == value for record in records),
+            cases=len(records),
+        )
+        for column, values in counts.items()
+        for value, count in values.items()
+        if count
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CaseMix:
     """All kinds, and how rare one may be to be found missing."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from synthdata.records.case_set import ColumnSpec
 from synthdata.records.reports import FaultTest, Outcome
-from synthdata.validation.case_mix import LEVEL, CasePool, case_mix, strata_of
+from synthdata.validation.case_mix import LEVEL, CasePool, asked_values, case_mix, strata_of
 from synthdata.validation.coupling import as_column, association, coupled_pairs
 from synthdata.validation.fault_evidence import (
     HALF_WAY,
@@ -27,6 +27,8 @@ IMAGE_DIRECTIONS = 4  # main directions of the layout that a record may go with
 
 def modes(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
     """Whether a kind of real case is missing: fewer than chance allows among all kinds, and surely less than half."""
+    if lacking := _lacking(evidence):
+        return lacking
     mix = case_mix(_pool(evidence, layout), allowed=HALF_WAY)
     if not mix.kinds:
         return undecided(MODES, "too few real patients to tell kinds of cases apart: add patients")
@@ -51,6 +53,21 @@ def modes(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
         threshold=HALF_WAY,
         explanation=told,
         follows=None,
+    )
+
+
+def _lacking(evidence: Evidence) -> FaultTest | None:
+    """FAIL where surely more than half of what the plan asks of a value was not drawn; within it kinds say nothing."""
+    asked = asked_values(evidence.records["generated"], evidence.counts, evidence.planned)
+    worst = max(asked, key=lambda one: one.missed.low, default=None)
+    if worst is None or worst.missed.low <= HALF_WAY:
+        return None
+    told = (
+        f"{worst.name} is {worst.generated / worst.cases:.1%} of the generated cases, {worst.share:.1%} were asked for "
+        f"by the plan: a share of {worst.missed} is missing, a lower end of at most {HALF_WAY} is allowed"
+    )
+    return FaultTest(
+        name=MODES, outcome="FAIL", value=worst.missed, threshold=HALF_WAY, explanation=told, follows=None
     )
 
 

@@ -28,6 +28,7 @@ class Evidence:
 
     training_set: TrainingSet
     counts: Mapping[str, Mapping[str, int]]  # of the sampling plan
+    planned: int  # cases of the plan
     structure: Mapping[str, Features]  # role to table: generated, train, test, degraded
     agreement: Mapping[str, Features]  # role to table: generated, train, test; empty without labels
     volumes: Mapping[str, Mapping[str, np.ndarray]]  # role to label to mm3
@@ -67,6 +68,7 @@ def gather(
     return Evidence(
         training_set=training_set,
         counts=spec.sampling.counts,
+        planned=spec.sampling.cases,
         structure=structure,
         agreement=agreement,
         volumes={role: _volumes(agreement[role]) if agreement else {} for role in sets},

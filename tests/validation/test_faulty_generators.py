@@ -1,5 +1,6 @@
 """Generators with one known fault each, from held-out phantom patients: the gate that names it fails, and no other."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -189,6 +190,19 @@ def test_records_that_are_alike_lose_nothing(world: World) -> None:
     (whole,) = review(replace(evidence, records=same), plan)
     assert whole.outcome == "INCONCLUSIVE"
     assert "nothing could be lost" in whole.explanation
+
+
+def test_a_class_that_the_plan_asks_for_and_that_never_comes_is_a_dropped_mode(world: World) -> None:
+    store, training_set, spec, held_out = world
+    have = Counter(str(case.record["diagnosis"]) for case in held_out)
+    sampling = replace(spec.sampling, counts={"diagnosis": dict(have)}, cases=len(held_out))
+    asking = (store, training_set, replace(spec, sampling=sampling), held_out)
+    assert faults_of(asking, held_out)["modes"].outcome == "PASS"
+    found = faults_of(asking, mode_dropped(held_out))
+    assert [name for name, test in found.items() if test.outcome == "FAIL"] == ["modes"]
+    assert found["modes"].value.value == 1
+    assert "diagnosis haemorrhage is 0.0% of the generated cases" in found["modes"].explanation
+    assert found["record_coupling"].follows == "modes"
 
 
 def test_a_small_offset_within_the_tolerance_of_a_scanner_passes(world: World) -> None:

@@ -6,7 +6,7 @@ from scipy import ndimage, stats
 from scipy.spatial.distance import cdist
 
 from synthdata.records import Case, CaseSet, ChannelScale, FaultTest, Grid, TrainingSet
-from synthdata.validation.case_mix import CasePool, case_mix
+from synthdata.validation.case_mix import CasePool, asked_values, case_mix
 from synthdata.validation.fault_evidence import Evidence
 from synthdata.validation.features.agreement import OTHER, OWN, agreements
 from synthdata.validation.features.structure import QUANTILES, structure
@@ -59,6 +59,7 @@ def evidence(scale: ChannelScale, names: list[str], rows: dict[str, np.ndarray])
     return Evidence(
         training_set=training_set(scale),
         counts={},
+        planned=N,
         structure={role: table(names, np.tile(rows[role], (N, 1)), role) for role in ROLES},
         agreement={},
         volumes={},
@@ -168,6 +169,16 @@ def test_the_deficit_of_a_kind_is_that_of_the_hypergeometric_law() -> None:
     far = np.abs(counts - law.mean()) >= law.mean() - 8 - 1e-9  # either kind of the two may be missed
     want = law.pmf(counts[far]).sum()
     assert kinds["with lesion"].p_value == pytest.approx(want, abs=4 * np.sqrt(want / 999))
+
+
+def test_what_is_missing_of_a_value_that_the_plan_asks_for_has_scipys_exact_interval() -> None:
+    """4 of 40 where the plan asks for 30 of 50; the other 20 may be of any kind."""
+    records = [{"class": "a"}] * 4 + [{"class": "b"}] * 36
+    (asked,) = asked_values(records, {"class": {"a": 30, "c": 0}}, planned=50)
+    exact = stats.binomtest(4, 40).proportion_ci(0.95, method="exact")
+    assert asked.missed.value == pytest.approx(1 - 0.1 / 0.6, rel=SAME)
+    assert asked.missed.low == pytest.approx(1 - exact.high / 0.6, rel=SAME)
+    assert asked.missed.high == pytest.approx(1 - exact.low / 0.6, rel=SAME)
 
 
 def test_contrast_and_edge_of_a_bright_block_have_their_closed_forms() -> None:
