@@ -25,6 +25,7 @@ TOLERANCE = 0.05  # of the true value, within which a number counts as guessed
 FEWEST_PREDICATES = 20  # which single out a generated record; fewer say nothing
 RARE_CELLS = 3  # a category of fewer training patients is rare
 FEWEST = 10  # records of each group
+PAIRS = 1 << 18  # of records that are compared at once
 
 Rows = Sequence[Mapping[str, Value]]
 
@@ -229,20 +230,28 @@ def _holds(
     return fits
 
 
+def _nearest_record(
+    rows: np.ndarray, made: np.ndarray, columns: slice | list[int], coder: _Coder
+) -> np.ndarray:
+    """Generated record that is nearest in some columns to each of the rows, (n,)."""
+    category, spread, step = coder.category[columns], coder.spread[columns], max(1, PAIRS // len(made))
+    parts = [
+        gower(rows[start : start + step, columns], made[:, columns], category, spread).argmin(axis=1)
+        for start in range(0, len(rows), step)
+    ]
+    return np.concatenate(parts)
+
+
 def _linked(rows: np.ndarray, made: np.ndarray, coder: _Coder) -> np.ndarray:
     """Do both halves of a patient's columns have the same generated record as nearest one?"""
-    nearest = []
-    for half in (slice(0, None, 2), slice(1, None, 2)):
-        apart = gower(rows[:, half], made[:, half], coder.category[half], coder.spread[half])
-        nearest.append(apart.argmin(axis=1))
-    return np.asarray(nearest[0] == nearest[1])
+    one, other = (_nearest_record(rows, made, half, coder) for half in (slice(0, None, 2), slice(1, None, 2)))
+    return np.asarray(one == other)
 
 
 def _inferred(rows: np.ndarray, made: np.ndarray, index: int, coder: _Coder) -> np.ndarray:
     """Is a column guessed right from the generated record that is nearest in all other columns?"""
     others = [place for place in range(rows.shape[1]) if place != index]
-    apart = gower(rows[:, others], made[:, others], coder.category[others], coder.spread[others])
-    guess, truth = made[apart.argmin(axis=1), index], rows[:, index]
+    guess, truth = made[_nearest_record(rows, made, others, coder), index], rows[:, index]
     if coder.category[index]:
         right: np.ndarray = guess == truth
         return right

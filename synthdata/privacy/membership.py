@@ -63,9 +63,10 @@ def distance_attack(pool: Pool, synthetic: dict[str, np.ndarray], *, view: str =
 
 def auc_with_interval(members: np.ndarray, others: np.ndarray, *, level: float = 0.95) -> Estimate:
     """Area under the ROC curve with DeLong's interval, clipped to 0..1; n is the number of members."""
-    wins = (members[:, None] > others) + 0.5 * (members[:, None] == others)
-    auc = float(wins.mean())
-    variance = wins.mean(axis=1).var(ddof=1) / len(members) + wins.mean(axis=0).var(ddof=1) / len(others)
+    won, lost = _doubled_wins(members, others), 2 * len(members) - _doubled_wins(others, members)
+    auc = float(won.sum() / (2 * len(members) * len(others)))
+    by_member, by_other = won / (2 * len(others)), lost / (2 * len(members))
+    variance = by_member.var(ddof=1) / len(members) + by_other.var(ddof=1) / len(others)
     half = float(stats.norm.ppf((1 + level) / 2) * np.sqrt(variance))
     return Estimate(
         value=auc, low=max(0.0, auc - half), high=min(1.0, auc + half), level=level, n=len(members)
@@ -87,8 +88,8 @@ def auc_by_score_test(members: np.ndarray, others: np.ndarray, *, level: float =
         Newcombe, "Confidence intervals for an effect size measure based on the Mann-Whitney statistic. Part 2",
         Statistics in Medicine 25:559 (2006), method 5; variance after Hanley and McNeil, Radiology 143:29 (1982).
     """
-    wins = (members[:, None] > others) + 0.5 * (members[:, None] == others)
-    auc, n, m = float(wins.mean()), len(members), len(others)
+    n, m = len(members), len(others)
+    auc = float(_doubled_wins(members, others).sum() / (2 * n * m))
     z = float(stats.norm.ppf((1 + level) / 2))
 
     def excess(area: float) -> float:
@@ -103,3 +104,10 @@ def auc_by_score_test(members: np.ndarray, others: np.ndarray, *, level: float =
     low = float(optimize.brentq(excess, 0.0, inside)) if auc > EDGE else 0.0
     high = float(optimize.brentq(excess, inside, 1.0)) if auc < 1 - EDGE else 1.0
     return Estimate(value=auc, low=low, high=high, level=level, n=n)
+
+
+def _doubled_wins(scores: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Twice the number of the others that each score is above, ties counted by half, int64 (n,)."""
+    known = np.sort(others)
+    below, not_above = (np.searchsorted(known, scores, side=side) for side in ("left", "right"))
+    return np.asarray(below + not_above)

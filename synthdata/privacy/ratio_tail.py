@@ -10,7 +10,7 @@ Source: the recommended gate G-b of our notes (`docs/privacy.md`); minP: Westfal
 Testing", Wiley 1993, section 2.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from synthdata.privacy.neighbours import Nearest
 
 TAIL_SHARES = (0.01, 0.02, 0.05, 0.10)
 TIE = 1e-12  # p values closer than this are equal
+RELABELLED = 1 << 20  # labels that are drawn at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -104,7 +105,7 @@ class LabelShuffles:
                 "expected both, so give the split a control group"
             )
         self.in_train = in_train
-        self.labels = rng.permuted(np.tile(in_train, (count, 1)), axis=1).T.astype(np.float32, order="C")
+        self.labels = np.concatenate([_packed(part) for part in _relabellings(in_train, count, rng)])
         self._tables: dict[int, np.ndarray] = {}
 
     def relabelled(self, rng: np.random.Generator) -> "LabelShuffles":
@@ -129,9 +130,9 @@ class LabelShuffles:
             for name, index in _tails(found.ratio, floors[view])
             if len(index)
         ]
-        member = np.zeros((len(chosen), len(self.in_train)), np.float32)
+        member = np.zeros((len(chosen), len(self.in_train)), bool)
         for row, (_, _, patients, _) in enumerate(chosen):
-            member[row, patients] = 1
+            member[row, patients] = True
         tables = [self._table(len(patients)) for _, _, patients, _ in chosen]
         tails = tuple(
             self._tail(view, name, patients, cases, table)
@@ -168,10 +169,24 @@ class LabelShuffles:
 
     def _least_under_shuffles(self, member: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
         """Smallest p value over the tails for each relabelling, shape (B,)."""
-        matched = np.flatnonzero(member.any(axis=0))
-        hits = np.rint(self.labels[matched].T @ member[:, matched].T).astype(np.int64)
-        values: np.ndarray = np.min([table[hits[:, row]] for row, table in enumerate(tables)], axis=0)
-        return values
+        least = np.ones(len(self.labels))
+        for tail, table in zip(_packed(member), tables, strict=True):
+            hits = np.bitwise_count(self.labels & tail).sum(axis=1, dtype=np.int64)
+            np.minimum(least, table[hits], out=least)
+        return least
+
+
+def _relabellings(in_train: np.ndarray, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Some relabellings of the patients at a time, bool (s, P)."""
+    step = max(1, RELABELLED // len(in_train))
+    for start in range(0, count, step):
+        yield rng.permuted(np.tile(in_train, (min(step, count - start), 1)), axis=1)
+
+
+def _packed(flags: np.ndarray) -> np.ndarray:
+    """Rows of flags (s, P), as bits of uint64 (s, words)."""
+    bits = np.packbits(flags, axis=1)
+    return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
 
 
 def _tails(ratio: np.ndarray, floor: float) -> list[tuple[str, np.ndarray]]:

@@ -270,7 +270,8 @@ def _ranked(images: np.ndarray) -> np.ndarray:
 
 def whitening(rows: np.ndarray, name: str) -> np.ndarray:
     """Columns that map centred rows (n, d) to whitened principal components (n, k); float64."""
-    values, vectors = np.linalg.eigh((rows @ rows.T).astype(np.float64))
+    wide = rows.shape[0] <= rows.shape[1]  # the smaller one of both products has the same eigenvalues
+    values, vectors = np.linalg.eigh((rows @ rows.T if wide else rows.T @ rows).astype(np.float64))
     values, vectors = values[::-1], vectors[:, ::-1]
     positive = values > max(values[0], 1e-12) * 1e-6
     if not positive.any():
@@ -280,5 +281,8 @@ def whitening(rows: np.ndarray, name: str) -> np.ndarray:
     share = np.cumsum(values[positive]) / values[positive].sum()
     enough = int(np.searchsorted(share, KEPT_VARIANCE)) + 1
     kept = min(enough, MOST_COMPONENTS, max(2, len(rows) // 4), len(share))
-    basis: np.ndarray = (rows.T.astype(np.float64) @ vectors[:, :kept]) / values[:kept] * np.sqrt(len(rows))
+    axes = vectors[:, :kept]
+    if wide:
+        axes = rows.T.astype(np.float64) @ axes / np.sqrt(values[:kept])
+    basis: np.ndarray = axes * np.sqrt(len(rows) / values[:kept])
     return basis
