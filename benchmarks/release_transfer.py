@@ -34,6 +34,7 @@ from synthdata.records.release import FileEntry, ReleaseManifest
 from synthdata.release import publishing
 from synthdata.release.client.download import download
 from synthdata.release.client.remote import open_remote
+from synthdata.release.client.stretch import CONNECTIONS, Spares
 from synthdata.storage import open_store
 from synthdata.storage.commit import sha256_of
 from tests.services import radosgw
@@ -75,11 +76,9 @@ def ours_down(files: list[FileEntry], url: str, to: Path) -> None:
     """The data part of a pull: ranges, hashed while they come, renamed when right."""
     to.mkdir()
     remote = open_remote(url)
-    with ThreadPoolExecutor(8) as requests, ThreadPoolExecutor(4) as writers:
+    with Spares(len(files)) as spares, ThreadPoolExecutor(CONNECTIONS) as writers:
         jobs = [
-            writers.submit(
-                download, remote, f"datasets/bench/1.0.0/{file.path}", file, to, requests, lambda _: None
-            )
+            writers.submit(download, remote, f"{PREFIX}/{file.path}", file, to, spares, lambda _: None)
             for file in files
         ]
         assert all(job.result() for job in jobs)

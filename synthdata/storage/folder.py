@@ -1,11 +1,11 @@
 """An object store in a folder: atomic by rename, create-only by hard link."""
 
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
 from synthdata.errors import ConfigError, MissingObjectError, StoreError
 from synthdata.storage.disk import on_disk
@@ -43,7 +43,7 @@ class FolderStore:
         with self.open(key) as reader:
             return reader.read()
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> io.BufferedReader:
         """Reader of the file."""
         with on_disk(f"object {key}", "read"):
             try:

@@ -1,9 +1,9 @@
 """A store in front of another one: whoever changes some acts of a store writes down these alone."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from synthdata.storage.protocol import ObjectStore
 
@@ -25,7 +25,7 @@ class ForwardingStore(ABC):
         """Whole object."""
         return self.behind.read(key)
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> io.BufferedReader:
         """Seekable reader of an object."""
         return self.behind.open(key)
 

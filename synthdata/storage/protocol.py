@@ -1,8 +1,9 @@
 """What every object store can do; the rest of the project sees no more than this."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 
 class ObjectStore(Protocol):
@@ -17,7 +18,7 @@ class ObjectStore(Protocol):
         """Whole object. Raises MissingObjectError or StoreError."""
         ...
 
-    def open(self, key: str) -> BinaryIO:
+    def open(self, key: str) -> io.BufferedReader:
         """Seekable reader of an object, which fetches no more than is read from it."""
         ...
 

@@ -293,7 +293,7 @@ def test_a_recall_while_the_version_is_being_pulled_is_told(
         return real(remote, key, file, folder, pool, advance)
 
     monkeypatch.setattr(pulling_module, "download", download)
-    monkeypatch.setattr(pulling_module, "FILES", 1)
+    monkeypatch.setattr(pulling_module, "CONNECTIONS", 1)
     with pytest.raises(TrustError, match=r"recalled.*a label is wrong"):
         pull("ellipsoids", None, published.url, tmp_path / "got")
     assert not check(tmp_path / "got").ok

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from synthdata.release.client import check, pull
 from synthdata.release.client.download import download
 from synthdata.release.client.remote import open_remote, read_range
 from synthdata.release.client.signed_web import LINKS_KIND
+from synthdata.release.client.stretch import CONNECTIONS, Spares
 from synthdata.storage.folder import FolderStore
 
 DATA = bytes(itertools.islice(itertools.cycle(range(251)), 3_000_000))
@@ -50,11 +52,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not server.ranges or not wanted:
             return self.answer(200, data, cut=fault == "cut")
         part = data[int(first) : int(last) + 1] if last else data[int(first) :]
-        return self.answer(206 if part else 416, part, cut=fault == "cut")
+        with server.counted():
+            return self.answer(206 if part else 416, part, cut=fault == "cut")
 
     def answer(self, status: int, data: bytes, *, cut: bool = False) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
+        if self.server.chunked:  # type: ignore[attr-defined]
+            self.send_header("Transfer-Encoding", "chunked")
+            half = len(data) // 2
+            pieces = (data[:half],) if cut else (data[:half], data[half:], b"")
+            data, cut = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), False
+            self.close_connection = len(pieces) == 1
+        else:
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if cut:
             self.wfile.write(data[: len(data) // 2])
@@ -73,6 +83,19 @@ class Server(http.server.ThreadingHTTPServer):
         self.folder, self.ranges, self.lock = folder, ranges, threading.Lock()
         self.faults: list[str] = []
         self.seen: list[tuple[str, dict[str, str]]] = []
+        self.chunked, self.working, self.most = False, 0, 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count the ranges that are answered at once."""
+        with self.lock:
+            self.working += 1
+            self.most = max(self.most, self.working)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.working -= 1
 
     @property
     def url(self) -> str:
@@ -119,8 +142,8 @@ def entry(data: bytes = DATA) -> FileEntry:
 
 def fetch(url: str, folder: Path, file: FileEntry | None = None) -> bool:
     folder.mkdir(exist_ok=True)
-    with ThreadPoolExecutor(4) as pool:
-        return download(open_remote(url), "large", file or entry(), folder, pool, lambda count: None)
+    with Spares(1) as spares:
+        return download(open_remote(url), "large", file or entry(), folder, spares, lambda count: None)
 
 
 def test_a_large_file_comes_in_several_ranges_at_once(large: Path, tmp_path: Path) -> None:
@@ -145,6 +168,43 @@ def test_busy_and_broken_answers_are_asked_again_from_where_they_ended(
     assert (tmp_path / "got" / "large").read_bytes() == DATA
     if "cut" in faults:
         assert any(start % 400_000 for start in starts), "a cut range was read again from its start"
+
+
+@pytest.mark.parametrize("faults", [[], ["cut"] * 4])
+def test_answers_that_tell_no_length_are_read_to_their_end(
+    large: Path, tmp_path: Path, faults: list[str]
+) -> None:
+    with serving(large) as server:
+        server.chunked, server.faults = True, list(faults)
+        assert fetch(server.url, tmp_path / "got")
+        assert server.faults == []
+    assert (tmp_path / "got" / "large").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("files", [1, 3, 20])
+def test_files_share_a_bounded_number_of_connections(
+    large: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: int
+) -> None:
+    monkeypatch.setattr("synthdata.release.client.stretch.ALONE_BYTES", 1_000_000)
+    monkeypatch.setattr("synthdata.release.client.stretch.PIECE_BYTES", 70_001)
+    names = [f"large-{number}" for number in range(files)]
+    for name in names:
+        (large / name).symlink_to(large / "large")
+    with (
+        serving(large) as server,
+        Spares(files) as spares,
+        ThreadPoolExecutor(CONNECTIONS) as writers,
+    ):
+        remote = open_remote(server.url)
+
+        def one(name: str) -> bool:
+            moved = download(remote, name, replace(entry(), path=name), tmp_path, spares, lambda count: None)
+            spares.file_done()
+            return moved
+
+        assert all(writers.map(one, names))
+    assert all((tmp_path / name).read_bytes() == DATA for name in names)
+    assert 1 < server.most <= CONNECTIONS
 
 
 def test_a_server_that_stays_busy_is_said_and_keeps_what_has_come(large: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from synthdata.errors import IntegrityError
 from synthdata.records.release import FileEntry
 from synthdata.release.client.paths import PART, clear, inside
 from synthdata.release.client.remote import Remote
-from synthdata.release.client.stretch import read_in_stretches
+from synthdata.release.client.stretch import Spares, read_in_order
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
 
@@ -20,7 +19,7 @@ READ_BYTES = 1 << 20
 
 
 def download(
-    remote: Remote, key: str, file: FileEntry, folder: Path, pool: Executor, advance: Advance
+    remote: Remote, key: str, file: FileEntry, folder: Path, spares: Spares, advance: Advance
 ) -> bool:
     """Bring one file, unless the right one is there already.
 
@@ -29,7 +28,7 @@ def download(
         key: Object in the store.
         file: What the manifest says of it.
         folder: Target folder.
-        pool: Runs the requests, several at once for a large file.
+        spares: Connections that a large file may have beside its own.
         advance: Gets the bytes which are done, as they come.
 
     Returns:
@@ -52,11 +51,11 @@ def download(
     if part.exists() and part.stat().st_size > file.size_bytes:
         part.unlink()
     resumed = part.exists()
-    got = _fetch(remote, key, file, part, pool, advance)
+    got = _fetch(remote, key, file, part, spares, advance)
     if got != file.sha256 and resumed:  # the older part may be of another release
         part.unlink()
         advance(-file.size_bytes)
-        got = _fetch(remote, key, file, part, pool, advance)
+        got = _fetch(remote, key, file, part, spares, advance)
     if got != file.sha256:
         part.unlink()
         raise IntegrityError.of(f"file {file.path} in the store", got, file.sha256)
@@ -65,18 +64,18 @@ def download(
     return True
 
 
-def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, pool: Executor, advance: Advance) -> str:
+def _fetch(remote: Remote, key: str, file: FileEntry, part: Path, spares: Spares, advance: Advance) -> str:
     """Append to a part until the file is whole; hashed on the way. Returns the SHA-256."""
     hasher = hashlib.sha256()
     with on_disk(file.path), _appending(part) as writer:
         have = _hash_part(part, hasher, advance)
-        with closing(read_in_stretches(remote, key, have, file.size_bytes, pool)) as chunks:
-            for chunk in chunks:
-                have += len(chunk)
+        with closing(read_in_order(remote, key, have, file.size_bytes, spares)) as pieces:
+            for piece in pieces:
+                have += len(piece)
                 _refuse_longer(have, file)
-                hasher.update(chunk)
-                _write_all(writer, chunk)
-                advance(len(chunk))
+                hasher.update(piece)
+                _write_all(writer, piece)
+                advance(len(piece))
     if have < file.size_bytes:
         part.unlink()
         advance(-have)
@@ -96,10 +95,9 @@ def _refuse_longer(have: int, file: FileEntry) -> None:
         )
 
 
-def _write_all(writer: int, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[os.write(writer, view) :]
+def _write_all(writer: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(writer, piece) :]
 
 
 def _hash_part(part: Path, hasher: "hashlib._Hash", advance: Advance) -> int:

@@ -26,6 +26,7 @@ from synthdata.release.client.listing import choose
 from synthdata.release.client.local import Origin, check_format, claim, write_metadata, write_state
 from synthdata.release.client.paths import check_paths, inside
 from synthdata.release.client.remote import Remote, read_small
+from synthdata.release.client.stretch import CONNECTIONS, Spares
 from synthdata.release.client.trusted import Tell, TrustedStore, ignore, open_trusted
 from synthdata.release.layout import FORMAT_ROLES, FORMATS, INDEX, MANIFEST, evidence_path
 from synthdata.release.trust.contents import SignedRelease
@@ -33,8 +34,6 @@ from synthdata.storage import keys
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
 
-FILES = 4  # that are written at once
-CONNECTIONS = 8  # to the store at once
 MANIFEST_BYTES = 256 << 20
 SPARE_BYTES = 16 << 20  # of the disk, beyond the files
 INDEX_ALONE = "index"  # word of `formats` for no shards at all
@@ -204,11 +203,13 @@ class _Job:
 
         def one(file: FileEntry) -> bool:
             key = keys.release(self.release.dataset, self.release.version, file.path)
-            return download(self.remote, key, file, self.folder, requests, count.advance)
+            moved = download(self.remote, key, file, self.folder, spares, count.advance)
+            spares.file_done()
+            return moved
 
         with (
-            ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="request") as requests,
-            ThreadPoolExecutor(FILES, thread_name_prefix="pull") as writers,
+            Spares(len(files)) as spares,
+            ThreadPoolExecutor(CONNECTIONS, thread_name_prefix="pull") as writers,
         ):
             futures = [writers.submit(one, file) for file in files]
             try:

@@ -1,9 +1,11 @@
 """Where releases are read from: a folder, S3, any web server, or a file of links; reading can start in the middle."""
 
 import random
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -12,9 +14,21 @@ from synthdata.errors import ConfigError, MissingObjectError, TransientError, Tr
 from synthdata.storage.opening import open_store
 from synthdata.storage.protocol import ObjectStore
 
-CHUNK_BYTES = 128 << 10  # larger blocks cost the system more, as their memory is mapped anew each time
+PIECE_BYTES = 1 << 20  # of one read
 TRIES = 6
 FIRST_PAUSE_S = 0.2  # doubled at each try, with jitter
+
+
+class Reader(Protocol):
+    """An object under way."""
+
+    def readinto(self, room: memoryview, /) -> int:
+        """Fill memory from its start; 0 at the end. Raises TransientError where another try may succeed."""
+        ...
+
+    def close(self) -> None:
+        """Give the connection back."""
+        ...
 
 
 class Remote(Protocol):
@@ -30,8 +44,8 @@ class Remote(Protocol):
         """Reading several parts of one object at once pays."""
         ...
 
-    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes [start, stop) of an object; to its end where `stop` is None.
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Reader:
+        """Ask for bytes [start, stop) of an object; to its end where `stop` is None. More may come: read no further.
 
         Raises:
             MissingObjectError: There is no such object.
@@ -54,14 +68,23 @@ class StoreRemote:
         """Address of the store."""
         return self._store.url
 
-    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes [start, stop)."""
-        with closing(self._store.open(key)) as reader:
-            reader.seek(start)
-            left = None if stop is None else stop - start
-            while chunk := reader.read(CHUNK_BYTES if left is None else min(left, CHUNK_BYTES)):
-                yield chunk
-                left = None if left is None else left - len(chunk)
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Reader:  # noqa: ARG002 - read by nobody
+        """The object from its byte `start` on."""
+        reader = self._store.open(key)
+        reader.seek(start)
+        return reader
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Bytes [start, stop) of an object."""
+
+    key: str
+    start: int
+    stop: int
+    last: bool = (
+        False  # the object should end at `stop`: it is asked for without an end, to see whether it does
+    )
 
 
 def open_remote(url: str, *, anonymous: bool = False) -> Remote:
@@ -113,13 +136,13 @@ def read_small(remote: Remote, key: str, *, limit_bytes: int) -> bytes:
 
 
 def _read_once(remote: Remote, key: str, limit_bytes: int) -> bytes:
-    parts, size = [], 0
-    for chunk in remote.stream(key):
-        size += len(chunk)
-        if size > limit_bytes:
-            raise TrustError(f"{key} is larger than {limit_bytes} bytes: it is not what the store signed")
-        parts.append(chunk)
-    return b"".join(parts)
+    got, room = bytearray(), memoryview(bytearray(min(PIECE_BYTES, limit_bytes + 1)))
+    with closing(remote.open(key)) as reader:
+        while count := reader.readinto(room):
+            got += room[:count]
+            if len(got) > limit_bytes:
+                raise TrustError(f"{key} is larger than {limit_bytes} bytes: it is not what the store signed")
+    return bytes(got)
 
 
 def read_range(remote: Remote, key: str, start: int, stop: int) -> bytes:
@@ -129,23 +152,46 @@ def read_range(remote: Remote, key: str, start: int, stop: int) -> bytes:
         MissingObjectError: There is none.
         StoreError: All tries failed, or the store refuses.
     """
-    got, waits = bytearray(), pauses()
-    while len(got) < stop - start:
-        before = len(got)
+    view = memoryview(bytearray(stop - start))
+    pieces = read_pieces(remote, Span(key, start, stop), lambda at: view[at - start :])
+    return view[: sum(map(len, pieces))].tobytes()
+
+
+def read_pieces(
+    remote: Remote, span: Span, room: Callable[[int], memoryview], halt: threading.Event | None = None
+) -> Iterator[memoryview]:
+    """Bytes of a span as they come; new tries go on where the last one ended.
+
+    Args:
+        remote: The store.
+        span: What to read. Fewer bytes come where the object is shorter, more where it is longer and this its `last`.
+        room: Gives the memory for the bytes from an offset of the object on; where it is empty, no more is read.
+        halt: Ends it early.
+
+    Raises:
+        MissingObjectError: There is no such object.
+        StoreError: All tries failed, or the store refuses.
+    """
+    halt, at, waits = halt or threading.Event(), span.start, pauses()
+    while not halt.is_set() and at < span.stop:
+        before = at
         try:
-            for chunk in remote.stream(key, start + before, stop):
-                got += chunk
+            with closing(remote.open(span.key, at, None if span.last else span.stop)) as reader:
+                while not halt.is_set() and (view := room(at) if span.last else room(at)[: span.stop - at]):
+                    if not (count := reader.readinto(view)):
+                        break
+                    at += count
+                    yield view[:count]
         except MissingObjectError:
             raise
         except TransientError:
-            waits = pauses() if len(got) > before else waits
+            waits = pauses() if at > before else waits
             if (pause := next(waits)) is None:
                 raise
-            time.sleep(pause)
+            halt.wait(pause)
         else:
-            if len(got) == before:
-                break
-    return bytes(got)
+            if at == before:
+                return
 
 
 def pauses() -> Iterator[float | None]:

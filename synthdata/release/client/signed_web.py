@@ -1,11 +1,11 @@
 """Reading S3 over HTTP with a signature per request, without one, or by links which somebody else has signed."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from synthdata.errors import ConfigError, MissingObjectError, RefusedError
+from synthdata.release.client.remote import Reader, StoreRemote
 from synthdata.release.client.web import WebReader
 from synthdata.storage.codes import code_sentence
 from synthdata.storage.s3 import S3Store
@@ -32,22 +32,16 @@ class S3Remote:
         """The server answers ranges."""
         return self._reader.ranged
 
-    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes [start, stop)."""
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Reader:
+        """Ask for bytes [start, stop)."""
         try:
-            yield from self._reader.stream(self._store.presigned(key), key, self.url, start=start, stop=stop)
+            return self._reader.open(self._store.presigned(key), key, self.url, start=start, stop=stop)
         except RefusedError as error:
             if error.code in ELSEWHERE:  # the bucket is in another region, which the client library looks up
-                yield from self._by_client(key, start, stop)
-                return
+                return StoreRemote(self._store).open(key, start, stop)
             told = RefusedError(code_sentence(key, error.code or str(error.status)))
             told.status, told.code = error.status, error.code
             raise told from error
-
-    def _by_client(self, key: str, start: int, stop: int | None) -> Iterator[bytes]:
-        from synthdata.release.client.remote import StoreRemote
-
-        return StoreRemote(self._store).stream(key, start, stop)
 
 
 class LinkedRemote:
@@ -80,9 +74,9 @@ class LinkedRemote:
         """The server answers ranges."""
         return self._reader.ranged
 
-    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes [start, stop)."""
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> Reader:
+        """Ask for bytes [start, stop)."""
         link = self._links.get(key)
         if link is None:
             raise MissingObjectError.of(self._shown, key)
-        return self._reader.stream(str(link), key, self._shown, start=start, stop=stop)
+        return self._reader.open(str(link), key, self._shown, start=start, stop=stop)

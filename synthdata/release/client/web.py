@@ -6,14 +6,16 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, IncompleteRead, LocationParseError
 from urllib3.util import Timeout, make_headers
 
 from synthdata.errors import (
@@ -22,13 +24,15 @@ from synthdata.errors import (
     MissingObjectError,
     RefusedError,
     StoreError,
+    SynthDataError,
     TransientError,
 )
-from synthdata.release.client.remote import CHUNK_BYTES
+from synthdata.release.client.remote import PIECE_BYTES
 from synthdata.storage.codes import CLOCK
 
 CONNECT_S, READ_S = 15, 60
 CONNECTIONS = 16
+DRAINED_BYTES = 128 << 10  # quicker read to their end than a new connection is made
 CLOCK_S = 900  # by which a clock may be wrong, before S3 takes no signature of it
 GONE = (404, 410)
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -37,15 +41,15 @@ CODE = re.compile(rb"<Code>(\w{1,60})</Code>")  # of an S3 answer
 
 
 class WebReader:
-    """Streams the bytes behind an address."""
+    """Reads the bytes behind an address."""
 
     def __init__(self, any_url: str) -> None:
         self._pool = _pool(any_url)
         self._headers = {"Accept-Encoding": "identity", **_login(any_url)}
         self.ranged = True  # until a server shows that it knows no ranges
 
-    def stream(self, url: str, key: str, shown: str, *, start: int, stop: int | None) -> Iterator[bytes]:
-        """Bytes [start, stop) behind an address.
+    def open(self, url: str, key: str, shown: str, *, start: int, stop: int | None) -> "WebBody":
+        """Ask for bytes [start, stop) behind an address.
 
         Args:
             url: Address of the request, which may hold a signature and is never shown.
@@ -63,45 +67,21 @@ class WebReader:
         headers = dict(self._headers)
         if start or stop is not None:
             headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-        try:
+        with _network(shown):
             answer = self._pool.request(
                 "GET", url, headers=headers, preload_content=False, retries=_redirects()
             )
-            try:
+        body = WebBody(answer, shown)
+        try:
+            with _network(shown):
                 self._judge(answer, key, shown)
-                yield from self._body(answer, start, stop, asked="Range" in headers)
-            finally:
-                answer.drain_conn() if (answer.length_remaining or 0) < CHUNK_BYTES else answer.close()
-                answer.release_conn()
-        except HTTPError as error:
-            if _untrusted(error):
-                raise StoreError(
-                    f"the certificate of {shown} is not one that this machine trusts, expected one of an authority "
-                    "that it knows: name the file of that authority in REQUESTS_CA_BUNDLE, or check the address and "
-                    "the clock"
-                ) from error
-            reason = type(getattr(error, "reason", None) or error).__name__
-            raise TransientError(
-                f"{shown} cannot be reached ({reason}): check the address, the proxy and the network, and run it again"
-            ) from error
-
-    def _body(
-        self, answer: urllib3.BaseHTTPResponse, start: int, stop: int | None, *, asked: bool
-    ) -> Iterator[bytes]:
-        skip = 0
-        if asked and answer.status != HTTPStatus.PARTIAL_CONTENT:  # no ranges: the answer is the whole object
-            self.ranged, skip = False, start
-        left = None if stop is None else stop - start
-        while chunk := answer.read(CHUNK_BYTES, decode_content=False):
-            kept = chunk[skip:] if skip else chunk
-            skip = max(0, skip - len(chunk))
-            if left is not None:
-                kept = kept[:left]
-                left -= len(kept)
-            if kept:
-                yield kept
-            if left == 0:
-                return
+            if "Range" in headers and answer.status != HTTPStatus.PARTIAL_CONTENT:
+                self.ranged = False  # the answer is the whole object
+                body.skip(start)
+        except BaseException:
+            body.close()
+            raise
+        return body
 
     @staticmethod
     def _judge(answer: urllib3.BaseHTTPResponse, key: str, shown: str) -> None:
@@ -123,6 +103,39 @@ class WebReader:
         if status in {401, 403} and abs(_clock_error_s(answer)) > CLOCK_S:
             code = CLOCK
         raise _refusal(status, code, key, shown)
+
+
+class WebBody:
+    """The body of an answer, read without a copy."""
+
+    def __init__(self, answer: urllib3.BaseHTTPResponse, shown: str) -> None:
+        self._answer, self._shown = answer, shown
+        # urllib3's own `readinto` copies out of new memory; the standard library's answer below it does not
+        self._below: Any = getattr(answer, "_fp", None) or answer
+
+    def readinto(self, room: memoryview, /) -> int:
+        """Fill memory from its start; 0 at the end. Raises TransientError where the answer breaks off."""
+        left = self._answer.length_remaining
+        with _network(self._shown):
+            count: int = self._below.readinto(room)
+            if not count and left and len(room):
+                raise IncompleteRead(count, left)
+        if left is not None and self._below is not self._answer:
+            self._answer.length_remaining = left - count
+        return count
+
+    def skip(self, count: int) -> None:
+        """Read on to what was asked for."""
+        room = memoryview(bytearray(min(PIECE_BYTES, count)))
+        while count and (got := self.readinto(room[:count])):
+            count -= got
+
+    def close(self) -> None:
+        """Give the connection back, or end it where too much is on the way."""
+        left = self._answer.length_remaining
+        if not self._answer.closed:
+            self._answer.drain_conn() if left is not None and left < DRAINED_BYTES else self._answer.close()
+        self._answer.release_conn()
 
 
 class HttpRemote:
@@ -150,10 +163,30 @@ class HttpRemote:
         """The server answers ranges."""
         return self._reader.ranged
 
-    def stream(self, key: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes [start, stop); a server which knows no ranges is read from the start."""
+    def open(self, key: str, start: int = 0, stop: int | None = None) -> WebBody:
+        """Ask for bytes [start, stop); a server which knows no ranges is read from the start."""
         url = f"{self._shown}/{quote(key)}{self._query}"
-        return self._reader.stream(url, key, self._shown, start=start, stop=stop)
+        return self._reader.open(url, key, self._shown, start=start, stop=stop)
+
+
+@contextmanager
+def _network(shown: str) -> Iterator[None]:
+    """Turn what the network has done into a sentence."""
+    try:
+        yield
+    except SynthDataError:
+        raise
+    except (HTTPError, HTTPException, OSError) as error:
+        if _untrusted(error):
+            raise StoreError(
+                f"the certificate of {shown} is not one that this machine trusts, expected one of an authority "
+                "that it knows: name the file of that authority in REQUESTS_CA_BUNDLE, or check the address and "
+                "the clock"
+            ) from error
+        reason = type(getattr(error, "reason", None) or error).__name__
+        raise TransientError(
+            f"{shown} cannot be reached ({reason}): check the address, the proxy and the network, and run it again"
+        ) from error
 
 
 def _pool(url: str) -> urllib3.PoolManager:
