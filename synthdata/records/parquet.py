@@ -30,6 +30,9 @@ from synthdata.storage.protocol import ObjectStore
 ARRAYS = ("image", "mask")
 ROW_GROUP_CASES = 16
 PAGE_BYTES = 1 << 20
+BUILT_IN_MEMORY_BYTES = (
+    384 << 20
+)  # of arrays, whose shard is written, digested and compared where it is built
 WHOLE_BYTES = 128 << 20  # of a file that is held in memory to be verified and unpacked
 MASK, LITTLE = np.dtype(np.uint8), sys.byteorder == "little"
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
@@ -89,12 +92,12 @@ def provenance_json(case: Case) -> str:
 
 
 def write_shard(
-    path: Path, cases: Sequence[Case], case_set: CaseSet, *, page_per_array: bool = False
+    path: Path | pa.NativeFile, cases: Sequence[Case], case_set: CaseSet, *, page_per_array: bool = False
 ) -> None:
     """Write cases to one Parquet file, zstd, small row groups; the same cases give the same bytes.
 
     Args:
-        path: File to write.
+        path: File to write, or one that is open.
         cases: What it holds, in their order.
         case_set: Names the channels, units, labels and record columns.
         page_per_array: Each image and mask is a data page of its own, so that it can be read out of the file alone.
@@ -126,6 +129,12 @@ def write_shard(
 
 def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Sequence[Case]) -> ShardRef:
     """Write cases as one content-addressed shard of a private stage, and read it back."""
+    if sum(case.image.nbytes + case.mask.nbytes for case in cases) <= BUILT_IN_MEMORY_BYTES:
+        data = _shard_in_memory(cases, case_set)
+        digest = sha256_of(data)
+        key = keys.shard(case_set.dataset, stage, digest)
+        commit_blob(store, key, data, sha256=digest)
+        return ShardRef(key=key, sha256=digest, size_bytes=len(data), cases=len(cases))
     with (
         on_disk("the temporary folder (TMPDIR)"),
         tempfile.TemporaryDirectory(prefix="synthdata-") as folder,
@@ -133,6 +142,13 @@ def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Seque
         path = Path(folder) / "shard.parquet"
         write_shard(path, cases, case_set)
         return commit_file(store, case_set, stage, path, sha256=sha256_of(path), cases=len(cases))
+
+
+def _shard_in_memory(cases: Sequence[Case], case_set: CaseSet) -> memoryview:
+    room = pa.allocate_buffer(2 * sum(case.image.nbytes + case.mask.nbytes for case in cases) + PAGE_BYTES)
+    sink = pa.FixedSizeBufferWriter(room)
+    write_shard(sink, cases, case_set)
+    return memoryview(room).cast("B")[: sink.tell()]
 
 
 def commit_file(

@@ -4,10 +4,10 @@ import hashlib
 from pathlib import Path
 
 from synthdata.errors import IntegrityError
-from synthdata.storage.protocol import ObjectStore
+from synthdata.storage.protocol import Content, ObjectStore
 
 
-def sha256_of(data: bytes | memoryview | Path) -> str:
+def sha256_of(data: Content) -> str:
     """Hex SHA-256 of bytes or of a file, in bounded memory."""
     if isinstance(data, bytes | memoryview):
         return hashlib.sha256(data).hexdigest()
@@ -23,7 +23,7 @@ def stored_sha256(store: ObjectStore, key: str) -> str:
     return hasher.hexdigest()
 
 
-def commit_blob(store: ObjectStore, key: str, data: bytes | Path, *, sha256: str = "") -> str:
+def commit_blob(store: ObjectStore, key: str, data: Content, *, sha256: str = "") -> str:
     """Write an object whose key names its content, once; then read it back.
 
     Args:
@@ -40,15 +40,25 @@ def commit_blob(store: ObjectStore, key: str, data: bytes | Path, *, sha256: str
         StoreError: The store cannot be written.
     """
     want = sha256 or sha256_of(data)
-    if not store.create(key, data) and stored_sha256(store, key) == want:
+    store.create(key, data)
+    if _holds(store, key, data, want):
         return want
-    got = stored_sha256(store, key)
-    if got != want:  # a torn object of a killed writer: its key names the content, so replace it
-        store.write(key, data)
-        got = stored_sha256(store, key)
-    if got != want:
-        raise IntegrityError.of(f"object {key} as read back", got, want)
+    store.write(key, data)  # a torn object of a killed writer: its key names the content, so replace it
+    if not _holds(store, key, data, want):
+        raise IntegrityError.of(f"object {key} as read back", stored_sha256(store, key), want)
     return want
+
+
+def _holds(store: ObjectStore, key: str, data: Content, sha256: str) -> bool:
+    """True where the store gives back the same bytes; of those in memory, without another digest."""
+    if isinstance(data, Path):
+        return stored_sha256(store, key) == sha256
+    at, view = 0, memoryview(data).cast("B")
+    for chunk in store.chunks(key):
+        if chunk != view[at : at + len(chunk)].tobytes():
+            return False
+        at += len(chunk)
+    return at == len(view)
 
 
 def read_verified(store: ObjectStore, key: str, sha256: str) -> bytes:

@@ -6,12 +6,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from synthdata.errors import MissingObjectError, StoreError
 from synthdata.storage import keys
 from synthdata.storage.forwarding import ForwardingStore
-from synthdata.storage.protocol import ObjectStore
+from synthdata.storage.protocol import Content, ObjectStore
 
 SETTLE_S = (
     3.0  # a lock is mine when it is still mine after so long: longer than a small write takes to be seen
@@ -67,7 +66,7 @@ class ExclusiveStore(ForwardingStore):
         """The store without conditional writes."""
         return self._behind
 
-    def create(self, key: str, data: bytes | Path) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Write an object where there is none."""
         if self.behind.size(key) is not None:
             return False

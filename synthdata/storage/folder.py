@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from synthdata.errors import ConfigError, MissingObjectError, StoreError
 from synthdata.storage.disk import on_disk
+from synthdata.storage.protocol import Content
 
 CHUNK_BYTES = 1 << 20
 PARTIAL = ".partial-"  # prefix of the name of a file which is being written; no key may use it
@@ -63,7 +64,7 @@ class FolderStore:
         with on_disk(f"object {key}", "read"):
             return path.stat().st_size if path.is_file() else None
 
-    def write(self, key: str, data: bytes | Path) -> None:
+    def write(self, key: str, data: Content) -> None:
         """Write beside, then rename."""
         with on_disk(f"object {key}"):
             temporary = self._write_beside(self.path(key), data)
@@ -72,7 +73,7 @@ class FolderStore:
             finally:
                 temporary.unlink(missing_ok=True)
 
-    def create(self, key: str, data: bytes | Path) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Write beside, then link: the link fails where the name is taken."""
         target = self.path(key)
         with on_disk(f"object {key}"):
@@ -102,7 +103,7 @@ class FolderStore:
         with on_disk(f"object {key}"):
             self.path(key).unlink(missing_ok=True)
 
-    def _write_beside(self, target: Path, data: bytes | Path) -> Path:
+    def _write_beside(self, target: Path, data: Content) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=target.parent)
         try:

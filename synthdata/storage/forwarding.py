@@ -3,9 +3,8 @@
 import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 
-from synthdata.storage.protocol import ObjectStore
+from synthdata.storage.protocol import Content, ObjectStore
 
 
 class ForwardingStore(ABC):
@@ -37,11 +36,11 @@ class ForwardingStore(ABC):
         """Size in bytes, or None."""
         return self.behind.size(key)
 
-    def write(self, key: str, data: bytes | Path) -> None:
+    def write(self, key: str, data: Content) -> None:
         """Write or replace an object at once."""
         self.behind.write(key, data)
 
-    def create(self, key: str, data: bytes | Path) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Write an object only where there is none."""
         return self.behind.create(key, data)
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+Content = bytes | memoryview | Path  # of an object that is written
+
 
 class ObjectStore(Protocol):
     """Bytes by key. Keys are relative POSIX paths; no store is trusted to verify a digest for us."""
@@ -30,11 +32,11 @@ class ObjectStore(Protocol):
         """Size in bytes, or None where there is no such object."""
         ...
 
-    def write(self, key: str, data: bytes | Path) -> None:
+    def write(self, key: str, data: Content) -> None:
         """Write or replace an object at once: a reader sees the old or the new one, never a part."""
         ...
 
-    def create(self, key: str, data: bytes | Path) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Write an object only where there is none; False when another was there first."""
         ...
 

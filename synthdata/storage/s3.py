@@ -1,6 +1,7 @@
 """An object store in S3, or whatever speaks its protocol, through boto3."""
 
 import io
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from s3transfer.utils import ReadFileChunk
 
 from synthdata.errors import MissingObjectError, StoreError
 from synthdata.storage.codes import NO_BUCKET, code_sentence
+from synthdata.storage.disk import on_disk
+from synthdata.storage.protocol import Content
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +124,7 @@ class S3Store:
             return None
         return int(head["ContentLength"])
 
-    def write(self, key: str, data: bytes | Path) -> None:
+    def write(self, key: str, data: Content) -> None:
         """Put an object; S3 shows it whole or not at all."""
         if isinstance(data, Path):
             transfer = TransferConfig(
@@ -133,11 +136,14 @@ class S3Store:
             )
         else:
             self._ask(
-                key, lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=data)
+                key,
+                lambda: self._client.put_object(Bucket=self.bucket, Key=self.prefix + key, Body=bytes(data)),
             )
 
-    def create(self, key: str, data: bytes | Path) -> bool:
+    def create(self, key: str, data: Content) -> bool:
         """Put with `If-None-Match: *`; the store answers 412 where the key is taken."""
+        if isinstance(data, memoryview):
+            return self._create_from_memory(key, data)
         large = isinstance(data, Path) and data.stat().st_size > MULTIPART_BYTES
         for attempt in range(CONFLICT_TRIES):
             try:
@@ -156,6 +162,16 @@ class S3Store:
             else:
                 return True
         return False
+
+    def _create_from_memory(self, key: str, data: memoryview) -> bool:
+        """By way of a file, of which parts are sent at once and again."""
+        with (
+            on_disk("the temporary folder (TMPDIR)"),
+            tempfile.NamedTemporaryFile(prefix="synthdata-") as file,
+        ):
+            file.write(data)
+            file.flush()
+            return self.create(key, Path(file.name))
 
     def _create_at_once(self, key: str, data: bytes | Path) -> None:
         names = {"Bucket": self.bucket, "Key": self.prefix + key, "IfNoneMatch": "*"}
