@@ -11,8 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from synthdata.intake.person_names import gazetteer, imaging_words, vocabulary
 from synthdata.intake.text_engine import TextEngine, TextLine
+from synthdata.intake.word_lists import gazetteer, imaging_words, vocabulary
 
 LEAST_SIDE = 48  # px: a smaller image holds no legible line
 READ = 0.6  # least confidence of a line

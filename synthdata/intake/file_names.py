@@ -1,7 +1,8 @@
 """Names of files and folders below the source: they are often made of the patient's name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,11 +16,13 @@ NOTHING: Mapping[Path, str] = {}
 UID_ROOTS = frozenset({"0.", "1.", "2."})
 UID_WITHIN = re.compile(r"(?<!\d)[012](?:\.\d+){3,}")  # behind a word, such as MR.1.2.840
 DASHES = re.compile(r"[\s-]+")
+DIGIT = re.compile(r"\d")
+LEAST_PROOF, PROOF = 3, 1 / 3  # names that are no telephone number, and for each one that could be
 SEPARATORS = re.compile(r"[_+~,;()\[\]{}]+")
 
 
 def judge_file_names(
-    files: Iterable[SeenFile], root: Path, deny: DenyList, archived: Mapping[Path, str] = NOTHING
+    files: Collection[SeenFile], root: Path, deny: DenyList, archived: Mapping[Path, str] = NOTHING
 ) -> None:
     """Book a reason with each file whose name, or a folder of it below the root, could identify a person.
 
@@ -29,16 +32,33 @@ def judge_file_names(
         deny: The operator's list.
         archived: Names of files which were unpacked from an archive, whose folders count as others do.
     """
-    for seen in files:
-        parts = seen.path.relative_to(root).parts if seen.path.is_relative_to(root) else ()
-        parts = parts or tuple(archived.get(seen.path, seen.path.name).split("/"))
-        if any(identifies(part) for part in parts) or any(map(deny.matches, parts)):
+    parts = [_parts(seen.path, root, archived) for seen in files]
+    names = {part for several in parts for part in several}
+    telling = {name for name in names if identifies(name)}
+    held = telling - _numbered(telling, names - telling) | {name for name in names if deny.matches(name)}
+    for seen, several in zip(files, parts, strict=True):
+        if not held.isdisjoint(several):
             seen.reasons.add("deid.file_name")
 
 
+def _parts(path: Path, root: Path, archived: Mapping[Path, str]) -> tuple[str, ...]:
+    """Names of folders below the root, and of the file."""
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    return parts or tuple(archived.get(path, path.name).split("/"))
+
+
+def _numbered(telling: set[str], others: set[str]) -> set[str]:
+    """Names which look like a telephone number, where others of the same form show that a study numbers so."""
+    alike = {name: DIGIT.sub("#", name) for name in telling if not identifies(name, groups=False)}
+    if not alike:
+        return set()
+    counts, proof = Counter(alike.values()), Counter(DIGIT.sub("#", name) for name in others)
+    return {name for name, form in alike.items() if proof[form] >= max(LEAST_PROOF, PROOF * counts[form])}
+
+
 @lru_cache(1 << 14)
-def identifies(part: str) -> bool:
-    """True where the name of a file or folder names or dates a person."""
+def identifies(part: str, *, groups: bool = True) -> bool:
+    """True where the name of a file or folder names or dates a person; groups of digits may be a telephone number."""
     whole, short = part.rsplit(".", 1)[0], part.split(".", 1)[0]
     if part[:2] in UID_ROOTS and (is_uid(whole) or is_uid(part)):
         return uid_is_dated(whole if is_uid(whole) else part)
@@ -46,5 +66,5 @@ def identifies(part: str) -> bool:
         return True
     words, dotted = SEPARATORS.sub(" ", short), SEPARATORS.sub(" ", whole)
     texts = {part, short, words, dotted, DASHES.sub(" ", words), DASHES.sub(" ", dotted)}
-    identifying = any(looks_identifying(text, prose=False) for text in texts)
+    identifying = any(looks_identifying(text, prose=False, groups=groups) for text in texts)
     return identifying or names_a_person(words, prose=False) or has_foreign_script(words)

@@ -1,14 +1,24 @@
 """Words of a text which are names of persons, by a gazetteer and by the words that imaging uses."""
 
-import gzip
-import json
 import re
-import unicodedata
-from functools import cache, lru_cache
-from importlib import resources
+from functools import lru_cache
 from itertools import pairwise
 
-WORD = re.compile(r"[^\W\d_]+")
+from synthdata.intake.word_lists import (
+    LEAST_MISSPELLED,
+    WORD,
+    abbreviated_words,
+    everyday_words,
+    examination_words,
+    gazetteer,
+    imaging_words,
+    misspelled_words,
+    plain_letters,
+    vocabulary,
+    without_a_letter,
+    words_of_the_trade,
+)
+
 CARET_NAME = re.compile(r"[^\W\d_]{2}\s*\^\s*[^\W\d_]{2}")  # two letters tell as much as all, in linear time
 SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?:([ .-])[^\W\d_])(?:\1[^\W\d_]){3,}(?![^\W_])")  # S P E L L E D
 LEAST_LETTERS = 4  # shorter names (Kim, Doe) count only beside another name
@@ -22,46 +32,8 @@ CODE = re.compile(
 )  # letters about digits, such as QMNx85rKkkg
 VOWELS = re.compile("[aeiouy]")
 LEAST_PART, LONGEST_COMPOUND = 3, 40  # letters of a word in a compound, and of a compound
+SHORT_PARTS = frozenset({"ct", "mr", "ax", "wb", "fs", "ap", "pa"})  # of a compound, such as PETCT
 UNITS = frozenset("µμåΩ°")
-
-
-@cache
-def gazetteer() -> frozenset[str]:
-    """Given names and the 40,000 most frequent surnames, less the words of imaging, in lower case.
-
-    Source: US Census Bureau, Frequently Occurring Surnames and First Names, 1990 (public domain).
-    """
-    packed = resources.files("synthdata.intake").joinpath("names.txt.gz").read_bytes()
-    return frozenset(gzip.decompress(packed).decode("ascii").split()) - imaging_words()
-
-
-@cache
-def imaging_words() -> frozenset[str]:
-    """Words of DICOM attribute names and code meanings, of vendors, and of series descriptions."""
-    folder = resources.files("synthdata.intake")
-    vocabulary = json.loads(folder.joinpath("vocabulary.json").read_text(encoding="utf-8"))
-    words = folder.joinpath("imaging_words.txt").read_text(encoding="ascii").split()
-    dummies = (part for word in vocabulary["dummy_words"] for part in WORD.findall(word.lower()))
-    return frozenset([*words, *vocabulary["imaging_terms"], *vocabulary["vendor_words"], *dummies])
-
-
-@cache
-def examination_words() -> frozenset[str]:
-    """What describes an examination: words of other languages, sequences and trials; some of them are names too."""
-    text = resources.files("synthdata.intake").joinpath("examination_words.txt").read_text(encoding="ascii")
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    return frozenset(word for line in lines for word in line.split())
-
-
-@cache
-def everyday_words() -> frozenset[str]:
-    """Words of everyday English of four letters or more, less frequent given names, in lower case.
-
-    Source: SCOWL; its copyright notice stands at the head of the file.
-    """
-    packed = resources.files("synthdata.intake").joinpath("everyday_words.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode("ascii").splitlines()
-    return frozenset(line for line in lines if not line.startswith("#"))
 
 
 @lru_cache(1 << 14)
@@ -77,7 +49,7 @@ def names_a_person(text: str, *, prose: bool = True) -> bool:
         prose: False where lower case tells nothing, as in names of files.
     """
     text = HEXADECIMAL.sub(" ", text)
-    if CARET_NAME.search(text) and not all(map(_is_level, WORD.findall(text))):
+    if CARET_NAME.search(text) and not _is_tree(text):
         return True
     text = SPELLED.sub(lambda run: "".join(WORD.findall(run.group())), text)
     whole = WORD.findall(text)
@@ -85,10 +57,10 @@ def names_a_person(text: str, *, prose: bool = True) -> bool:
     known = [plain_letters(word) in gazetteer() for word in words]
     for (left, right), both in zip(pairwise(words), pairwise(known), strict=True):
         plain = prose and _is_plain_word(left) and _is_plain_word(right)
-        if all(both) and min(len(left), len(right)) >= SHORTEST_NAME and not plain:
+        if all(both) and min(len(left), len(right)) >= SHORTEST_NAME and left != right and not plain:
             return True
     alone = [word for word, flag in zip(words, known, strict=True) if flag]
-    alone += [word for word in whole if word not in words and plain_letters(word) in gazetteer()]
+    alone += [word for word in whole if word not in words and _is_joined_name(word)]
     return any(
         len(word) >= LEAST_LETTERS and not _means_something_else(word, words, prose=prose) for word in alone
     )
@@ -99,7 +71,7 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
     if name not in words:
         return False
     at = words.index(name)
-    told = [len(word) > 1 and word != name and plain_letters(word) in imaging_words() for word in words]
+    told = [len(word) > 1 and word != name and _is_of_the_trade(word) for word in words]
     if plain_letters(name) in vocabulary("eponyms") and (
         any(told[at + 1 : at + 2]) or [word.lower() for word in words[max(0, at - 1) : at]] == ["of"]
     ):
@@ -109,23 +81,20 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
     capital = name.istitle() and any(
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
-    return (
-        not capital
-        and plain_letters(name) in everyday_words() - vocabulary("frequent_surnames")
-        and any(told)
-    )
+    plain = plain_letters(name)
+    word = plain in everyday_words() - vocabulary("frequent_surnames") or plain in abbreviated_words()
+    return not capital and word and any(told)
+
+
+def _is_joined_name(word: str) -> bool:
+    """A name such as McDonald, whose parts are none; `TrueX` ends with a letter that stands for something."""
+    plain = plain_letters(word)
+    return plain in gazetteer() - examination_words() and len(OWN_CASE.split(word)[-1]) > 1
 
 
 def _is_plain_word(word: str) -> bool:
     """An everyday word in lower case, as prose has it."""
     return word.islower() and word in everyday_words()
-
-
-@cache
-def vocabulary(key: str) -> frozenset[str]:
-    """A list of `vocabulary.json`."""
-    text = resources.files("synthdata.intake").joinpath("vocabulary.json").read_text(encoding="utf-8")
-    return frozenset(json.loads(text)[key])
 
 
 def is_protocol_path(text: str) -> bool:
@@ -137,9 +106,10 @@ def is_protocol_path(text: str) -> bool:
 @lru_cache(1 << 14)
 def has_foreign_script(text: str) -> bool:
     """True where a word has letters beyond ASCII and is none of imaging."""
-    words = (word for word in WORD.findall(text) if not word.isascii())
-    known = imaging_words() | examination_words()
-    return any(not set(word) & UNITS and plain_letters(word) not in known for word in words)
+    words = (
+        word for word in WORD.findall(text) if any(char.isalpha() and not char.isascii() for char in word)
+    )
+    return any(not set(word) & UNITS and plain_letters(word) not in words_of_the_trade() for word in words)
 
 
 @lru_cache(1 << 14)
@@ -150,9 +120,24 @@ def has_foreign_words(text: str) -> bool:
     return any(left and right for left, right in pairwise(strange))
 
 
-def _is_level(word: str) -> bool:
-    """A word of a protocol's tree: of imaging, or one letter."""
-    return len(word) == 1 or plain_letters(word) in imaging_words() | examination_words()
+def _is_tree(text: str) -> bool:
+    """True for levels of a protocol: words of the trade on each side of each caret, and nothing else that is longer."""
+    levels = [[word for word in WORD.findall(level) if len(word) > 1] for level in text.split("^")]
+    told = [[_is_of_the_trade(word) for word in words] for words in levels if words]
+    unknown = (word for words in levels for word in words if len(word) > 2 and not _is_of_the_trade(word))
+    strange = (word for word in unknown if VOWELS.search(plain_letters(word)))
+    return all(map(any, told)) and not any(strange)
+
+
+def _is_of_the_trade(word: str) -> bool:
+    """A word of imaging, of an examination or of descriptions, or one that is put together from such."""
+    plain = plain_letters(word)
+    if plain in words_of_the_trade():
+        return True
+    parts = OWN_CASE.split(word)
+    return all(
+        plain_letters(part) in words_of_the_trade() or _is_compound(plain_letters(part)) for part in parts
+    )
 
 
 def _is_imaging(word: str) -> bool:
@@ -163,10 +148,26 @@ def _is_usual(word: str) -> bool:
     """A word of imaging, of an examination or of everyday, several in one, or letters which nobody could speak."""
     if word.isascii() and not VOWELS.search(word.lower()):
         return True
-    return all(
-        _is_imaging(part) or plain_letters(part) in everyday_words() or _is_compound(plain_letters(part))
-        for part in OWN_CASE.split(word)
+    return all(_is_imaging(part) or _is_common(plain_letters(part)) for part in OWN_CASE.split(word))
+
+
+@lru_cache(1 << 14)
+def _is_common(word: str) -> bool:
+    """A word of the trade or of everyday, one of several, cut short or with one letter amiss, or several in one."""
+    if word in words_of_the_trade() or word in everyday_words():
+        return True
+    if word in gazetteer():
+        return False
+    return (
+        word.removesuffix("s") in words_of_the_trade()
+        or word in abbreviated_words()
+        or not misspelled_words().isdisjoint(_misspelled(word))
+        or _is_compound(word)
     )
+
+
+def _misspelled(word: str) -> set[str]:
+    return without_a_letter(word) if LEAST_MISSPELLED - 1 <= len(word) <= LONGEST_COMPOUND else set()
 
 
 @lru_cache(1 << 14)
@@ -177,13 +178,13 @@ def _is_compound(word: str) -> bool:
     if word in examination_words():
         return True
     return any(
-        (word[:at] in examination_words() or word[:at] in imaging_words())
-        and (word[at:] in imaging_words() or _is_compound(word[at:]))
-        for at in range(LEAST_PART, len(word) - LEAST_PART + 1)
+        _is_part(word[:at])
+        and (word[at:] in SHORT_PARTS or word[at:] in imaging_words() or _is_compound(word[at:]))
+        for at in range(2, len(word) - 1)
     )
 
 
-def plain_letters(word: str) -> str:
-    """Lower case without accents."""
-    parts = unicodedata.normalize("NFKD", word.replace("ß", "ss"))
-    return "".join(char for char in parts if not unicodedata.combining(char)).lower()
+def _is_part(word: str) -> bool:
+    if len(word) < LEAST_PART:
+        return word in SHORT_PARTS
+    return word in examination_words() or word in imaging_words()

@@ -9,7 +9,9 @@ from functools import lru_cache
 from importlib import resources
 
 from synthdata.intake.national_ids import holds_national_id
-from synthdata.intake.person_names import gazetteer, names_a_person, plain_letters
+from synthdata.intake.person_names import names_a_person
+from synthdata.intake.telephones import TELEPHONES, holds_telephone
+from synthdata.intake.word_lists import WORD, gazetteer, plain_letters
 
 _MONTH = (
     "(?:jan(?:uary?|uar|v(?:ier)?|eiro)?|feb(?:ruary?|ruar|rero|braio)?|févr?(?:ier)?|fevereiro|mar(?:ch|s|zo|ço)?|märz?|"
@@ -32,24 +34,6 @@ _UNITS_OF_AGE = "y|yo|y/o|yrs?|years?|jahre?|ans|años|anni|anos|jaar|jahren|år
 _ORGANISATIONS = (
     "accession|policy|insurance|member|account|acct|chart|encounter|pager|beeper|badge|licen[cs]e|certificate"
 )
-_GAP = "[ ./-]"  # between groups of a telephone number
-_TELEPHONE_WORD = "tel|telef\\w{0,4}|mobile|phone|fax"
-_GROUPS = r"[1-9]\d{1,3}(?:[ -]\d{2,4}){1,3}"
-_TELEPHONES = (
-    r"(?<![^\W_.])\+\d[\d ()/._-]{7,}\d(?!\d)",  # international
-    rf"(?<![\w.,-])00 ?[1-9]\d{{0,2}}{_GAP}\(?\d(?:[ ()/.-]{{0,2}}\d){{7,12}}(?![\w.,])",  # 0049 30 ...
-    r"(?<![\w.,-])(?:1[ .-])?(?:\([2-9]\d\d\) ?|[2-9]\d\d[ .-])[2-9]\d\d[ .-]\d{4}(?![\w.])",  # North America
-    # National ones begin with a trunk 0 and an area that does not. Areas of large towns are short and have numbers
-    # of seven to nine digits, solid or in groups of two to four; none begins with 0, but for pairs (France).
-    r"(?<![\w.,-])0[1-9](?P<gap>[ .-]?)\d\d(?:(?P=gap)\d\d){3}(?![\w.,-])",
-    rf"(?<![\w.,-])\(?0[1-9]\d?\)?{_GAP}+(?:[1-9]\d{{6,8}}|(?=(?:\d[ -]?){{7,9}}){_GROUPS})(?![\w.,])",
-    r"(?<![\w.,-])\(?0[1-9]\d\)?[ /-]+[1-9]\d{1,2} \d\d \d\d(?![\w.,])",  # 031-12 34 56
-    rf"(?<![\w.,-])\(?0[1-9]\d{{2,3}}\)?{_GAP}+(?:[1-9]\d{{4,7}}|(?=(?:\d[ -]?){{5,8}}){_GROUPS})(?![\w.,])",
-    rf"(?<![^\W_])(?:{_TELEPHONE_WORD})[ .:_-]{{1,3}}\(?\d(?:[ ()/._-]{{0,2}}\d){{5,}}",  # told to be one
-)
-LOOSE_TELEPHONE = re.compile(
-    r"(?<![\w.,-])\(?(?:0[1-9]\d{1,3}\)?[ /-]+[1-9]\d(?:[ -]?\d){2,4}|\d{3}\)?[ .-]?\d{3}[ .-]\d{4})(?![\w.,])"
-)  # of small towns, or of no plan
 _STATES = (
     r"(?:ma 0[12]|nh 03|me 0[34]|ri 02|ct 06|nj 0[78]|vt 05|pr 00)\d{3}|(?:de|ny|pa) 1\d{4}|"
     r"(?:dc|md|nc|sc|va|wv) 2\d{4}|(?:al|fl|ga|ms|tn) 3\d{4}|(?:in|ky|mi|oh) 4\d{4}|(?:ia|mn|mt|nd|sd|wi) 5\d{4}|"
@@ -60,7 +44,7 @@ _PATTERNS = (
     r"\w ?[(\[] ?at ?[)\]] ?\w",  # e-mail as people hide it from machines
     r"\b[a-z]{2,6}://|\bwww\.\w",  # address of a page, which names a house
     r"\b[\w-]{2,40}\.(?:org|com|net|edu|gov|int|de|fr|uk|nl|it|es|ch|at|eu)(?::\d+)?/\w",
-    r"(?<![\w:/])//[a-z][\w.-]*/\w|\b(?:users|home|documents and settings)[/\\]\w",  # of a file, which names its owner
+    r"(?<![\w:/.])//[a-z][\w.-]*/\w|\b(?:users|home|documents and settings)[/\\]\w",  # of a file, which names its owner
     r"(?<![\d.])192\.168\.\d{1,3}\.\d{1,3}(?![\d.])",  # of a machine
     r"(?<![\w:-])(?:[\da-f]{2}[:-]){5}[\da-f]{2}(?![\w:-])",
     r"\d ?° ?\d{1,2} ?['′’]",  # of a place on the globe
@@ -76,14 +60,14 @@ _PATTERNS = (
     rf"(?<![\d.]){_DAY_2}{_MONTH_2}{_YEAR}(?![\d.])|(?<![\d.]){_MONTH_2}{_DAY_2}{_YEAR}(?![\d.])",  # 14031962
     rf"(?<![\d.] )(?<![\d.])(?:{_DAY_2} {_MONTH_2} {_YEAR}|{_YEAR}([ _]){_MONTH_2}\4{_DAY_2})(?! ?[\d.])",  # 14 03 1962
     rf"(?<![\d/])(?:3[2-9]|[4-9]\d)/{_MONTH_2}/{_DAY_2}(?![\d/])",  # 62/03/14
-    *_TELEPHONES,
+    *TELEPHONES,
     rf"\b(?:{_LABEL})",
     r"\b(?:mrs|ms|miss|dr|prof|herr|frau|madame|mme|señora?|sig\.ra|mr\.)\.? [^\W\d_]{3,}",  # "MR" is a modality
     r"\b(?:patient|pt|pat|subject)\s*[:=]\s*[^\W\d_]{3,}",
     r"(?:patient|physician|operator|doctor|person)s?[ _]?(?:name|id|birth ?date)[\"']?\s*[:=>]\s*[\"']?\w",
     rf"\b(?:{_ORGANISATIONS})\W{{0,3}}(?:(?:no|nr|number|num|id)\b)?\W{{0,3}}[a-z]{{0,3}}\d(?:[ ./-]?\d){{4,}}",
     r"(?:\bs/n|\bserial (?:no|nr|number))\W{0,3}[a-z]{0,4}-?\d{3,}",
-    r"\b[acipv][a-z<][a-z]{3}[a-z]{2,}<[a-z<]",  # of a passport, as machines read it
+    r"\b[acipv][a-z<][a-z]{3}[a-z<]{2,40}<<[a-z]",  # of a passport, as machines read it
     rf"\b(?:9\d|1[0-2]\d)[ -]?(?:{_UNITS_OF_AGE})\b",  # ages of ninety and above
     r"\b(?:aged?|alter|âge|edad|età|leeftijd|ålder)\W{1,3}(?:9\d|1[0-2]\d)\b",
     r"\b(?:ninety|hundred)(?:[ -][a-z]{3,5})?[ -]years?\b",
@@ -94,8 +78,10 @@ _PATTERNS = (
     r"\bp\.? ?o\.? box \d+",
     r"\b[a-z]{1,2}\d[a-z\d]? \d[abd-hjlnp-uw-z]{2}\b",  # postcode of the United Kingdom
     r"\b[a-ceghj-npr-tvxy]\d[a-z] \d[a-z]\d\b",  # of Canada
-    rf"\b[^\W\d_]{{3,}},? (?:{_STATES})(?:-\d{{4}})?\b",  # Springfield, IL 62704
 )
+PLACE = re.compile(
+    rf"\b[^\W\d_]{{3,}},? (?:{_STATES})(?:-\d{{4}})?\b", re.IGNORECASE
+)  # Springfield, IL 62704
 SHORT_DATE = re.compile(
     rf"(?<![\w./-])(?:{_DAY_2}([.-]){_MONTH_2}\1\d\d|{_MONTH_2}([.-]){_DAY_2}\2\d\d|\d\d([.-]){_MONTH_2}\3{_DAY_2})(?![\w/-]|\.\d)"
 )  # 14.03.62; versions of programs are written so too
@@ -156,19 +142,19 @@ IMAGING_TERMS = frozenset(_VOCABULARY["imaging_terms"])
 CODE = re.compile(r"[A-Za-z]{0,8}[-_ ]?\d[\d._-]*|[0-9A-Fa-f-]{8,}|\d+")
 TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-WORD = re.compile(r"[^\W\d_]+")
-
 
 @lru_cache(1 << 14)
-def looks_identifying(text: str, *, prose: bool = True) -> bool:
+def looks_identifying(text: str, *, prose: bool = True, groups: bool = True) -> bool:
     """True where a text holds a date, a telephone or identity number, an e-mail or postal address or a titled name.
 
     Args:
         text: What is looked at.
-        prose: False in names of files, where loose groups of digits are rather a site and a subject.
+        prose: False in names of files, where loose groups of digits are rather a site and a subject, and CT no state.
+        groups: False where groups of digits are known to be no telephone number.
     """
-    found = IDENTIFYING.search(text) or (prose and LOOSE_TELEPHONE.search(text))
-    return bool(found) or holds_national_id(text)
+    if IDENTIFYING.search(text) or (prose and PLACE.search(text)):
+        return True
+    return (groups and holds_telephone(text, prose=prose)) or holds_national_id(text)
 
 
 def has_short_date(text: str) -> bool:

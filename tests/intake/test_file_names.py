@@ -40,6 +40,24 @@ def test_names_that_studies_give_pass(name) -> None:
     assert not is_held(name)
 
 
+def held_of(names: list[str]) -> list[str]:
+    seen = [SeenFile(Path("/source") / name, str(number), 0) for number, name in enumerate(names)]
+    judge_file_names(seen, Path("/source"), DenyList())
+    return [one.path.name for one in seen if "deid.file_name" in one.reasons]
+
+
+def test_a_form_in_which_a_study_numbers_its_subjects_is_no_telephone_number() -> None:
+    subjects = ["212_515_2795.dcm", "182_133_0001.dcm", "303_555_4410.dcm", "017_001_9928.dcm"]
+    assert held_of(subjects) == ["212_515_2795.dcm", "303_555_4410.dcm"]
+    assert held_of([*subjects, "120_044_0017.dcm"]) == []
+    assert held_of([*subjects, "120_044_0017.dcm", "(212) 515-2795.dcm"]) == ["(212) 515-2795.dcm"]
+
+
+def test_an_area_that_no_country_of_north_america_uses_is_no_telephone_number() -> None:
+    assert held_of(["291_515_2795.dcm"]) == []
+    assert looks_identifying("291 515 2795")
+
+
 @pytest.mark.parametrize("name", ["baker.dcm", "Ward/0001.dcm", "hall_mri.dcm", "couch_tom.dcm"])
 def test_a_surname_is_found_in_a_name_though_it_is_a_word(name) -> None:
     assert is_held(name)
@@ -54,6 +72,11 @@ def test_a_surname_is_found_in_a_name_though_it_is_a_word(name) -> None:
         "Baker cyst",
         "circle of Willis",
         "EARLY ARTERIAL PHASE",
+        "CT ABDO 5mm",
+        "ThorRoutine 3.0 B35f",
+        "Shoulders",
+        "T1_2MIN_5MIN",
+        "PET^CC_WholeBody (Adult)",
     ],
 )
 def test_words_that_are_surnames_too_pass_among_words_of_imaging(text) -> None:
@@ -61,7 +84,19 @@ def test_words_that_are_surnames_too_pass_among_words_of_imaging(text) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Ward", "T1w Miller", "seen with Ward", "HEAD BAKER", "scan of Ward Good", "mr Zacharias"]
+    "text",
+    [
+        "Ward",
+        "T1w Miller",
+        "seen with Ward",
+        "HEAD BAKER",
+        "Abdo",
+        "Smith^PET",
+        "PET^Li Xu",
+        "McDonald",
+        "scan of Ward Good",
+        "mr Zacharias",
+    ],
 )
 def test_a_surname_that_nothing_explains_is_found(text) -> None:
     assert names_a_person(text)
@@ -80,6 +115,13 @@ def test_levels_of_a_protocol_and_codes_are_no_names() -> None:
     assert not is_protocol_path("QUORLWICK^XANTHIPPA")
     assert not has_foreign_words("QMNx85rKkkg")
     assert has_foreign_words("Xanthippa Quorlwick")
+
+
+@pytest.mark.parametrize(
+    "text", ["porotal coronals", "Outiside images", "diagn virt PETCT", "sagitall axials"]
+)
+def test_words_cut_short_or_with_one_letter_amiss_are_not_foreign(text) -> None:
+    assert not has_foreign_words(text)
 
 
 @pytest.mark.parametrize("letters", ["xa", "lung"])
