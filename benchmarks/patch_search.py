@@ -18,9 +18,9 @@ from synthdata.intake import take_in
 from synthdata.phantom import write_cohort
 from synthdata.preparation import prepare
 from synthdata.privacy.alterations import PASTED, pasted
+from synthdata.privacy.boxes import PATCH
 from synthdata.privacy.cohort import pool_of, thumbnailer_of
 from synthdata.privacy.copy_search import COPY_RATE, CopyThreshold, harmless_ratios, thresholds_of
-from synthdata.privacy.patches import PATCH
 from synthdata.records import Case, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.spec import Gates, load_spec

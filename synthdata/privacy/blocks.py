@@ -64,6 +64,17 @@ def moved_block_means(volume: np.ndarray, factor: tuple[int, int, int], moves: S
     return parts[rows]
 
 
+def moved_along(volumes: np.ndarray, step: float, axis: int) -> np.ndarray:
+    """Volumes (n, c, z, y, x) or (c, z, y, x) moved by a fraction of voxels along one axis; edges repeated."""
+    size = volumes.shape[axis]
+    where = np.clip(np.arange(size) - step, 0, size - 1)
+    low = np.floor(where).astype(np.int64)
+    weight = (where - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(volumes.ndim)])
+    high = np.minimum(low + 1, size - 1)
+    moved: np.ndarray = volumes.take(low, axis) * (1 - weight) + volumes.take(high, axis) * weight
+    return moved
+
+
 def _padding(size: int, block: int) -> tuple[int, int]:
     """Voxels to add at each end."""
     for extra in range(block):

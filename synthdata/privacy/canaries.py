@@ -7,9 +7,9 @@ from itertools import chain
 import numpy as np
 
 from synthdata.privacy.alterations import COUNTED, GATING, PASTED, REPORTED, Alteration, altered, pasted
+from synthdata.privacy.boxes import PATCH
 from synthdata.privacy.cohort import Embedded, Pool, thumbnailer_of
 from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
-from synthdata.privacy.patches import PATCH
 from synthdata.privacy.ratio_tail import Matches
 from synthdata.records import CanaryRecall, Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases

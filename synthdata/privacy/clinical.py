@@ -16,6 +16,7 @@ import numpy as np
 from scipy import stats
 
 from synthdata.errors import ConfigError
+from synthdata.privacy.limits import MEMORY_MB
 from synthdata.records import ColumnSpec, Estimate
 from synthdata.records.case import Value
 
@@ -25,7 +26,7 @@ TOLERANCE = 0.05  # of the true value, within which a number counts as guessed
 FEWEST_PREDICATES = 20  # which single out a generated record; fewer say nothing
 RARE_CELLS = 3  # a category of fewer training patients is rare
 FEWEST = 10  # records of each group
-PAIRS = 1 << 18  # of records that are compared at once
+BYTES_OF_PAIR = 64  # of records that are compared: five arrays
 
 Rows = Sequence[Mapping[str, Value]]
 
@@ -234,7 +235,8 @@ def _nearest_record(
     rows: np.ndarray, made: np.ndarray, columns: slice | list[int], coder: _Coder
 ) -> np.ndarray:
     """Generated record that is nearest in some columns to each of the rows, (n,)."""
-    category, spread, step = coder.category[columns], coder.spread[columns], max(1, PAIRS // len(made))
+    category, spread = coder.category[columns], coder.spread[columns]
+    step = max(1, (MEMORY_MB << 20) // (BYTES_OF_PAIR * len(made)))
     parts = [
         gower(rows[start : start + step, columns], made[:, columns], category, spread).argmin(axis=1)
         for start in range(0, len(rows), step)

@@ -10,7 +10,8 @@ from synthdata.privacy.blocks import moves_of
 from synthdata.privacy.neighbours import Nearest, merge_nearest, nearest_patients
 from synthdata.privacy.patches import REACH, REACH_SLICE, MovedCases, PatchSearch, Poses
 from synthdata.privacy.ratio_tail import Matches, matches_of
-from synthdata.privacy.views import Thumbnailer, Thumbnails, View, view_names
+from synthdata.privacy.thumbnails import Thumbnailer, ThumbnailSource
+from synthdata.privacy.views import View, view_names
 from synthdata.records import Case, CaseSet, TrainingSet
 from synthdata.records.parquet import read_cases
 from synthdata.storage import ObjectStore
@@ -70,7 +71,7 @@ def pool_of(
         ConfigError: A patient is in both groups, or a group is too small to search in.
     """
     make = thumbnailer_of(training_set)
-    both = make.of_cases(_cases_of(private, training_set.train, training_set.control))
+    both = make.stored(_cases_of(private, training_set.train, training_set.control))
     count = training_set.train.cases
     train, control = set(both.patient[:count]), set(both.patient[count:])
     if shared := len(train & control):
@@ -97,12 +98,12 @@ def pool_of(
     return replace(pool, patches=search), real
 
 
-def make_pool(cases: Thumbnails, train: set[str]) -> "tuple[Pool, Embedded]":
+def make_pool(cases: ThumbnailSource, train: set[str]) -> "tuple[Pool, Embedded]":
     """A pool of thumbnails; `train` are the patients that the generator saw."""
     names = sorted(set(cases.patient))
     number = {name: index for index, name in enumerate(names)}
     patient = np.array([number[name] for name in cases.patient])
-    views = {name: View(name, cases) for name in view_names(labelled=cases.mask.shape[1] > 0)}
+    views = {name: View(name, cases) for name in view_names(labelled=cases.labels > 0)}
     real = Embedded(vectors={name: view.embed(cases, posed=True) for name, view in views.items()})
     vectors = {name: posed[0] for name, posed in real.vectors.items()}
     clusters = {name: duplicate_clusters(values, patient) for name, values in vectors.items()}
@@ -137,7 +138,7 @@ class Embedded:
     vectors: dict[str, np.ndarray]  # float64 (poses, n, k) per view
 
     @classmethod
-    def of(cls, pool: Pool, cases: Thumbnails) -> "Embedded":
+    def of(cls, pool: Pool, cases: ThumbnailSource) -> "Embedded":
         """Push cases through the views of a pool."""
         return cls(vectors={name: view.embed(cases, posed=True) for name, view in pool.views.items()})
 

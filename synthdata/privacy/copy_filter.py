@@ -16,7 +16,7 @@ from synthdata.errors import ConfigError, GateError
 from synthdata.privacy.cohort import Embedded, Pool, pool_of, thumbnailer_of
 from synthdata.privacy.copy_search import COPY_RATE, CopyThreshold, suspected, thresholds_at
 from synthdata.privacy.ratio_tail import Matches, replaced
-from synthdata.privacy.views import Thumbnailer
+from synthdata.privacy.thumbnails import Thumbnailer
 from synthdata.records import Case, CaseSet, CopyFilterReport, TrainingSet, digest_of, from_json
 from synthdata.records.parquet import read_cases
 from synthdata.spec import Gates

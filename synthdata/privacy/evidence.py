@@ -58,7 +58,7 @@ def gather(
     progress(0, STEPS, "reading train and control")
     pool, real = pool_of(training_set, private)
     progress(1, STEPS, "reading generated cases")
-    thumbnails = thumbnailer_of(training_set).of_cases(read_cases(private, synthetic))
+    thumbnails = thumbnailer_of(training_set).stored(read_cases(private, synthetic))
     generated = Embedded.of(pool, thumbnails)
     progress(2, STEPS, "making altered copies")
     planted = plant(training_set, private, pool, rng=rng)

@@ -4,6 +4,7 @@ import numpy as np
 
 from synthdata.errors import ConfigError
 from synthdata.privacy.alterations import COUNTED, GATING, REDRAWN
+from synthdata.privacy.boxes import PATCH
 from synthdata.privacy.canaries import recalls, strangers
 from synthdata.privacy.controls import replay_p_value, stranger_rejections
 from synthdata.privacy.copy_filter import Drawn
@@ -24,7 +25,6 @@ from synthdata.privacy.further import search_further
 from synthdata.privacy.membership import Attack, distance_attack
 from synthdata.privacy.pair_sheet import draw_pairs, images_of
 from synthdata.privacy.parts import parts_tests
-from synthdata.privacy.patches import PATCH
 from synthdata.privacy.power import SHARES, PowerCurve, PowerTrial
 from synthdata.privacy.ratio_tail import LabelShuffles, TailResult
 from synthdata.privacy.reported import VIEW, checkpoint_tests, reported_tests, table_tests

@@ -5,10 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.errors import ConfigError, ShapeError
+from synthdata.privacy.limits import MEMORY_MB
 
 FLOAT32_UNIT = 2.0**-24
 GROUP = 32  # cases whose least distance is looked at first
-CACHED = 4 << 20  # bytes of a block of products: what stays in the cache is searched faster
+QUERIES, TILE = (
+    512,
+    1024,
+)  # queries and cases of a block of products: what stays in the cache is searched faster
+BEYOND = np.float32(1e38)  # in place of |y|² where a group has no case: beyond all others, and finite
 NOBODY = -1  # group of a query which has no own patient in the pool
 
 
@@ -33,7 +38,7 @@ def nearest_patients(
     k: int = 2,
     own: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
-    memory_mb: int = 128,
+    memory_mb: int = MEMORY_MB,
 ) -> Nearest:
     """Find the k nearest patients of each query, without approximation.
 
@@ -56,94 +61,123 @@ def nearest_patients(
         ShapeError: The arrays do not fit together or hold a value that is not finite.
         ConfigError: There are fewer than k clusters to find.
     """
-    _check(queries, pool, patients)
-    people = int(patients.max()) + 1
-    clusters = np.arange(people) if clusters is None else clusters
-    own = np.full(len(queries), NOBODY) if own is None else own
-    if len(np.unique(clusters)) - int((own >= 0).any()) < k:
-        raise ConfigError(
-            f"pool has {len(np.unique(clusters))} separate patients, expected more than {k}: add patients"
-        )
-    centre = pool.mean(axis=0, dtype=np.float64)
-    search = _Search(pool=pool - centre, patients=patients, clusters=clusters, k=k)
-    bytes_of_query = 5 * search.columns + 32 * queries.shape[1]
-    rows = max(1, min(memory_mb << 20, CACHED) // bytes_of_query)
-    parts = [
-        search.block(queries[start : start + rows] - centre, own[start : start + rows])
-        for start in range(0, len(queries), rows)
-    ]
-    patient, case, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Nearest(patient=patient, case=case, distance=distance)
+    return PatientIndex(pool, patients, k=k, clusters=clusters).search(queries, own=own, memory_mb=memory_mb)
 
 
-class _Search:
-    """The pool, prepared once for all blocks of queries.
+class PatientIndex:
+    """The pool of `nearest_patients`, prepared once for many queries.
 
-    Columns of the float32 products are the rows of the pool in groups, each cluster whole in one of them. The least of
+    Rows of the float32 products are the cases of the pool in groups, each cluster whole in one of them. The least of
     each group is looked at first: the k-th smallest of them bounds the k-th nearest cluster, and few groups are below.
-    Member j of group g is column j * groups + g, so that the least of all groups is taken along whole lines of memory.
     """
 
-    def __init__(self, *, pool: np.ndarray, patients: np.ndarray, clusters: np.ndarray, k: int) -> None:
-        self.order = np.lexsort((patients, clusters[patients]))
-        self.pool = pool[self.order].astype(np.float64)
-        self.patient_of_row = patients[self.order]
-        self.clusters, self.k = clusters, k
-        sizes = np.unique(clusters[self.patient_of_row], return_counts=True)[1]
+    def __init__(
+        self, pool: np.ndarray, patients: np.ndarray, *, k: int = 2, clusters: np.ndarray | None = None
+    ) -> None:
+        """Arguments and what is raised as for `nearest_patients`."""
+        _check_pool(pool, patients)
+        self.clusters = np.arange(int(patients.max()) + 1) if clusters is None else clusters
+        self.order = np.lexsort((patients, self.clusters[patients]))
+        self.centre = pool.mean(axis=0, dtype=np.float64)
+        self.pool = pool[self.order] - self.centre
+        self.patient_of_row, self.k = patients[self.order], k
+        sizes = np.unique(self.clusters[self.patient_of_row], return_counts=True)[1]
+        self.separate = len(sizes)  # clusters
         self.width = max(int(sizes.max()), min(GROUP, len(pool) // (4 * k)), 1)
-        self.column, self.groups = _columns(sizes, self.width)
-        self.row_of_column = np.zeros(self.groups * self.width, np.int64)
-        self.row_of_column[self.column] = np.arange(len(pool))
+        slots, self.groups = _slots(sizes, self.width)
+        self.row_of_slot = np.full(self.groups * self.width, -1)
+        self.row_of_slot[slots] = np.arange(len(pool))
         squares = np.einsum("nd,nd->n", self.pool, self.pool)
         self.largest = float(squares.max())
         self.single = np.zeros((self.groups * self.width, pool.shape[1] + 1), np.float32)  # -2 y and |y|²
-        self.empty = np.setdiff1d(np.arange(self.columns), self.column)  # columns which are no case
-        self.single[self.column, :-1] = -2 * self.pool
-        self.single[self.column, -1] = squares
-        self.products = np.empty((0, self.columns), np.float32)
+        self.single[:, -1] = BEYOND
+        self.single[slots, :-1] = -2 * self.pool
+        self.single[slots, -1] = squares
         members = np.unique(self.patient_of_row, return_index=True, return_counts=True)
-        self.first_row, self.cases = np.zeros((2, int(patients.max()) + 1), np.int64)
-        self.first_row[members[0]], self.cases[members[0]] = members[1:]
+        self.first_slot, self.cases = np.zeros((2, len(self.clusters)), np.int64)
+        self.first_slot[members[0]], self.cases[members[0]] = slots[members[1]], members[2]
 
-    @property
-    def columns(self) -> int:
-        """Columns of the products."""
-        return self.groups * self.width
+    def search(
+        self, queries: np.ndarray, *, own: np.ndarray | None = None, memory_mb: int = MEMORY_MB
+    ) -> Nearest:
+        """The nearest patients of some queries; arguments and what is raised as for `nearest_patients`."""
+        _check_queries(queries, self.pool)
+        own = np.full(len(queries), NOBODY) if own is None else own
+        if self.separate - int((own >= 0).any()) < self.k:
+            raise ConfigError(
+                f"pool has {self.separate} separate patients, expected more than {self.k}: add patients"
+            )
+        bytes_of_query = 8 * self.groups + 8 * TILE + 64 * queries.shape[1]
+        rows = max(1, min(QUERIES, (memory_mb << 20) // bytes_of_query))
+        parts = [
+            self._block(queries[start : start + rows] - self.centre, own[start : start + rows])
+            for start in range(0, len(queries), rows)
+        ]
+        patient, case, distance = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return Nearest(patient=patient, case=case, distance=distance)
 
-    def block(self, queries: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _block(self, queries: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Patients, cases, distances of one block of queries."""
-        terms = np.ones((len(queries), queries.shape[1] + 1), np.float32)
-        terms[:, :-1] = queries
-        if len(self.products) < len(queries):
-            self.products = np.empty((len(queries), self.columns), np.float32)
-        rough = self.products[: len(queries)]  # fresh memory for each block would cost as much as the search
-        np.matmul(terms, self.single.T, out=rough)  # |y|² - 2xy: |x|² is the same for all of a query
-        rough[:, self.empty] = np.inf  # not in the products, where 0 times infinity may be met
-        self._leave_out(rough, own)
-        query, row = self._candidates(rough, queries)
+        terms = np.ones((queries.shape[1] + 1, len(queries)), np.float32)
+        terms[:-1] = queries.T
+        query, row = self._candidates(terms, queries, own)
         return self._best(len(queries), query, row, self._exact(queries, query, row))
 
-    def _leave_out(self, rough: np.ndarray, own: np.ndarray) -> None:
-        """Put the cases of each query's own patient beyond all others."""
+    def _least(self, terms: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Least product |y|² - 2xy of each group, (groups, m), and of each tile of groups; |x|² is left out."""
+        step = max(1, TILE // self.width)
+        products = np.empty((step * self.width, terms.shape[1]), np.float32)
+        least = np.empty((self.groups, terms.shape[1]), np.float32)
+        slot, query = self._own_slots(own)
+        tiles = []
+        for start in range(0, self.groups, step):
+            groups = slice(start, min(start + step, self.groups))
+            first, last = groups.start * self.width, groups.stop * self.width
+            rough = products[: last - first]  # fresh memory for each tile would cost as much as the search
+            np.matmul(self.single[first:last], terms, out=rough)
+            mine = slice(*np.searchsorted(slot, (first, last)))
+            rough[slot[mine] - first, query[mine]] = np.inf
+            rough.reshape(-1, self.width, rough.shape[1]).min(axis=1, out=least[groups])
+            tiles.append(least[groups].min(axis=0))
+        return least, np.stack(tiles)
+
+    def _own_slots(self, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Slots of the cases of each query's own patient, ascending, and the query."""
         query = np.flatnonzero(own >= 0)
         count = self.cases[own[query]]
         within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-        row = np.repeat(self.first_row[own[query]], count) + within
-        rough[np.repeat(query, count), self.column[row]] = np.inf
+        slot, query = np.repeat(self.first_slot[own[query]], count) + within, np.repeat(query, count)
+        order = np.argsort(slot, kind="stable")
+        return slot[order], query[order]
 
-    def _candidates(self, rough: np.ndarray, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _candidates(
+        self, terms: np.ndarray, queries: np.ndarray, own: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pairs (query, row) which the bound cannot exclude."""
-        grouped = rough.reshape(len(rough), self.width, self.groups)
-        least = grouped.min(axis=1)
-        norms = np.einsum("md,md->m", queries, queries)
-        limit = np.full(len(rough), np.inf)
+        least, tiles = self._least(terms, own)
+        limit = np.full(len(queries), np.inf)
         if self.groups >= self.k:
-            nearest = np.partition(least, self.k - 1, axis=1)[:, self.k - 1].astype(np.float64)
+            few = tiles if len(tiles) >= 4 * self.k else least  # the k-th smallest of fewer is a bound, too
+            nearest = np.partition(few, self.k - 1, axis=0)[self.k - 1].astype(np.float64)
+            norms = np.einsum("md,md->m", queries, queries)
             limit = nearest + 2 * _float32_error(norms, self.largest, queries.shape[1])
-        query, group = np.nonzero(least <= limit[:, None])
-        near = grouped[query, :, group]
-        pair, slot = np.nonzero((near <= limit[query][:, None]) & (near < np.inf))
-        return query[pair], self.row_of_column[slot * self.groups + group[pair]]
+        group, query = np.nonzero(least <= limit)
+        found = [
+            self._within(terms, limit, group[start : start + TILE], query[start : start + TILE])
+            for start in range(0, len(group), TILE)
+        ]
+        query, row = (np.concatenate(part) for part in zip(*found, strict=True))
+        other = (row >= 0) & (self.patient_of_row[row] != own[query])
+        return query[other], row[other]
+
+    def _within(
+        self, terms: np.ndarray, limit: np.ndarray, group: np.ndarray, query: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs (query, row) of some groups, measured again one by one."""
+        members = self.single.reshape(self.groups, self.width, -1)[group]
+        near = np.matmul(members, terms.T[query][:, :, None])[:, :, 0]
+        pair, member = np.nonzero(near <= limit[query][:, None])
+        return query[pair], self.row_of_slot[group[pair] * self.width + member]
 
     def _exact(self, queries: np.ndarray, query: np.ndarray, row: np.ndarray) -> np.ndarray:
         """Squared distances of pairs in float64, some thousand pairs at a time."""
@@ -171,8 +205,8 @@ class _Search:
         return self.patient_of_row[chosen], self.order[chosen], np.sqrt(exact[take])
 
 
-def _columns(sizes: np.ndarray, width: int) -> tuple[np.ndarray, int]:
-    """Column of each row, and the number of groups of `width` columns; clusters of `sizes` rows are never divided."""
+def _slots(sizes: np.ndarray, width: int) -> tuple[np.ndarray, int]:
+    """Slot of each row, and the number of groups of `width` slots; clusters of `sizes` rows are never divided."""
     starts, free = [], 0
     for size in sizes.tolist():
         if free % width + size > width:
@@ -180,9 +214,7 @@ def _columns(sizes: np.ndarray, width: int) -> tuple[np.ndarray, int]:
         starts.append(free)
         free += size
     within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    group, member = np.divmod(np.repeat(starts, sizes) + within, width)
-    groups = -(-free // width)
-    return member * groups + group, groups
+    return np.repeat(starts, sizes) + within, -(-free // width)
 
 
 def merge_nearest(parts: list[Nearest], clusters: np.ndarray) -> Nearest:
@@ -217,17 +249,26 @@ def _float32_error(norms: np.ndarray, largest: float, width: int) -> np.ndarray:
     return bound
 
 
-def _check(queries: np.ndarray, pool: np.ndarray, patients: np.ndarray) -> None:
-    if queries.ndim != 2 or pool.ndim != 2 or queries.shape[1] != pool.shape[1] or not len(queries):
+def _check_queries(queries: np.ndarray, pool: np.ndarray) -> None:
+    if queries.ndim != 2 or queries.shape[1] != pool.shape[1] or not len(queries):
         raise ShapeError(
             f"queries have shape {queries.shape} and the pool {pool.shape}, expected (m, d) and (n, d) of one width: "
             "use one view for both"
         )
-    if patients.shape != (len(pool),) or not len(pool):
+    _check_finite(queries)
+
+
+def _check_pool(pool: np.ndarray, patients: np.ndarray) -> None:
+    if pool.ndim != 2 or not len(pool) or patients.shape != (len(pool),):
         raise ShapeError(
-            f"patients have shape {patients.shape}, expected ({len(pool)},): one per case of the pool"
+            f"patients have shape {patients.shape} and the pool {pool.shape}, expected (n,) and (n, d): one patient "
+            "per case of the pool"
         )
-    if not (np.isfinite(queries).all() and np.isfinite(pool).all()):
+    _check_finite(pool)
+
+
+def _check_finite(vectors: np.ndarray) -> None:
+    if not np.isfinite(vectors).all():
         raise ShapeError(
             "vectors hold a value that is not finite: find the case with NaN or infinity and remove it"
         )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from synthdata.privacy.boxes import PATCH
 from synthdata.privacy.canaries import patch_recalls, plant_patches
 from synthdata.privacy.cohort import Pool
 from synthdata.privacy.copy_search import CopyThreshold, harmless_ratios, suspected, thresholds_of
-from synthdata.privacy.patches import PATCH
 from synthdata.privacy.ratio_tail import Matches
-from synthdata.privacy.views import Thumbnails
+from synthdata.privacy.thumbnails import ThumbnailSource
 from synthdata.records import CanaryRecall, CaseSet, PrivacyTest, TrainingSet
 from synthdata.storage import ObjectStore
 
@@ -39,7 +39,7 @@ def search_parts(
     synthetic: CaseSet,
     private: ObjectStore,
     pool: Pool,
-    generated: Thumbnails,
+    generated: ThumbnailSource,
     *,
     rate: float,
 ) -> Parts | None:
@@ -60,7 +60,7 @@ def search_parts(
         return None
     real, found = {PATCH: pool.patches.real}, {PATCH: pool.patches.matches(generated)}
     harmless = harmless_ratios(real, found, pool.in_train)
-    thresholds = thresholds_of(harmless, units=pool.patients, cases=len(generated), rate=rate)
+    thresholds = thresholds_of(harmless, units=pool.patches.units, cases=len(generated), rate=rate)
     planted = plant_patches(training_set, synthetic, private, pool, rng=np.random.default_rng(SEED))
     return Parts(
         flags=suspected(found, thresholds, pool.in_train),

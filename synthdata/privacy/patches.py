@@ -16,50 +16,25 @@ real case has 1/2; `copy_search` sets its threshold by real cases as for any vie
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import islice
 
 import numpy as np
 
+from synthdata.privacy.boxes import Place, are_apart, fitted_places, spread_of
 from synthdata.privacy.copy_search import TAIL_SHARE
-from synthdata.privacy.neighbours import merge_nearest, nearest_patients
+from synthdata.privacy.limits import BATCH, DISK_MB
+from synthdata.privacy.neighbours import PatientIndex, merge_nearest
 from synthdata.privacy.ratio_tail import Matches, matches_of
-from synthdata.privacy.views import Pose, Thumbnails, block_weight, whitening
+from synthdata.privacy.scratch import Kept, Scratch
+from synthdata.privacy.thumbnails import Thumbnails, ThumbnailSource, fitted_rows
+from synthdata.privacy.views import Pose
 
-PATCH = "patch"  # name among the views
-PART = 5  # a box is this part of a long axis
-PLACES = 8  # of boxes along a long axis
-SHORT = 8  # voxels of an axis that is not cut
-LEAST_CONTRAST = 0.25  # standard deviation within a box over that of the case, in the median patient
-FLOOR = 0.1  # of the case's standard deviation: a box with less contrast is not blown up
 POSES = (Pose(), Pose(flip=True))
-BATCH = 512  # cases searched at once
-MEMORY_MB = 512  # of the boxes of real patients, moved about; more of them are moved less
 REACH, REACH_SLICE = 1, 2  # voxels by which patients are moved, in volumes and in slices
 LEAST_RATIO = 1e-12
 FIELDS = ("ratio", "patient", "case", "distance")  # of matches
 
-Box = tuple[slice, slice, slice]
 Poses = tuple[np.ndarray, np.ndarray]  # of one case: images (s, c, z, y, x) and masks (s, l, z, y, x)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Place:
-    """One box: how its content becomes a vector."""
-
-    box: Box
-    mean: np.ndarray  # float32 (d,)
-    basis: np.ndarray  # float32 (d, k), blocks weighted
-
-    @property
-    def width(self) -> int:
-        """Numbers of a vector."""
-        return int(self.basis.shape[1])
-
-    def embed(self, image: np.ndarray, mask: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Vectors float32 (m, k) of images (m, c, z, y, x), masks (m, l, z, y, x) and the images' spread (m, c)."""
-        joined = np.concatenate(_content(image, mask, spread, self.box), axis=1)
-        vectors: np.ndarray = (joined - self.mean) @ self.basis
-        return vectors
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,49 +72,57 @@ class MovedCases:
     read: Callable[[int], Iterable[Poses]]  # each case in the first so many moves
 
     def affordable(self, cases: int, width: int) -> int:
-        """How many moves of one case the memory allows: all of a length, or none of it."""
-        most = MEMORY_MB * 2**20 / (4 * cases * max(width, 1))
+        """How many moves of one case there is room for: all of a length, or none of it."""
+        most = DISK_MB * 2**20 / (4 * cases * max(width, 1))
         counts = [np.searchsorted(self.lengths, length, side="right") for length in sorted(set(self.lengths))]
         return max([int(count) for count in counts if count <= most], default=1)
 
 
 class PatchSearch:
-    """Boxes of the real patients, in which the same boxes of other cases are looked up."""
+    """Boxes of the real patients, in which the same boxes of other cases are looked up.
+
+    The boxes of all cases lie on disk, real ones and those that are looked up; of these one place, and of what
+    was found one batch of cases, is in memory at a time. Components and laws are those of `MOST_FITTED` cases; the
+    search is among all.
+    """
 
     def __init__(
         self,
-        cases: Thumbnails,
-        places: Sequence[_Place],
+        cases: ThumbnailSource,
+        places: Sequence[Place],
         patient: np.ndarray,
         clusters: np.ndarray,
         moved: MovedCases | None,
     ) -> None:
-        """Hold the boxes of real cases and learn the law of each; see `fitted`."""
+        """Keep the boxes of real cases and learn the law of each; see `fitted`."""
         self.clusters, self.places = clusters, tuple(places)
-        self.moves = (
-            1 if moved is None else moved.affordable(len(cases), sum(place.width for place in places))
-        )
+        width = sum(place.width for place in places)
+        self.moves = 1 if moved is None else moved.affordable(len(cases), width)
+        self.patient, self.scratch = np.repeat(patient, self.moves), Scratch()
         rows = _at_rest(cases) if moved is None else moved.read(self.moves)
-        parts = [self._embed(batch) for batch in _batches(rows, max(1, BATCH // self.moves))]
-        self.patient = np.repeat(patient, self.moves)
-        self.vectors = [np.concatenate([part[index] for part in parts]) for index in range(len(places))]
+        self.known = _by_place(
+            [self.scratch.keep(vectors) for vectors in self._embed(batch)]
+            for batch in _batches(rows, max(1, BATCH // self.moves))
+        )
         self.apart = [np.array([are_apart(place.box, other.box) for other in places]) for place in places]
-        found = self._found(cases, patient)
-        self.laws = [_Law.of(part.ratio) for part in found]
-        least = float(np.median(self._pairs(found)[0]))
+        chosen = fitted_rows(cases.patient)
+        self.units = len(np.unique(patient[chosen]))  # patients behind the laws
+        found = _Found(self._search(cases, chosen, patient[chosen]))
+        self.laws = [_Law.of(found.ratios(index)) for index in range(len(places))]
+        least = float(np.median(np.concatenate([self._pairs(part)[0] for part in found])))
         self.independent = np.log(0.5) / np.log1p(-min(max(least, 1e-12), 0.5))
-        self.real = self._least(found)
+        self.real = _joined([self._least(part) for part in found])  # of the cases behind the laws
 
     @classmethod
     def fitted(
         cls,
-        cases: Thumbnails,
+        cases: ThumbnailSource,
         patient: np.ndarray,
         clusters: np.ndarray,
         *,
         moved: MovedCases | None = None,
     ) -> "PatchSearch | None":
-        """Fit on all real cases.
+        """Fit on real cases.
 
         Args:
             cases: Thumbnails of train and control.
@@ -150,62 +133,46 @@ class PatchSearch:
         Returns:
             The search; None where all boxes are flat or the same in all patients.
         """
-        spread = _spread(cases.image)
-        flat = np.maximum(spread.max(axis=1), 1e-6)
-        chosen = (
-            _place(cases, spread, box)
-            for box in boxes_of(cases.image.shape[2:])
-            if np.median(_contrast(cases.image, box) / flat) >= LEAST_CONTRAST
-        )
-        places = [place for place in chosen if place is not None]
+        places = list(fitted_places(cases.take(fitted_rows(cases.patient))))
         return cls(cases, places, patient, clusters, moved) if places else None
 
-    def matches(self, cases: Thumbnails) -> Matches:
+    def matches(self, cases: ThumbnailSource) -> Matches:
         """For each case the chance of its most striking boxes, in place of a ratio, and the patient whom they match."""
-        return self._least(self._found(cases, np.full(len(cases), -1)))
+        found = _Found(self._search(cases, np.arange(len(cases)), np.full(len(cases), -1)))
+        return _joined([self._least(part) for part in found])
 
     def _embed(self, batch: Sequence[Poses]) -> list[np.ndarray]:
         """Vectors float32 (cases * s, k) of some cases in each box."""
         images, masks = (np.concatenate([poses[index] for poses in batch]) for index in (0, 1))
-        spread = _spread(images)
+        spread = spread_of(images)
         return [place.embed(images, masks, spread) for place in self.places]
 
-    def _found(self, cases: Thumbnails, own: np.ndarray) -> list[Matches]:
-        """Matches in each box."""
-        parts = [
-            self._batch(cases.image[rows], cases.mask[rows], cases.factor, own[rows])
-            for rows in (slice(start, start + BATCH) for start in range(0, len(cases), BATCH))
-        ]
-        return [
-            Matches(
-                **{name: np.concatenate([getattr(part[index], name) for part in parts]) for name in FIELDS}
+    def _search(
+        self, cases: ThumbnailSource, rows: np.ndarray, own: np.ndarray
+    ) -> Iterator[Iterator[Matches]]:
+        """Matches of some cases, for each box those of each batch; `own` is the patient left out for each, (m,)."""
+        scratch = Scratch()
+        batches = [slice(start, start + BATCH) for start in range(0, len(rows), BATCH)]
+        asked = _by_place(self._asked(cases.take(rows[batch]), scratch) for batch in batches)
+        for known, queries in zip(self.known, asked, strict=True):
+            vectors = np.concatenate([self.scratch.read(kept) for kept in known])
+            index = PatientIndex(vectors, self.patient, clusters=self.clusters)
+            yield (
+                self._nearest(index, scratch.read(kept), own[batch])
+                for kept, batch in zip(queries, batches, strict=True)
             )
-            for index in range(len(self.places))
-        ]
 
-    def _batch(
-        self, image: np.ndarray, mask: np.ndarray, factor: tuple[int, int, int], own: np.ndarray
-    ) -> list[Matches]:
-        vectors: list[list[np.ndarray]] = [[] for _ in self.places]
-        spread = _spread(image)
+    def _asked(self, cases: Thumbnails, scratch: Scratch) -> list[Kept]:
+        """Vectors (poses * m, k) of some cases in each box."""
+        spread, vectors = spread_of(cases.image), list[list[np.ndarray]]()
         for pose in POSES:
-            moved = pose.apply(image, factor), pose.apply(mask, factor)
-            for place, kept in zip(self.places, vectors, strict=True):
-                kept.append(place.embed(*moved, spread))
-        return [
-            self._nearest(np.concatenate(kept), known, own)
-            for known, kept in zip(self.vectors, vectors, strict=True)
-        ]
+            image, mask = (pose.apply(part, cases.factor) for part in (cases.image, cases.mask))
+            vectors.append([place.embed(image, mask, spread) for place in self.places])
+        return [scratch.keep(np.concatenate(posed)) for posed in zip(*vectors, strict=True)]
 
-    def _nearest(self, queries: np.ndarray, known: np.ndarray, own: np.ndarray) -> Matches:
-        """Nearest patients over all poses; queries (poses * m, k), the real cases (n * moves, k)."""
-        found = nearest_patients(
-            queries.astype(np.float64),
-            known.astype(np.float64),
-            self.patient,
-            own=np.tile(own, len(POSES)),
-            clusters=self.clusters,
-        )
+    def _nearest(self, index: PatientIndex, queries: np.ndarray, own: np.ndarray) -> Matches:
+        """Nearest patients over all poses; queries (poses * m, k)."""
+        found = index.search(queries, own=np.tile(own, len(POSES)))
         parts = [found.take(slice(start, start + len(own))) for start in range(0, len(queries), len(own))]
         matches = matches_of(merge_nearest(parts, self.clusters))
         return replace(matches, case=matches.case // self.moves)
@@ -235,10 +202,48 @@ class PatchSearch:
         )
 
 
-def _at_rest(cases: Thumbnails) -> Iterator[Poses]:
+class _Found:
+    """What was found in each box, on disk: batch by batch, or box by box."""
+
+    def __init__(self, found: Iterable[Iterable[Matches]]) -> None:
+        """Keep matches, for each box those of each batch."""
+        self.scratch = Scratch()
+        self.kept = [
+            [self.scratch.keep(np.stack([getattr(part, name) for name in FIELDS])) for part in parts]
+            for parts in found
+        ]
+
+    def __iter__(self) -> Iterator[list[Matches]]:
+        """Matches in each box, of one batch of cases after the other."""
+        for batch in _by_place(self.kept):
+            yield [self._matches(kept) for kept in batch]
+
+    def ratios(self, place: int) -> np.ndarray:
+        """Of all cases in one box."""
+        return np.concatenate([self._matches(kept).ratio for kept in self.kept[place]])
+
+    def _matches(self, kept: Kept) -> Matches:
+        ratio, patient, case, distance = self.scratch.read(kept)
+        return Matches(
+            ratio=ratio, patient=patient.astype(np.int64), case=case.astype(np.int64), distance=distance
+        )
+
+
+def _joined(parts: Sequence[Matches]) -> Matches:
+    """Matches of all batches."""
+    return Matches(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in FIELDS})
+
+
+def _by_place(rows: Iterable[Sequence[Kept]]) -> list[list[Kept]]:
+    """Rows as columns."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _at_rest(cases: ThumbnailSource) -> Iterator[Poses]:
     """Each case as it lies."""
-    for image, mask in zip(cases.image, cases.mask, strict=True):
-        yield image[None], mask[None]
+    for row in range(len(cases)):
+        case = cases.take(np.array([row]))
+        yield case.image, case.mask
 
 
 def _batches(rows: Iterable[Poses], size: int) -> Iterator[list[Poses]]:
@@ -246,62 +251,3 @@ def _batches(rows: Iterable[Poses], size: int) -> Iterator[list[Poses]]:
     source = iter(rows)
     while batch := list(islice(source, size)):
         yield batch
-
-
-def are_apart(one: Box, other: Box) -> bool:
-    """Whether two boxes have no voxel in common."""
-    return any(a.stop <= b.start or b.stop <= a.start for a, b in zip(one, other, strict=True))
-
-
-def boxes_of(shape_zyx: tuple[int, ...]) -> tuple[Box, ...]:
-    """Overlapping boxes that cover a thumbnail."""
-    z, y, x = (_intervals(size) for size in shape_zyx)
-    return tuple(product(z, y, x))
-
-
-def _intervals(size: int) -> list[slice]:
-    if size <= SHORT:
-        return [slice(0, size)]
-    side = -(-size // PART)
-    starts = np.unique(np.rint(np.linspace(0, size - side, PLACES)).astype(int))
-    return [slice(int(start), int(start) + side) for start in starts]
-
-
-def _contrast(image: np.ndarray, box: Box) -> np.ndarray:
-    """Largest standard deviation of a channel within the box, (n,)."""
-    inside = image[(slice(None), slice(None), *box)]
-    contrast: np.ndarray = inside.reshape(*inside.shape[:2], -1).std(axis=2).max(axis=1)
-    return contrast
-
-
-def _spread(image: np.ndarray) -> np.ndarray:
-    """Standard deviation of each channel, (m, c)."""
-    spread: np.ndarray = image.reshape(*image.shape[:2], -1).std(axis=2)
-    return spread
-
-
-def _content(
-    image: np.ndarray, mask: np.ndarray, whole: np.ndarray, box: Box
-) -> tuple[np.ndarray, np.ndarray]:
-    """Image without its brightness and contrast, and masks, each (m, d)."""
-    inside = image[(slice(None), slice(None), *box)].reshape(*image.shape[:2], -1)
-    spread = np.maximum(np.maximum(inside.std(axis=2), FLOOR * whole), 1e-6)
-    scaled = (inside - inside.mean(axis=2, keepdims=True)) / spread[:, :, None]
-    labels = mask[(slice(None), slice(None), *box)]
-    return scaled.reshape(len(image), -1), labels.reshape(len(image), -1)
-
-
-def _place(cases: Thumbnails, spread: np.ndarray, box: Box) -> _Place | None:
-    """Fit one box; image and masks have equal total variance. None where nothing varies."""
-    blocks = _content(cases.image, cases.mask, spread, box)
-    weights = [block_weight(float(block.var(axis=0).sum())) for block in blocks]
-    if not any(weights):
-        return None
-    scale = np.concatenate(
-        [np.full(block.shape[1], weight) for block, weight in zip(blocks, weights, strict=True)]
-    )
-    joined = np.concatenate(blocks, axis=1)
-    mean = joined.mean(axis=0)
-    rows = (joined - mean) * scale
-    basis = (scale[:, None] * whitening(rows, PATCH)).astype(np.float32)
-    return _Place(box=box, mean=mean, basis=basis)

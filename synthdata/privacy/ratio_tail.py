@@ -105,7 +105,7 @@ class LabelShuffles:
                 "expected both, so give the split a control group"
             )
         self.in_train = in_train
-        self.labels = np.concatenate([_packed(part) for part in _relabellings(in_train, count, rng)])
+        self.labels = np.concatenate([_packed(part) for part in _relabellings(in_train, count, rng)], axis=1)
         self._tables: dict[int, np.ndarray] = {}
 
     def relabelled(self, rng: np.random.Generator) -> "LabelShuffles":
@@ -169,9 +169,9 @@ class LabelShuffles:
 
     def _least_under_shuffles(self, member: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
         """Smallest p value over the tails for each relabelling, shape (B,)."""
-        least = np.ones(len(self.labels))
-        for tail, table in zip(_packed(member), tables, strict=True):
-            hits = np.bitwise_count(self.labels & tail).sum(axis=1, dtype=np.int64)
+        least = np.ones(self.labels.shape[1])
+        for tail, table in zip(_packed(member).T, tables, strict=True):
+            hits = np.bitwise_count(self.labels & tail[:, None]).sum(axis=0, dtype=np.int32)
             np.minimum(least, table[hits], out=least)
         return least
 
@@ -184,9 +184,10 @@ def _relabellings(in_train: np.ndarray, count: int, rng: np.random.Generator) ->
 
 
 def _packed(flags: np.ndarray) -> np.ndarray:
-    """Rows of flags (s, P), as bits of uint64 (s, words)."""
+    """Rows of flags (s, P), as columns of bits, uint64 (words, s)."""
     bits = np.packbits(flags, axis=1)
-    return np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+    words: np.ndarray = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8))).view(np.uint64)
+    return np.ascontiguousarray(words.T)
 
 
 def _tails(ratio: np.ndarray, floor: float) -> list[tuple[str, np.ndarray]]:

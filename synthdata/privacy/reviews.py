@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from synthdata.errors import ConfigError
+from synthdata.privacy.limits import MEMORY_MB
 from synthdata.records import Estimate
 
 LEVEL = 0.01  # beyond which a test asks for a review
@@ -19,7 +20,6 @@ LEAST_RANK = 3
 CELLS = 3  # of C_T
 FEWEST_IN_CELL = 5
 CLIQUE_FRACTION = 0.25  # of the median distance between real neighbours: nearer cases belong to one clique
-MEMORY_MB = 32  # of distances at once
 CLIQUE_SIZE = 5  # cases that are near copies of each other
 
 

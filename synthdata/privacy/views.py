@@ -5,131 +5,21 @@ that a generator adds does not hide a copy. Each view is a principal component a
 real patients, whitened. Nothing here knows which patients were trained on.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from synthdata.errors import ConfigError, ShapeError
-from synthdata.privacy.blocks import Move, block_factor, block_mean, moved_block_means
-from synthdata.records import Case, ChannelScale
+from synthdata.privacy.blocks import moved_along
+from synthdata.privacy.thumbnails import Thumbnails, ThumbnailSource, fitted_rows
 
 KEPT_VARIANCE = 0.95
 MOST_COMPONENTS = 32
 LEAST_VARIANCE = 1e-8
 SHIFT_VOXELS = 2  # that the moved view searches without labels
 BATCH = 256  # cases embedded at once
-MOST_FITTED = 2000  # cases that a view is fitted on
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Thumbnails:
-    """Low-pass copies of some cases, as they lie and with the centre of their labels moved to the grid's centre."""
-
-    image: np.ndarray  # float32 (n, c, z, y, x), about [-1, 1]
-    mask: np.ndarray  # float32 (n, l, z, y, x), share of each label in the block
-    centred_image: np.ndarray  # like image
-    centred_mask: np.ndarray  # like mask
-    factor: tuple[int, int, int]  # voxels of a block along z, y, x
-    case_id: tuple[str, ...]
-    patient: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.case_id)
-
-    def take(self, index: np.ndarray) -> "Thumbnails":
-        """Some of the cases."""
-        return Thumbnails(
-            image=self.image[index],
-            mask=self.mask[index],
-            centred_image=self.centred_image[index],
-            centred_mask=self.centred_mask[index],
-            factor=self.factor,
-            case_id=tuple(self.case_id[i] for i in index),
-            patient=tuple(self.patient[i] for i in index),
-        )
-
-
-class Thumbnailer:
-    """Makes thumbnails of cases on one grid."""
-
-    def __init__(
-        self, shape_zyx: tuple[int, int, int], scales: Sequence[ChannelScale], labels: Sequence[int]
-    ) -> None:
-        self.scales, self.labels = tuple(scales), tuple(sorted(labels))
-        self.shape_zyx, self.factor = shape_zyx, block_factor(shape_zyx)
-
-    def arrays(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Thumbnails of one encoded image (c, z, y, x) and its mask (z, y, x): as they lie, then centred."""
-        pair = self._arrays(image, mask)
-        move = _to_the_centre(mask) if self.labels else np.zeros(3)
-        centred = tuple(_shifted(part, move) for part in pair) if move.any() else pair
-        return tuple(block_mean(part, self.factor) for part in (*pair, *centred))
-
-    def moved(self, case: Case, moves: Sequence[Move]) -> tuple[np.ndarray, np.ndarray]:
-        """Thumbnails of a case moved by whole voxels of the full grid, (s, c, z, y, x) and (s, l, z, y, x)."""
-        images, masks = (
-            moved_block_means(part, self.factor, moves) for part in self._arrays(case.image, case.mask)
-        )
-        return images, masks
-
-    def _arrays(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image in network scale (c, z, y, x) and labels one of n (l, z, y, x)."""
-        if image.shape != (len(self.scales), *self.shape_zyx):
-            want = (len(self.scales), *self.shape_zyx)
-            raise ShapeError(
-                f"a case has an image of shape {image.shape}, expected {want}: prepare it on the grid"
-            )
-        scaled = np.stack(
-            [scale.to_network(channel) for scale, channel in zip(self.scales, image, strict=True)]
-        )
-        onehot = np.zeros((len(self.labels), *mask.shape), np.float32)
-        for row, label in enumerate(self.labels):
-            onehot[row] = mask == label
-        return scaled, onehot
-
-    def collect(self, rows: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> Thumbnails:
-        """Thumbnails of (case_id, patient, image, mask); holds one full case at a time."""
-        names, patients, parts = [], [], []
-        for case_id, patient, image, mask in rows:
-            names.append(case_id)
-            patients.append(patient)
-            parts.append(self.arrays(image, mask))
-        if not names:
-            raise ShapeError("a set has no cases: materialise the stage which fills it")
-        image, mask, centred_image, centred_mask = (np.stack(part) for part in zip(*parts, strict=True))
-        return Thumbnails(
-            image=image,
-            mask=mask,
-            centred_image=centred_image,
-            centred_mask=centred_mask,
-            factor=self.factor,
-            case_id=tuple(names),
-            patient=tuple(patients),
-        )
-
-    def of_cases(self, cases: Iterable[Case]) -> Thumbnails:
-        """Thumbnails of a stream of cases."""
-        return self.collect((case.case_id, case.patient_id, case.image, case.mask) for case in cases)
-
-
-def _to_the_centre(mask: np.ndarray) -> np.ndarray:
-    """Voxels along z, y, x that bring the centroid of all labels to the centre of the grid; zeros without labels."""
-    found = np.nonzero(mask)
-    if not len(found[0]):
-        return np.zeros(3)
-    centroid = np.array([float(axis.mean()) for axis in found])
-    move: np.ndarray = (np.array(mask.shape) - 1) / 2 - centroid
-    return move
-
-
-def _shifted(volumes: np.ndarray, move: np.ndarray) -> np.ndarray:
-    """Volumes (c, z, y, x) moved by a fraction of voxels, edges repeated."""
-    for axis, step in enumerate(move, start=1):
-        if step and volumes.size:
-            volumes = _moved_along(volumes, float(step), axis)
-    return volumes
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,19 +34,8 @@ class Pose:
         moved = volumes[..., ::-1] if self.flip else volumes
         for axis, (step, block) in enumerate(zip(self.shift, factor, strict=True), start=2):
             if step:
-                moved = _moved_along(moved, step / block, axis)
+                moved = moved_along(moved, step / block, axis)
         return moved
-
-
-def _moved_along(volumes: np.ndarray, step: float, axis: int) -> np.ndarray:
-    """Volumes moved by a fraction of voxels along one axis; linear interpolation, edges repeated."""
-    size = volumes.shape[axis]
-    where = np.clip(np.arange(size) - step, 0, size - 1)
-    low = np.floor(where).astype(np.int64)
-    weight = (where - low).astype(np.float32).reshape([-1 if i == axis else 1 for i in range(volumes.ndim)])
-    high = np.minimum(low + 1, size - 1)
-    moved: np.ndarray = volumes.take(low, axis) * (1 - weight) + volumes.take(high, axis) * weight
-    return moved
 
 
 def poses(
@@ -182,27 +61,24 @@ class View:
     intensity and masks, centred, both flips (and shifts where there are no labels to centre on).
     """
 
-    def __init__(self, name: str, pool: Thumbnails) -> None:
+    def __init__(self, name: str, pool: ThumbnailSource) -> None:
         """Fit; name is image, mask or moved."""
         self.name = name
-        labelled = pool.mask.shape[1] > 0
+        labelled, (z, y, x) = pool.labels > 0, pool.shape_zyx
         if name == "mask" and not labelled:
             raise ConfigError("a dataset without labels has no mask view: leave it out")
-        _, _, z, y, x = pool.image.shape
         searched = poses(centred=labelled, shape_zyx=(z, y, x), factor=pool.factor)
         self.poses = (Pose(),) if name == "image" else searched
-        # the fit looks at some thousand cases at most, drawn without a look at their group
-        rows = np.sort(np.random.default_rng(0).permutation(len(pool))[:MOST_FITTED])
         reach = 0 if labelled or name == "image" else SHIFT_VOXELS
         self.margin = tuple(
             -(-reach // f) if size > 1 else 0 for size, f in zip((z, y, x), pool.factor, strict=True)
         )
-        blocks = self._flat(self._parts(pool.take(rows)))
+        blocks = self._flat(self._parts(pool.take(fitted_rows(pool.patient))))
         self.means = [block.mean(axis=0) for block in blocks]
         self.weights = [block_weight(float(block.var(axis=0).sum())) for block in blocks]
         self.basis = whitening(self._join(blocks), name)
 
-    def embed(self, thumbnails: Thumbnails, *, posed: bool = False) -> np.ndarray:
+    def embed(self, thumbnails: ThumbnailSource, *, posed: bool = False) -> np.ndarray:
         """Vectors, float64 (poses, n, k); the pose at rest alone unless `posed`."""
         chosen = self.poses if posed else self.poses[:1]
         index = np.arange(len(thumbnails))

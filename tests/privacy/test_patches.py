@@ -8,8 +8,9 @@ import pytest
 
 from synthdata.privacy import measure_privacy
 from synthdata.privacy.blocks import block_mean, moved_block_means, moves_of
+from synthdata.privacy.boxes import are_apart, boxes_of
 from synthdata.privacy.cohort import pool_of, thumbnailer_of
-from synthdata.privacy.patches import MovedCases, PatchSearch, are_apart, boxes_of
+from synthdata.privacy.patches import MovedCases, PatchSearch
 from synthdata.records import Case, PrivacyReport, PrivacyTest
 from tests.blobs import SCALE, SHAPE, Cohort
 
@@ -92,7 +93,7 @@ def test_a_part_that_was_moved_by_a_voxel_is_found_too(
     assert found.ratio.max() < search.real.ratio.min()
 
 
-def test_where_memory_is_short_real_patients_are_moved_less() -> None:
+def test_where_room_is_short_real_patients_are_moved_less() -> None:
     lengths = (0, *[1] * 6, *[2] * 12, *[3] * 8)
     cases = MovedCases(lengths=lengths, read=lambda _: ())
     assert cases.affordable(100, 7000) == 27
@@ -156,7 +157,7 @@ def test_half_of_each_side_anywhere_holds_a_box_and_nearly_always_two_apart(
 def test_patches_are_left_out_where_all_boxes_are_flat(rng) -> None:
     flat = np.full((1, *SHAPE), 500, np.int16)
     mask = np.zeros(SHAPE, np.uint8)
-    from synthdata.privacy.views import Thumbnailer
+    from synthdata.privacy.thumbnails import Thumbnailer
 
     rows = [(f"c{i}", f"p{i}", flat + i, mask) for i in range(12)]
     thumbnails = Thumbnailer(SHAPE, (SCALE,), ()).collect(rows)

@@ -6,7 +6,8 @@ import pytest
 from synthdata.errors import ShapeError
 from synthdata.privacy.alterations import GATING, REPORTED, altered
 from synthdata.privacy.blocks import block_factor, block_mean
-from synthdata.privacy.views import Thumbnailer, View
+from synthdata.privacy.thumbnails import Thumbnailer
+from synthdata.privacy.views import View
 from synthdata.records import ChannelScale
 
 SCALE = ChannelScale(channel="T1w", modality="MR", method="percentile", unit="1", low=0, high=1000)
