@@ -7,18 +7,22 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from synthdata.errors import ConfigError, WorkerError
 
 SETTING = "SYNTHDATA_WORKERS"  # how many processes may share work; none given: the cores
 MOST_WORKERS = 16
 AHEAD = 2  # pieces per worker which are given out at a time; bounds memory and the wait after Ctrl-C
+ENDED_EARLY = (
+    "a process which shared the work ended before it was done, maybe for want of memory: "
+    "run it again with more memory, or on fewer cores (taskset)"
+)
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -74,9 +78,7 @@ def in_order(
         yield from map(function, pieces)
         return
     queue, waiting = iter(pieces), deque[Future[Result]]()
-    pool = ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_the_parent
-    )
+    pool = _pool(workers)
     try:
         with _plain_start():
             waiting.extend(pool.submit(function, piece) for piece in islice(queue, AHEAD * workers))
@@ -84,12 +86,151 @@ def in_order(
             yield waiting.popleft().result()
             waiting.extend(pool.submit(function, piece) for piece in islice(queue, 1))
     except BrokenProcessPool:
-        raise WorkerError(
-            "a process which shared the work ended before it was done, maybe for want of memory: "
-            "run it again with more memory, or on fewer cores (taskset)"
-        ) from None
+        raise WorkerError(ENDED_EARLY) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+class Crew:
+    """This process, and others which share its work step by step; they start with the first step that is worth it.
+
+    They are copies of this process where Python has one thread in it; else their start takes a second or two, in
+    which it goes on by itself. Later steps find them there.
+    """
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._hands: list[Future[None]] = []  # done where a process has started
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pool is not None:  # one that has not even started is not waited for
+            self._pool.shutdown(wait=all(hand.done() for hand in self._hands), cancel_futures=True)
+
+    def in_order(
+        self, function: Callable[[Piece], Result], pieces: Sequence[Piece], *, workers: int
+    ) -> Generator[Result, None, None]:
+        """Results of a function for each piece, as the function `in_order` gives them; this process takes pieces, too.
+
+        Args:
+            function: Of a module, so that another process finds it; without a memory which matters.
+            pieces: Arguments, which can be pickled as the results can.
+            workers: Of `workers_for`, this process among them; 1 stays in it. The first step that shares decides
+                for those to come.
+
+        Raises:
+            WorkerError: A process was killed, or ended by itself.
+            Exception: Whatever the function raises; what was not begun is then left out.
+        """
+        if workers == 1:
+            yield from map(function, pieces)
+            return
+        step = _Step(self._started(function, workers - 1), function, pieces)
+        try:
+            for hand in self._hands:
+                hand.add_done_callback(step.give)
+            for place in range(len(pieces)):
+                while not step.is_done(place) and step.take():
+                    pass
+                yield step.result(place)
+        except BrokenProcessPool:
+            raise WorkerError(ENDED_EARLY) from None
+        finally:
+            step.close()
+
+    def _started(self, function: Callable[[Piece], Result], others: int) -> ProcessPoolExecutor:
+        """The pool, whose processes import the module of the function before they get a piece."""
+        if self._pool is None:
+            self._pool = _pool(others, start=_start_method())
+            with _plain_start():
+                self._hands = [self._pool.submit(_import_module_of, function) for _ in range(others)]
+        return self._pool
+
+
+class _Step(Generic[Piece, Result]):
+    """Pieces of one step, given out one at a time: a process that is done with one gets the next."""
+
+    def __init__(
+        self, pool: ProcessPoolExecutor, function: Callable[[Piece], Result], pieces: Sequence[Piece]
+    ) -> None:
+        self._pool, self._function = pool, function
+        self._queue = deque(enumerate(pieces))
+        self._results: dict[int, Future[Result]] = {}
+        self._failed: BaseException | None = None
+        self._lock = threading.Lock()  # results come in a thread of the pool
+
+    def give(self, last: "Future[Any]") -> None:
+        """Give the next piece to the process that is done with the last one."""
+        if last.cancelled():
+            return
+        with self._lock:
+            self._failed = self._failed or last.exception()
+            if self._failed is not None:
+                self._queue.clear()
+            if not self._queue:
+                return
+            place, piece = self._queue.popleft()
+            try:
+                result = self._results[place] = self._pool.submit(self._function, piece)
+            except BrokenProcessPool as error:  # it ended meanwhile
+                self._failed = error
+                self._queue.clear()
+                return
+        result.add_done_callback(self.give)
+
+    def take(self) -> bool:
+        """Do the next piece in this process; False where none is left."""
+        with self._lock:
+            if not self._queue:
+                return False
+            place, piece = self._queue.popleft()
+            result = self._results[place] = Future()
+        try:
+            result.set_result(self._function(piece))
+        except Exception as error:  # noqa: BLE001 # raised when its turn comes
+            result.set_exception(error)
+        return True
+
+    def is_done(self, place: int) -> bool:
+        """True where the result of a piece is there."""
+        with self._lock:
+            return place in self._results and self._results[place].done()
+
+    def result(self, place: int) -> Result:
+        """Result of a piece which was given out; it is waited for, and let go."""
+        with self._lock:
+            result = self._results.pop(place, None)
+        if result is None:  # left out since another one failed
+            raise self._failed or BrokenProcessPool
+        return result.result()
+
+    def close(self) -> None:
+        """Leave out what was not begun, and wait for the rest."""
+        with self._lock:
+            self._queue.clear()
+            rest = list(self._results.values())
+        for result in rest:
+            result.cancel()
+        wait(rest)
+
+
+def _import_module_of(function: Callable[..., object]) -> None:
+    """A process that was given the function has imported its module."""
+
+
+def _pool(workers: int, *, start: str = "spawn") -> ProcessPoolExecutor:
+    context = multiprocessing.get_context(start)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_the_parent)
+
+
+def _start_method() -> str:
+    """`fork`, which takes no time, where no thread of Python could hold a lock at that moment; else `spawn`.
+
+    Threads of libraries remain: those of OpenBLAS, jemalloc and Arrow mind a fork.
+    """
+    return "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
 
 
 def in_parts(pieces: Sequence[Piece], size: int) -> list[Sequence[Piece]]:

@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import ConfigError, WorkerError
-from synthdata.processes import in_order, in_parts, workers_for
+from synthdata.processes import Crew, in_order, in_parts, workers_for
 
 SCRIPT = """
 import sys, time
@@ -33,6 +34,15 @@ def refuse(number: int) -> int:
 def die(number: int) -> int:
     os.kill(os.getpid(), signal.SIGKILL)
     return number
+
+
+def die_elsewhere(home: int) -> int:
+    time.sleep(0.1)
+    return die(home) if os.getpid() != home else home
+
+
+def refuse_odd(number: int) -> int:
+    return refuse(number) if number % 2 else number
 
 
 def loaded(name: str) -> bool:
@@ -59,6 +69,45 @@ def test_an_error_keeps_its_type_and_sentence(workers: int) -> None:
 def test_a_killed_process_is_told_in_a_sentence() -> None:
     with pytest.raises(WorkerError, match="run it again"):
         list(in_order(die, [1, 2], workers=2))
+
+
+def test_a_crew_takes_the_pieces_of_all_steps_in_their_order() -> None:
+    numbers = list(range(300))
+    with Crew() as crew:
+        for workers in (1, 2, 3):
+            found = list(crew.in_order(square, numbers, workers=workers))
+            assert found == [square(number) for number in numbers]
+
+
+def test_this_process_works_beside_the_others_of_a_crew() -> None:
+    with Crew() as crew:
+        for _ in range(2):
+            assert os.getpid() in set(crew.in_order(linger, [0.01] * 10, workers=2))
+        at_work = set(crew.in_order(linger, [0.1] * 60, workers=2))
+        assert len(at_work) == 2
+        assert set(crew.in_order(linger, [0.1] * 10, workers=2)) == at_work  # no other ones
+    assert not multiprocessing.active_children()
+
+
+def test_an_error_in_a_crew_comes_in_its_turn_and_ends_the_step() -> None:
+    with Crew() as crew:
+        results = crew.in_order(refuse_odd, [0, 2, 4, 5, 6], workers=2)
+        assert [next(results), next(results), next(results)] == [0, 2, 4]
+        with pytest.raises(ConfigError, match="the number is 5, expected none"):
+            next(results)
+        assert list(crew.in_order(square, [1, 2], workers=2)) == [1, 4]
+
+
+def test_a_killed_process_of_a_crew_is_told_in_a_sentence() -> None:
+    with Crew() as crew, pytest.raises(WorkerError, match="run it again"):
+        list(crew.in_order(die_elsewhere, [os.getpid()] * 200, workers=2))
+
+
+def test_work_of_a_crew_which_nobody_waits_for_is_left_out() -> None:
+    start = time.monotonic()
+    with Crew() as crew, closing(crew.in_order(linger, [0.01] * 2 + [1.0] * 100, workers=2)) as results:
+        next(results)
+    assert time.monotonic() - start < 20
 
 
 def test_new_processes_load_neither_torch_nor_dagster() -> None:

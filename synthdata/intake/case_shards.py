@@ -15,18 +15,29 @@ from typing import Any
 from synthdata.errors import IntegrityError, MissingObjectError
 from synthdata.intake.cursor import Cursor
 from synthdata.intake.inventory import Inventory
-from synthdata.intake.units import BuiltRun, Effects, RunOrder, Unit, batches, book, build_run, built, runs_of
-from synthdata.processes import in_order, workers_for
+from synthdata.intake.units import (
+    STAGE,
+    BuiltRun,
+    Effects,
+    RunOrder,
+    Unit,
+    batches,
+    book,
+    build_run,
+    built,
+    runs_of,
+)
+from synthdata.processes import Crew, workers_for
 from synthdata.progress import Progress, silent
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet, ShardRef
 from synthdata.records.codec import build_value
-from synthdata.records.parquet import commit_file, commit_shard, read_shard
+from synthdata.records.parquet import commit_shard, read_shard
 from synthdata.storage.disk import on_disk
+from synthdata.storage.folder import FolderStore
 from synthdata.storage.protocol import ObjectStore
 
-STAGE = "intake"
-BYTES_PER_WORKER = 400 << 20  # of scans take longer than a process to start
+BYTES_PER_WORKER = 100 << 20  # of scans take about as long as a process to start
 
 
 @dataclass(slots=True)
@@ -50,10 +61,12 @@ class CaseShards:
         case_set: CaseSet,
         cursor: Cursor,
         inventory: Inventory,
+        crew: Crew,
         progress: Progress = silent,
     ) -> None:
         self._store, self._case_set = store, case_set
         self._cursor, self._inventory, self._progress = cursor, inventory, progress
+        self._crew = crew
         self._there: dict[str, bool] = {}
         self._refs: list[ShardRef] = []
         self._patients: set[str] = set()
@@ -88,16 +101,17 @@ class CaseShards:
             for run in runs:
                 self._write_here(run)
             return
+        store = self._store if type(self._store) is FolderStore else None
         with (
             on_disk("the temporary folder (TMPDIR)"),
             tempfile.TemporaryDirectory(prefix="synthdata-") as folder,
         ):
             orders = [
-                RunOrder(units=run, case_set=self._case_set, folder=Path(folder) / f"{number}")
+                RunOrder(units=run, case_set=self._case_set, folder=Path(folder) / f"{number}", store=store)
                 for number, (run, fresh) in enumerate(zip(runs, new, strict=True))
                 if fresh
             ]
-            with closing(in_order(build_run, orders, workers=workers)) as results:
+            with closing(self._crew.in_order(build_run, orders, workers=workers)) as results:
                 for run, fresh in zip(runs, new, strict=True):
                     if fresh:
                         self._take(run, next(results))
@@ -119,15 +133,12 @@ class CaseShards:
             if index not in kept:
                 self._keep_held(unit, effects)
             self._progress(*unit.place, "building cases")
-        for file in result.shards:
-            shard = commit_file(
-                self._store, self._case_set, STAGE, file.path, sha256=file.sha256, cases=len(file.members)
-            )
-            file.path.unlink()
+        for one in result.shards:
+            shard = one.commit(self._store, self._case_set)
             self._refs.append(shard)
-            for index, patient in file.members:
+            for index, patient in one.members:
                 self._patients.add(patient)
-                self._keep_case(run[index], patient, file.dtype, shard, result.effects[index])
+                self._keep_case(run[index], patient, one.dtype, shard, result.effects[index])
 
     def _member(self, unit: Unit) -> _Member | None:
         """The case of a unit, recalled or built; None where it is held back."""

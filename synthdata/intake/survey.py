@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
@@ -11,11 +11,11 @@ from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.processes import in_order, in_parts, workers_for
+from synthdata.processes import Crew, in_parts, workers_for
 from synthdata.progress import Progress
 
 BATCH_FILES = 256
-FILES_PER_WORKER = 3000  # take longer than a process to start
+FILES_PER_WORKER = 1000  # with their building, they take longer than a process to start
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +35,7 @@ class Rules:
     names: Pseudonyms
     body_part: str = ""
     policy: Policy = STRICT
+    crew: Crew = field(default_factory=Crew)  # shares the reading of many files
 
 
 def survey(
@@ -52,7 +53,7 @@ def survey(
         for part in in_parts(new, BATCH_FILES)
     ]
     workers = workers_for(len(new), least=FILES_PER_WORKER)
-    with closing(in_order(read_batch, batches, workers=workers)) as results:
+    with closing(rules.crew.in_order(read_batch, batches, workers=workers)) as results:
         for batch, (read_ns, findings) in zip(batches, results, strict=False):
             for entry, finding in zip(batch.entries, findings, strict=True):
                 cursor.keep_file(entry, finding, read_ns=read_ns)

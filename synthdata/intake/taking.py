@@ -31,6 +31,7 @@ from synthdata.intake.sealing import seal_of_environment
 from synthdata.intake.survey import Rules, survey
 from synthdata.intake.units import Unit
 from synthdata.intake.vouching import vouched, voucher_for
+from synthdata.processes import Crew
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport
@@ -81,14 +82,20 @@ def take_in(
     if (last := cursor.last_report(digest)) is not None:
         return last
     inventory = Inventory()
-    with quiet_parsers(), unpacked(listing.entries, inventory) as entries:
+    with Crew() as crew, quiet_parsers(), unpacked(listing.entries, inventory) as entries:
         opening = Opening(
-            spec=spec, names=names, inventory=inventory, cursor=cursor, progress=progress, policy=policy
+            spec=spec,
+            names=names,
+            inventory=inventory,
+            cursor=cursor,
+            progress=progress,
+            policy=policy,
+            crew=crew,
         )
         source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
         review.apply(spec, inventory)
-        shards = CaseShards(private, _case_set(spec), cursor, inventory, progress)
+        shards = CaseShards(private, _case_set(spec), cursor, inventory, crew, progress)
         case_set, patients = shards.write(
             vouched(
                 source.units() if source else (),
@@ -131,6 +138,7 @@ class Opening:
     cursor: Cursor
     progress: Progress
     policy: Policy
+    crew: Crew
 
     def open(self, folder: Path, entries: Sequence[Entry]) -> tuple[ScanSource | None, ClinicalTable]:
         """Book the files, and give what streams their cases, with the clinical table."""
@@ -158,7 +166,7 @@ class Opening:
                 scans, root, spec, inventory, self.names, cursor=self.cursor, progress=self.progress
             )
             return NiftiSource(spec, pairs, table, inventory), table
-        rules = Rules(names=self.names, body_part=spec.body_part, policy=self.policy)
+        rules = Rules(names=self.names, body_part=spec.body_part, policy=self.policy, crew=self.crew)
         instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
         _require_dicom(inventory, instances)
         studies = studies_of(instances, inventory)

@@ -1,7 +1,7 @@
 """What becomes a case: built here or, a run of them at a time, in another process, with the same result.
 
 A run ends at a pseudonym which chance picks, so where it ends depends on nothing but that. A process that builds a run
-writes its shards to files; arrays never travel between processes.
+writes its shards to the store, or to files where the store does not travel to it; arrays never do.
 """
 
 import hashlib
@@ -15,11 +15,14 @@ from typing import Any, Protocol, TypeVar
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.records.case import Case
-from synthdata.records.case_set import CaseSet
-from synthdata.records.parquet import write_shard
+from synthdata.records.case_set import CaseSet, ShardRef
+from synthdata.records.parquet import commit_file, commit_shard, write_shard
 from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import on_disk
+from synthdata.storage.folder import FolderStore
+from synthdata.storage.protocol import ObjectStore
 
+STAGE = "intake"
 SHARD_CASES = 64  # at most; half of it on average
 Effects = dict[str, Any]  # reasons by digest of the file, and notes
 Item = TypeVar("Item")
@@ -129,17 +132,28 @@ class RunOrder:
 
     units: Sequence[Unit]
     case_set: CaseSet
-    folder: Path  # takes the shards
+    folder: Path  # takes the shards where there is no store
+    store: FolderStore | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ShardFile:
-    """A shard that was written and is not committed yet."""
+class BuiltShard:
+    """A shard that was committed, or written to a file for that."""
 
+    ref: ShardRef | None  # where it was committed
     path: Path
     sha256: str
     members: Sequence[tuple[int, str]]  # which unit of the run, and its patient
     dtype: str
+
+    def commit(self, store: ObjectStore, case_set: CaseSet) -> ShardRef:
+        """Commit the file, unless that was done."""
+        if self.ref is not None:
+            return self.ref
+        cases = len(self.members)
+        ref = commit_file(store, case_set, STAGE, self.path, sha256=self.sha256, cases=cases)
+        self.path.unlink()
+        return ref
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,14 +161,14 @@ class BuiltRun:
     """What became of each unit of a run; those in no shard are held back."""
 
     effects: Sequence[Effects]
-    shards: Sequence[ShardFile]
+    shards: Sequence[BuiltShard]
 
 
 def build_run(order: RunOrder) -> BuiltRun:
-    """Build a run and write its shards to files.
+    """Build a run and write its shards.
 
     Raises:
-        StoreError: The temporary folder cannot be written.
+        StoreError: The store or the temporary folder cannot be written.
     """
     effects = list[Effects]()
 
@@ -166,13 +180,26 @@ def build_run(order: RunOrder) -> BuiltRun:
             if case is not None:
                 yield index, case
 
-    shards = list[ShardFile]()
-    with quiet_parsers(), on_disk("the temporary folder (TMPDIR)"):
-        order.folder.mkdir()
+    shards = list[BuiltShard]()
+    with quiet_parsers():
         for batch in batches(cases(), lambda item: item[1].image.dtype.name):
-            path = order.folder / f"{len(shards)}.parquet"
-            write_shard(path, [case for _, case in batch], order.case_set)
-            members = [(index, case.patient_id) for index, case in batch]
-            dtype = batch[0][1].image.dtype.name
-            shards.append(ShardFile(path=path, sha256=sha256_of(path), members=members, dtype=dtype))
+            shards.append(_write(order, batch, order.folder / f"{len(shards)}.parquet"))
     return BuiltRun(effects=effects, shards=shards)
+
+
+def _write(order: RunOrder, batch: Sequence[tuple[int, Case]], path: Path) -> BuiltShard:
+    """Cases as a shard in the store, or in a file where the store stayed behind."""
+    cases, ref = [case for _, case in batch], None
+    if order.store is not None:
+        ref = commit_shard(order.store, order.case_set, STAGE, cases)
+    else:
+        with on_disk("the temporary folder (TMPDIR)"):
+            path.parent.mkdir(exist_ok=True)
+            write_shard(path, cases, order.case_set)
+    return BuiltShard(
+        ref=ref,
+        path=path,
+        sha256=ref.sha256 if ref is not None else sha256_of(path),
+        members=[(index, case.patient_id) for index, case in batch],
+        dtype=cases[0].image.dtype.name,
+    )

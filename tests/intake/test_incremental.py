@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import SourceError
-from synthdata.intake import case_shards, inspect, inventory, listing, take_in, units
+from synthdata.intake import case_shards, inspect, inventory, listing, survey, take_in, units
 from synthdata.intake.reasons import REASONS
-from synthdata.processes import in_order
+from synthdata.processes import Crew
 from synthdata.records import digest_of
 from synthdata.records.parquet import read_cases
 from synthdata.storage.folder import FolderStore
@@ -189,12 +189,14 @@ def test_processes_which_share_the_building_give_what_one_gives(
     whole = take(build, scans, alone)
     monkeypatch.setattr(case_shards, "BYTES_PER_WORKER", 1)
     monkeypatch.setenv("SYNTHDATA_WORKERS", "2")
-    ordered = list[int]()
+    monkeypatch.setattr(survey, "FILES_PER_WORKER", 1)
+    monkeypatch.setattr(survey, "BATCH_FILES", 4)
+    steps, share = list[int](), Crew.in_order
     monkeypatch.setattr(
-        case_shards, "in_order", lambda *args, **more: (ordered.append(1), in_order(*args, **more))[1]
+        Crew, "in_order", lambda *args, **more: (steps.append(more["workers"]), share(*args, **more))[1]
     )
     shared = take(build, scans, private)
-    assert ordered
+    assert steps == [2, 2]
     assert digest_of(shared) == digest_of(whole)
     assert shards_of(private) == shards_of(alone)
     assert {"file.not_an_image", "case.missing_channel"} <= {reason.code for reason in shared.reasons}
