@@ -215,8 +215,8 @@ def nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
     return cdist(points, others).min(axis=1)
 
 
-def simulate(results: Path, groups: Sequence[int], runs: range, seed: int) -> None:
-    """Append each run that the file lacks."""
+def simulate(results: Path, groups: Sequence[int], runs: range, seed: int, *, clean: bool = False) -> None:
+    """Append each run that the file lacks; of clean generators alone where asked."""
     lines = results.read_text(encoding="utf-8").splitlines() if results.exists() else []
     done = {tuple(json.loads(line)[:4]) for line in lines}
     with results.open("a", encoding="utf-8") as out:
@@ -225,7 +225,7 @@ def simulate(results: Path, groups: Sequence[int], runs: range, seed: int) -> No
                 missing = [
                     (index, world)
                     for index, world in enumerate(WORLDS)
-                    if (seed, group, world.name, run) not in done
+                    if (seed, group, world.name, run) not in done and not (clean and world.copies)
                 ]
                 patients = Patients(group, np.random.default_rng([seed, group, run])) if missing else None
                 for index, world in missing:
@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--groups", type=int, nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--results", type=Path, default=Path("privacy_gate.jsonl"))
+    parser.add_argument("--clean", action="store_true", help="generators without copies alone")
     parser.add_argument(
         "--table", type=Path, nargs="+", metavar="FILE", help="print tables of these files, run nothing"
     )
@@ -278,7 +279,8 @@ def main() -> None:
         tables(asked.table)
         return
     start = time.process_time()
-    simulate(asked.results, asked.groups, range(asked.first, asked.first + asked.runs), asked.seed)
+    runs = range(asked.first, asked.first + asked.runs)
+    simulate(asked.results, asked.groups, runs, asked.seed, clean=asked.clean)
     print(f"Processor time {time.process_time() - start:.0f} s.\n")
     tables([asked.results])
 

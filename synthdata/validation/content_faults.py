@@ -1,6 +1,7 @@
 """Faults of what belongs together: kinds of cases which are missing, masks and records of other cases."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from synthdata.validation.fault_evidence import (
 from synthdata.validation.features.structure import QUANTILES
 from synthdata.validation.image_faults import tolerance
 from synthdata.validation.mask_fit import LabelFit, fits_of
+from synthdata.validation.mask_place import ALLOWED_VOXELS, length, moves_of
 from synthdata.validation.resampling import Plan, estimate
 
 IMAGE_DIRECTIONS = 4  # main directions of the layout that a record may go with
@@ -120,7 +122,32 @@ def _contrasts(evidence: Evidence, roles: Sequence[str]) -> dict[str, np.ndarray
 
 
 def masks(evidence: Evidence, plan: Plan) -> FaultTest:
-    """Whether masks lie on their images: 0 as in real cases, 1 as with masks of other cases; the worst label."""
+    """Whether masks lie on their own images: neither on those of other cases, nor moved by half a voxel or more."""
+    mixed = _mixed_up(evidence, plan)
+    moves = moves_of(evidence.agreement, tuple(evidence.training_set.labels))
+    if not moves:
+        unseen = "real cases do not show where a mask lies to half a voxel"
+        return replace(mixed, explanation=f"{mixed.explanation}; {unseen}")
+    far = length(moves)
+    along = ", ".join(f"{move.generated} along {move.axis}" for move in moves)
+    told = (
+        f"masks lie {far} voxels beside those of real cases ({along}), an interval beyond {ALLOWED_VOXELS} is not "
+        "allowed"
+    )
+    if mixed.outcome == "FAIL" or far.low <= ALLOWED_VOXELS:
+        return replace(mixed, explanation=f"{mixed.explanation}; {told}")
+    return FaultTest(
+        name=MASKS,
+        outcome="FAIL",
+        value=far,
+        threshold=ALLOWED_VOXELS,
+        explanation=f"{told}; {mixed.explanation}",
+        follows=None,
+    )
+
+
+def _mixed_up(evidence: Evidence, plan: Plan) -> FaultTest:
+    """Whether images fit masks of other cases as well as their own: 0 as in real cases, 1 by lot; the worst label."""
     fits = [fit for fit in fits_of(evidence.agreement, tuple(evidence.training_set.labels)) if fit.visible]
     if not fits:
         told = "no label of real cases fits its own image better than another one, or too few cases have it"

@@ -103,6 +103,17 @@ def judged(name: str, value: Estimate, threshold: float, told: str, *, harmless:
     )
 
 
+def without_sign(found: Estimate) -> Estimate:
+    """The size of a difference that may go either way."""
+    return Estimate(
+        value=abs(found.value),
+        low=min(abs(found.value), max(0.0, found.low, -found.high)),
+        high=max(abs(found.low), abs(found.high)),
+        level=found.level,
+        n=found.n,
+    )
+
+
 def undecided(name: str, told: str, *, outcome: Outcome = "INCONCLUSIVE") -> FaultTest:
     """A test that has nothing to measure."""
     none = Estimate(value=0.0, low=0.0, high=0.0, n=0)

@@ -7,7 +7,15 @@ import numpy as np
 from synthdata.records.estimate import Estimate
 from synthdata.records.reports import FaultTest
 from synthdata.records.training import ChannelScale
-from synthdata.validation.fault_evidence import DIVERSITY, HALF_WAY, OFFSET, SHARPNESS, Evidence, judged
+from synthdata.validation.fault_evidence import (
+    DIVERSITY,
+    HALF_WAY,
+    OFFSET,
+    SHARPNESS,
+    Evidence,
+    judged,
+    without_sign,
+)
 from synthdata.validation.features.structure import QUANTILES
 from synthdata.validation.metrics import distances
 from synthdata.validation.resampling import Draw, Plan, estimate
@@ -50,18 +58,11 @@ def offset(evidence: Evidence, plan: Plan) -> FaultTest:
     scale = max(shifts, key=lambda one: abs(shifts[one].value) / tolerance(one))
     found, limit = shifts[scale], tolerance(scale)
     unit = "HU" if scale.unit == HOUNSFIELD else "encoded units"
-    size = Estimate(
-        value=abs(found.value),
-        low=min(abs(found.value), max(0.0, found.low, -found.high)),
-        high=max(abs(found.low), abs(found.high)),
-        level=found.level,
-        n=found.n,
-    )
     told = (
         f"intensities of channel {scale.channel} are shifted by {found} {unit} as a whole, at most {limit:g} is "
         "allowed"
     )
-    return judged(OFFSET, size, limit, told)
+    return judged(OFFSET, without_sign(found), limit, told)
 
 
 def tolerance(scale: ChannelScale) -> float:

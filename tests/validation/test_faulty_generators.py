@@ -142,6 +142,10 @@ def masks_shuffled(cases: list[Case]) -> list[Case]:
     return [replace(case, mask=cases[other].mask) for case, other in zip(cases, order, strict=True)]
 
 
+def masks_moved(cases: list[Case]) -> list[Case]:
+    return [replace(case, mask=np.roll(case.mask, -1, axis=2)) for case in cases]
+
+
 def records_shuffled(cases: list[Case]) -> list[Case]:
     order = np.random.default_rng(3).permutation(len(cases))
     return [replace(case, record=cases[other].record) for case, other in zip(cases, order, strict=True)]
@@ -156,6 +160,7 @@ def records_shuffled(cases: list[Case]) -> list[Case]:
         (blurred, "sharpness"),
         (shifted, "intensity_offset"),
         (masks_shuffled, "mask_agreement"),
+        (masks_moved, "mask_agreement"),
         (records_shuffled, "record_coupling"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

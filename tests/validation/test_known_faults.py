@@ -9,10 +9,12 @@ from synthdata.records import Case, CaseSet, ChannelScale, FaultTest, Grid, Trai
 from synthdata.validation.case_mix import CasePool, asked_values, case_mix
 from synthdata.validation.fault_evidence import Evidence
 from synthdata.validation.features.agreement import OTHER, OWN, agreements
+from synthdata.validation.features.outline import runs
 from synthdata.validation.features.structure import QUANTILES, structure
 from synthdata.validation.features.table import Features
 from synthdata.validation.image_faults import diversity, offset, sharpness
 from synthdata.validation.mask_fit import fits_of
+from synthdata.validation.mask_place import length, moves_of
 from synthdata.validation.resampling import Plan, plan_resamples
 
 SAME = 1e-6  # relative
@@ -208,6 +210,65 @@ def test_contrast_and_edge_of_a_bright_block_have_their_closed_forms() -> None:
     beside = (away[0] <= 5) & ~outline
     want = np.log(max(steep[outline].mean(), 1e-6) / max(steep[beside].mean(), 1e-6))
     assert plain[f"block/{OWN}/X/edge"] == pytest.approx(want, rel=1e-5)
+
+
+def disc(rng: np.random.Generator, shift: tuple[int, int] = (0, 0), *, wider: float = 0.0) -> Case:
+    """A bright disc with soft edges anywhere near the middle, and a mask of it that was moved, or is wider."""
+    y, x = np.indices((32, 40), dtype=float)
+    away = np.hypot(y - rng.uniform(14, 18), x - rng.uniform(18, 22)) - rng.uniform(5, 7)
+    image = 400 - 800 / (1 + np.exp(-away / 0.8)) + rng.normal(0, 20, away.shape)
+    return case(image[None], np.roll(away <= wider, shift, (0, 1))[None].astype(np.uint8))
+
+
+def test_the_run_across_an_outline_is_the_mean_along_each_face() -> None:
+    made = disc(np.random.default_rng(2))
+    image, region = made.image[0].astype(float), made.mask > 0
+    found = runs(region, image)
+    assert set(found) == {"y/lower", "y/upper", "x/lower", "x/upper"}
+    rows = [row for row in range(32) if region[0, row].any()]
+    right = [np.flatnonzero(region[0, row])[-1] for row in rows]
+    upper = [
+        np.mean([image[0, row, end + step] for row, end in zip(rows, right, strict=True)])
+        for step in range(-7, 8)
+    ]
+    left = [np.flatnonzero(region[0, row])[0] for row in rows]
+    lower = [
+        np.mean([image[0, row, end - step] for row, end in zip(rows, left, strict=True)])
+        for step in range(-7, 8)
+    ]
+    both = np.array([lower, upper])
+    assert np.stack([found["x/lower"], found["x/upper"]]) == pytest.approx(
+        (both - both.mean()) / both.std(), rel=SAME
+    )
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (1, 0), (0, -2), (3, 0), (-1, 1)])
+def test_masks_that_were_moved_are_told_by_how_many_voxels(shift: tuple[int, int]) -> None:
+    rng = np.random.default_rng(0)
+    moves = {role: shift if role == "generated" else (0, 0) for role in ROLES[:3]}
+    tables = {
+        role: agreement_table([disc(rng, move) for _ in range(N)], role) for role, move in moves.items()
+    }
+    found = {move.axis: move for move in moves_of(tables, ["disc"])}
+    assert set(found) == {"y", "x"}
+    moved = [(axis, by) for axis, by in zip("yx", shift, strict=True) if by]
+    for axis, by in moved:
+        assert found[axis].generated.value == pytest.approx(by, abs=0.15)
+    assert (length(list(found.values())).low > 0.5) == bool(moved)
+
+
+def test_masks_that_are_wider_were_not_moved() -> None:
+    rng = np.random.default_rng(1)
+    tables = {
+        role: agreement_table([disc(rng, wider=float(role == "generated")) for _ in range(N)], role)
+        for role in ROLES[:3]
+    }
+    assert length(moves_of(tables, ["disc"])).low < 0.25
+
+
+def agreement_table(cases: list[Case], role: str) -> Features:
+    rows = [found for _, found in agreements(cases, [PLAIN], {"disc": 1})]
+    return table(list(rows[0]), np.array([list(row.values()) for row in rows]), role)
 
 
 def test_mask_agreement_is_fishers_discriminant_of_paired_differences() -> None:

@@ -11,11 +11,12 @@ import numpy as np
 
 from synthdata.records.case import Case
 from synthdata.records.training import ChannelScale
+from synthdata.validation.features.outline import no_runs, runs
 
-VERSION = "3"  # a change of any definition below is a new version: it is part of the key of stored features
+VERSION = "4"  # a change of any definition below is a new version: it is part of the key of stored features
 RING_VOXELS = 3  # around a label
 NEAR_VOXELS = 5  # around a label, where its outline is compared with what lies beside it
-OWN, OTHER = "own", "other"
+OWN, OTHER, OUTLINE = "own", "other", "outline"
 
 
 def agreements(
@@ -31,7 +32,8 @@ def agreements(
     Yields:
         A case and name to value: `<label>/volume_mm3`, `<label>/euler` (`euler_number`), `<label>/<own or
         other>/present`, and for each of the two and each channel `.../contrast` (in standard deviations) and
-        `.../edge` (logarithm of a ratio), which are 0 where the label is absent.
+        `.../edge` (logarithm of a ratio), and `<label>/outline/<channel>/<axis>/<side>/<step>` (`runs`), which are 0
+        where the label is absent.
     """
     last: dict[str, np.ndarray] = {}
     for case in cases:
@@ -50,6 +52,7 @@ def agreements(
                 network,
                 scales,
             )
+            found |= _crossings(name, region, network, scales)
             if region.any():
                 last[name] = region
         yield case, found
@@ -98,6 +101,19 @@ def _measured(
         along, around = steep[outline].mean(), steep[near & ~outline]
         ratio = max(along, 1e-6) / max(around.mean() if around.size else along, 1e-6)
         found[f"{name}/{scale.channel}/edge"] = float(np.log(ratio))
+    return found
+
+
+def _crossings(
+    name: str, region: np.ndarray, network: np.ndarray, scales: Sequence[ChannelScale]
+) -> dict[str, float]:
+    """How each channel runs across the outline of one label."""
+    found: dict[str, float] = {}
+    for index, scale in enumerate(scales):
+        crossed = runs(region, network[index]) if region.any() else no_runs(region.shape)
+        for face, values in crossed.items():
+            place = f"{name}/{OUTLINE}/{scale.channel}/{face}"
+            found |= {f"{place}/{step:02d}": float(value) for step, value in enumerate(values)}
     return found
 
 
