@@ -8,8 +8,8 @@ series per such second. The intake also writes its cases, and reads the unchange
 
 With --cold the files are written to disk and dropped from the page cache before each reader, and the rates are per
 second of the clock, since a reader that waits for a disk uses no processor. With --clock they stay in the page cache,
-rates are per second of the clock too, and SimpleITK reads in one process and in as many as there are cores, which the
-intake uses by itself from some 90 series on (`SYNTHDATA_WORKERS` says how many).
+rates are per second of the clock too, and both the intake and SimpleITK read in one process and in as many as there are
+cores, which the intake uses by itself from some 90 series on (`SYNTHDATA_WORKERS` says how many).
 
     OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 300 --encodings native --clock --keep FOLDER
 """
@@ -31,7 +31,7 @@ import numpy as np
 SLICES = 22
 ENCODINGS = ("native", "rle", "jpeg-ls")
 READERS = ("intake", "intake again", "SimpleITK", "pydicom", "dcm2niix")
-ON_THE_CLOCK = ("intake", "SimpleITK", "SimpleITK on all cores")
+ON_THE_CLOCK = ("intake", "intake in one process", "SimpleITK", "SimpleITK on all cores")
 
 
 def write_series(folder: Path, count: int, encoding: str, shape_yx: tuple[int, int] = (256, 256)) -> None:
@@ -103,6 +103,11 @@ def by_intake(folder: Path, store: Path) -> None:
     assert report.cases.cases == len(list(folder.iterdir())), report.reasons
 
 
+def by_intake_in_one_process(folder: Path, store: Path) -> None:
+    os.environ["SYNTHDATA_WORKERS"] = "1"
+    by_intake(folder, store / "one process")
+
+
 def by_simpleitk(folder: Path, _: Path) -> None:
     for series in sorted(folder.iterdir()):
         read_by_simpleitk(series)
@@ -139,6 +144,7 @@ def by_dcm2niix(folder: Path, store: Path) -> None:
 READ: dict[str, Callable[[Path, Path], None]] = {
     "intake": by_intake,
     "intake again": by_intake,
+    "intake in one process": by_intake_in_one_process,
     "SimpleITK": by_simpleitk,
     "SimpleITK on all cores": by_simpleitk_on_all_cores,
     "pydicom": by_pydicom,
