@@ -195,6 +195,8 @@ class Opening:
 def _tables(paths: Sequence[Path], root: Path, names: Iterable[str]) -> list[Path]:
     """Those of the paths which are tables of the spec, followed through links; each folder is followed once."""
     wanted = {(root / name).resolve() for name in names if name}
+    if not wanted:
+        return []
     real = {folder: folder.resolve() for folder in {path.parent for path in paths}}
     return [
         path
