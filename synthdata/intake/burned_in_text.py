@@ -1,8 +1,9 @@
 """Is text burned into the pixels? Slices that could hold it are looked at by an engine that reads text.
 
 A declared Burned In Annotation = NO is a claim. All images of projections are read. A volume has many slices, and
-reading is slow: it is read where pixels are the same in all slices, as drawn ink is, or where one grey value of a slice
-has more pixels than its neighbours; then the middle slice, the projection and the slices with ink.
+reading is slow: it is read where pixels are the same in all slices, as drawn ink is, where one grey value of a slice
+has more pixels than its neighbours, or where ink that one slice alone has lies in a row; then the middle slice, the
+projection and the slices with ink.
 """
 
 import re
@@ -11,6 +12,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from synthdata.intake.lone_text import lone_lines
 from synthdata.intake.text_engine import TextEngine, TextLine
 from synthdata.intake.word_lists import gazetteer, imaging_words, vocabulary
 
@@ -21,6 +23,7 @@ MOST_DIGITS = 2  # of a line whose words are all of imaging, such as PORTABLE 2
 LEAST_PIECE = 5  # letters of a remark that tell it
 WORDS = re.compile(r"[^\W\d_]+")
 WINDOWS_HU = ((-160.0, 240.0), (0.0, 80.0))  # soft tissue and brain, in which text of CT is drawn
+AIR_HU = (-1000.0, 240.0)  # dark letters over air lie below the other windows
 MOST_INKS = 4  # grey values of a volume which are read as ink, each in the slice that has most of it
 INKS = 4  # grey values of a slice which may be ink
 MOST_VALUES = 1 << 17  # between the lowest and the highest value of a slice that is looked at for ink
@@ -112,6 +115,8 @@ def _telling(pixels: np.ndarray, modality: str) -> Iterator[np.ndarray]:
         yield _grey(pixels.max(axis=0))
     for _, index, ink in inks:
         yield np.where(pixels[index] == ink, 255, _grey(pixels[index]) // 4).astype(np.uint8)
+    lone = lone_lines(pixels, (AIR_HU, *WINDOWS_HU) if modality == "CT" else (_bounds(pixels),))
+    yield from (image for line in lone for image in (line.ink, line.grey))
     for index in {index for _, index, _ in inks}:
         yield from _greys(pixels[index], modality)
 
@@ -212,6 +217,12 @@ def _greys(
         yield _grey(image)
     for low, high in (windows or WINDOWS_HU) if modality == "CT" else ():
         yield np.clip((image - low) * (255.0 / (high - low)), 0, 255).astype(np.uint8)
+
+
+def _bounds(pixels: np.ndarray) -> tuple[float, float]:
+    """The 1st and the 99.8th percentile of all slices."""
+    low, high = np.percentile(pixels[:, ::4, ::4], (1, 99.8))
+    return float(low), float(high)
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ LEAST_LETTERS = 4  # shorter names (Kim, Doe) count only beside another name
 SHORTEST_NAME = 3
 OWN_CASE = re.compile(r"(?<=[a-z])(?=[A-Z])")  # parts a word such as SmithJohn
 HEXADECIMAL = re.compile(
-    r"(?<![^\W_])(?=[0-9a-f-]*\d)[0-9a-f-]{8,}(?![^\W_])", re.IGNORECASE
-)  # digests have no names
+    r"(?<![^\W_])(?=[0-9a-f][0-9a-f-]{0,126}\d|\d)[0-9a-f-]{8,128}(?![^\W_])", re.IGNORECASE
+)  # digests have no names; longest of 512 bits, since the time to look would else grow with the square of dashes
 CODE = re.compile(
     r"(?<![^\W_])[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*"
 )  # letters about digits, such as QMNx85rKkkg
