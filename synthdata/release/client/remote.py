@@ -14,7 +14,7 @@ from synthdata.errors import ConfigError, MissingObjectError, TransientError, Tr
 from synthdata.storage.opening import open_store
 from synthdata.storage.protocol import ObjectStore
 
-PIECE_BYTES = 1 << 20  # of one read
+PIECE_BYTES = 256 << 10  # of one read: those of all connections fit into the cache of a core or two
 TRIES = 6
 FIRST_PAUSE_S = 0.2  # doubled at each try, with jitter
 
