@@ -20,6 +20,7 @@ LEAST_RANK = 3
 CELLS = 3  # of C_T
 FEWEST_IN_CELL = 5
 CLIQUE_FRACTION = 0.25  # of the median distance between real neighbours: nearer cases belong to one clique
+BYTES_OF_PAIR = 64  # of points: a distance, and what is made of it
 CLIQUE_SIZE = 5  # cases that are near copies of each other
 
 
@@ -259,7 +260,7 @@ def _distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[np.ndarray, np.nd
     """Distances from some of the first points to all of the second ones, with the rows of the first, part by part."""
     from scipy.spatial.distance import cdist
 
-    size = max(1, (MEMORY_MB << 20) // (8 * max(1, len(b))))
+    size = max(1, (MEMORY_MB << 20) // (BYTES_OF_PAIR * max(1, len(b))))
     for start in range(0, len(a), size):
         rows = np.arange(start, min(start + size, len(a)))
         yield rows, cdist(a[rows], b)
