@@ -31,7 +31,7 @@ class Triple(Record):
 class FaultTest(Record):
     """One named fault of a generator: is it there?"""
 
-    name: str  # sharpness, intensity_offset, diversity, modes, mask_agreement or record_coupling
+    name: str  # sharpness, intensity_offset, diversity, artefacts, modes, mask_agreement or record_coupling
     outcome: Outcome
     value: Estimate  # the size of the fault; above the threshold it is one
     threshold: float

@@ -7,7 +7,7 @@ import numpy as np
 
 from synthdata.records.case_set import ColumnSpec
 from synthdata.records.reports import FaultTest, Outcome
-from synthdata.validation.case_mix import LEVEL, CasePool, asked_values, case_mix, strata_of
+from synthdata.validation.case_mix import LEVEL, RARE, CasePool, asked_values, case_mix, strata_of
 from synthdata.validation.coupling import as_column, association, coupled_pairs
 from synthdata.validation.fault_evidence import (
     HALF_WAY,
@@ -31,6 +31,18 @@ def modes(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
     """Whether a kind of real case is missing: fewer than chance allows among all kinds, and surely less than half."""
     if lacking := _lacking(evidence):
         return lacking
+    found = _kinds_missing(evidence, layout)
+    unseen = _without_test_cases(evidence)
+    if found.outcome == "PASS" and unseen:
+        told = f"no real test case has {', '.join(unseen)}, so that nothing shows what these cases should be like"
+        return replace(
+            found, outcome="INCONCLUSIVE", explanation=f"{told}: add patients; {found.explanation}"
+        )
+    return found
+
+
+def _kinds_missing(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> FaultTest:
+    """The kinds of all cases beside random splits."""
     mix = case_mix(_pool(evidence, layout), allowed=HALF_WAY)
     if not mix.kinds:
         return undecided(MODES, "too few real patients to tell kinds of cases apart: add patients")
@@ -71,6 +83,28 @@ def _lacking(evidence: Evidence) -> FaultTest | None:
     return FaultTest(
         name=MODES, outcome="FAIL", value=worst.missed, threshold=HALF_WAY, explanation=told, follows=None
     )
+
+
+def _without_test_cases(evidence: Evidence) -> list[str]:
+    """What the plan asks for, and what a twentieth of the training cases have, and no test case has."""
+    asked = asked_values([], evidence.counts, evidence.planned)
+    wanted = dict.fromkeys(one.name for one in asked)
+    for column in evidence.training_set.columns:
+        if column.kind in {"category", "boolean"} and column.role == "condition":
+            said = [
+                str(row.get(column.name))
+                for row in evidence.records["train"]
+                if row.get(column.name) is not None
+            ]
+            common = {value for value in said if said.count(value) >= RARE * len(evidence.records["train"])}
+            wanted |= dict.fromkeys(f"{column.name} {value}" for value in sorted(common))
+    tested = {f"{name} {value}" for row in evidence.records["test"] for name, value in row.items()}
+    labels = [
+        label
+        for label, volume in evidence.volumes["train"].items()
+        if (volume > 0).mean() >= RARE and not (evidence.volumes["test"][label] > 0).any()
+    ]
+    return [*(name for name in wanted if name not in tested), *labels]
 
 
 def _pool(evidence: Evidence, layout: Mapping[str, np.ndarray]) -> CasePool:

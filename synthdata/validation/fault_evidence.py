@@ -18,7 +18,7 @@ from synthdata.validation.features.table import Features
 from synthdata.validation.roles import role_tables
 
 HALF_WAY = 0.5  # from real cases to those with the fault: beyond it a test fails
-SHARPNESS, OFFSET, DIVERSITY = "sharpness", "intensity_offset", "diversity"
+SHARPNESS, OFFSET, ARTEFACTS, DIVERSITY = "sharpness", "intensity_offset", "artefacts", "diversity"
 MODES, MASKS, RECORDS = "modes", "mask_agreement", "record_coupling"
 
 

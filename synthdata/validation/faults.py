@@ -1,4 +1,5 @@
-"""Tests which each name one fault of a generator: blur, offset, collapse, dropped modes, mixed-up masks and records.
+"""Tests which each name one fault of a generator: blur, offset, collapse, artefacts, dropped modes, mixed-up masks and
+records.
 
 The scores of the feature families say whether cases look real. These say what is wrong, and each looks at one thing
 alone. Where one fault makes another test meaningless (masks which lie elsewhere follow no record), that test is
@@ -10,8 +11,10 @@ from dataclasses import replace
 
 from synthdata.records.reports import FaultTest
 from synthdata.records.training import TrainingSet
+from synthdata.validation.artefacts import artefacts
 from synthdata.validation.content_faults import masks, modes, record_coupling
 from synthdata.validation.fault_evidence import (
+    ARTEFACTS,
     DIVERSITY,
     MASKS,
     MODES,
@@ -25,6 +28,7 @@ from synthdata.validation.joint_review import joint_coupling
 from synthdata.validation.resampling import Plan
 
 FOLLOWS = {  # a test says nothing by itself once one of these has failed
+    ARTEFACTS: (DIVERSITY, SHARPNESS, OFFSET),
     MODES: (DIVERSITY, SHARPNESS, OFFSET),
     MASKS: (DIVERSITY, SHARPNESS),
     RECORDS: (DIVERSITY, MODES, MASKS, SHARPNESS, OFFSET),
@@ -47,6 +51,7 @@ def find_faults(evidence: Evidence, plan: Plan, reviews: tuple[FaultTest, ...]) 
         SHARPNESS: lambda: sharpness(evidence, plan),
         OFFSET: lambda: offset(evidence, plan),
         DIVERSITY: lambda: diversity(layout, plan),
+        ARTEFACTS: lambda: artefacts(evidence, plan),
         MODES: lambda: modes(evidence, layout),
         MASKS: lambda: masks(evidence, plan),
         RECORDS: lambda: _worse(record_coupling(evidence, layout, plan), reviews),
@@ -67,7 +72,7 @@ def review(evidence: Evidence, plan: Plan) -> tuple[FaultTest, ...]:
 
 def fault_names(training_set: TrainingSet) -> tuple[str, ...]:
     """The tests which a verdict on this dataset needs."""
-    names = [SHARPNESS, OFFSET, DIVERSITY, MODES]
+    names = [SHARPNESS, OFFSET, DIVERSITY, ARTEFACTS, MODES]
     names += [MASKS] if training_set.labels else []
     return (*names, RECORDS) if training_set.columns else tuple(names)
 

@@ -12,11 +12,13 @@ import pytest
 
 from synthdata.errors import GateError, IntegrityError, StoreError, TrustError
 from synthdata.privacy.waivers import Signatory, Waiver, public_key_of, sign_waiver
-from synthdata.records import ReleaseManifest, digest_of
+from synthdata.records import FileEntry, ReleaseManifest, digest_of, to_json
+from synthdata.records.codec import Record
 from synthdata.release import publish
 from synthdata.release.client import list_releases, pull
 from synthdata.release.trust import ReleaseSigner, init_keys, load_signer, recall, resign_timestamp
 from synthdata.release.trust.repository import settle
+from synthdata.storage.commit import sha256_of
 from synthdata.storage.folder import FolderStore
 from synthdata.storage.forwarding import ForwardingStore
 from tests.release.builders import Made, spec_of, tree
@@ -202,24 +204,40 @@ def test_an_extra_file_is_not_published(built: Built, releases: FolderStore, sig
         publish(*built, releases, signer=signer)
 
 
-def test_publishing_decides_the_gate_again(
-    built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner
-) -> None:
-    verdict = replace(made.verdict, outcome="FAIL", gates={**made.verdict.gates, "privacy": "FAIL"})
-    from synthdata.records import FileEntry, to_json
-    from synthdata.storage.commit import sha256_of
-
-    folder, manifest = built
-    (folder / "evidence/verdict.json").write_bytes(to_json(verdict))
+def swapped(folder: Path, manifest: ReleaseManifest, name: str, record: Record) -> ReleaseManifest:
+    """Put another record into the evidence of a built release, and a manifest that fits."""
+    (folder / f"evidence/{name}.json").write_bytes(to_json(record))
 
     def entry(file: FileEntry) -> FileEntry:
         path = folder / file.path
         return replace(file, sha256=sha256_of(path), size_bytes=path.stat().st_size)
 
-    forged = replace(
-        manifest, verdict=digest_of(verdict), files=tuple(entry(file) for file in manifest.files)
-    )
+    forged = replace(manifest, files=tuple(entry(file) for file in manifest.files))
     (folder / "manifest.json").write_bytes(to_json(forged))
+    return forged
+
+
+@pytest.mark.parametrize("gate", ["fidelity", "utility", "privacy", "expectations"])
+def test_a_report_that_was_edited_after_the_verdict_is_refused(
+    built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner, gate: str
+) -> None:
+    """Even where every digest of the manifest was made to fit."""
+    folder, manifest = built
+    report = getattr(made, gate)
+    forged = swapped(folder, manifest, gate, replace(report, dataset=f"{report.dataset}-edited"))
+    with pytest.raises(
+        GateError, match=f"the {gate} report is not the one that the verdict read: decide again"
+    ):
+        publish(folder, forged, releases, signer=signer)
+    assert tree(releases.root) == {}
+
+
+def test_publishing_decides_the_gate_again(
+    built: Built, made: Made, releases: FolderStore, signer: ReleaseSigner
+) -> None:
+    verdict = replace(made.verdict, outcome="FAIL", gates={**made.verdict.gates, "privacy": "FAIL"})
+    folder, manifest = built
+    forged = swapped(folder, replace(manifest, verdict=digest_of(verdict)), "verdict", verdict)
     with pytest.raises(GateError, match="verdict is FAIL"):
         publish(folder, forged, releases, signer=signer)
     assert tree(releases.root) == {}

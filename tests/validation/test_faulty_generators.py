@@ -133,6 +133,20 @@ def blurred(cases: list[Case]) -> list[Case]:
     ]
 
 
+def chessboard(cases: list[Case]) -> list[Case]:
+    """Peaks and troughs 4.8 HU apart, as of a transposed convolution."""
+    board = 2.4 * (1 - 2 * (np.indices(GRID.shape_zyx).sum(axis=0) % 2))
+    return [with_image(case, case.image + board * (case.image > 8)) for case in cases]
+
+
+def ringing(cases: list[Case]) -> list[Case]:
+    """Wave lengths below 3.3 voxels cut off along each axis."""
+    kept = np.all(
+        [np.abs(f) < 0.3 for f in np.meshgrid(*map(np.fft.fftfreq, GRID.shape_zyx), indexing="ij")], axis=0
+    )
+    return [with_image(case, np.fft.ifftn(np.fft.fftn(case.image[0]) * kept).real[None]) for case in cases]
+
+
 def shifted(cases: list[Case]) -> list[Case]:
     return [with_image(case, case.image + 40.0) for case in cases]
 
@@ -159,6 +173,8 @@ def records_shuffled(cases: list[Case]) -> list[Case]:
         (mode_dropped, "modes"),
         (blurred, "sharpness"),
         (shifted, "intensity_offset"),
+        (chessboard, "artefacts"),
+        (ringing, "artefacts"),
         (masks_shuffled, "mask_agreement"),
         (masks_moved, "mask_agreement"),
         (records_shuffled, "record_coupling"),
@@ -208,6 +224,18 @@ def test_a_class_that_the_plan_asks_for_and_that_never_comes_is_a_dropped_mode(w
     assert found["modes"].value.value == 1
     assert "diagnosis haemorrhage is 0.0% of the generated cases" in found["modes"].explanation
     assert found["record_coupling"].follows == "modes"
+
+
+def test_a_class_without_a_real_test_case_is_inconclusive_and_named(world: World) -> None:
+    """No fault can be seen in cases that nothing is compared with, so the gate does not open."""
+    store, training_set, spec, held_out = world
+    healthy = [phantom_case(number) for number in GROUPS["test"]]
+    healthy = [case for case in healthy if case.record["diagnosis"] != "haemorrhage"]
+    lacking = replace(training_set, test=committed(store, healthy))
+    found = faults_of((store, lacking, spec, held_out), held_out)["modes"]
+    assert found.outcome == "INCONCLUSIVE"
+    assert "no real test case has diagnosis haemorrhage, haemorrhage" in found.explanation
+    assert "add patients" in found.explanation
 
 
 def test_a_small_offset_within_the_tolerance_of_a_scanner_passes(world: World) -> None:

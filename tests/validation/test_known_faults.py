@@ -6,10 +6,12 @@ from scipy import ndimage, stats
 from scipy.spatial.distance import cdist
 
 from synthdata.records import Case, CaseSet, ChannelScale, FaultTest, Grid, TrainingSet
+from synthdata.validation.artefacts import artefacts
 from synthdata.validation.case_mix import CasePool, asked_values, case_mix
 from synthdata.validation.fault_evidence import Evidence
 from synthdata.validation.features.agreement import OTHER, OWN, agreements
 from synthdata.validation.features.outline import runs
+from synthdata.validation.features.spectrum import patterns, power
 from synthdata.validation.features.structure import QUANTILES, structure
 from synthdata.validation.features.table import Features
 from synthdata.validation.image_faults import diversity, offset, sharpness
@@ -269,6 +271,70 @@ def test_masks_that_are_wider_were_not_moved() -> None:
 def agreement_table(cases: list[Case], role: str) -> Features:
     rows = [found for _, found in agreements(cases, [PLAIN], {"disc": 1})]
     return table(list(rows[0]), np.array([list(row.values()) for row in rows]), role)
+
+
+@pytest.mark.parametrize("shape", [(1, 32, 40), (16, 20, 24)])
+def test_power_by_wave_length_is_parsevals_sum_and_flat_for_white_noise(shape: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 0.05, shape)
+    cells = power(noise)
+    assert np.mean(np.exp(list(cells.values()))) == pytest.approx(0.05**2, rel=0.05)
+    window = np.ones(shape)
+    for axis, size in enumerate(shape):
+        if size > 1:
+            window *= np.hanning(size + 2)[1:-1].reshape([-1 if one == axis else 1 for one in range(3)])
+    waves = np.meshgrid(*(np.fft.fftfreq(size) for size in shape), indexing="ij")
+    centred = (noise - (noise * window).sum() / window.sum()) * window
+    shortest = np.all(
+        [np.abs(wave) >= 0.375 for wave, size in zip(waves, shape, strict=True) if size > 1], axis=0
+    )
+    # by a plain sum over one wave at a time
+    found = (
+        np.mean(
+            [
+                np.abs(
+                    (
+                        centred
+                        * np.exp(
+                            -2j * np.pi * sum(f * at for f, at in zip(wave, np.indices(shape), strict=True))
+                        )
+                    ).sum()
+                )
+                ** 2
+                for wave in np.stack([one[shortest] for one in waves], axis=1)
+            ]
+        )
+        / (window**2).sum()
+    )
+    assert np.exp(cells["-33" if shape[0] == 1 else "333"]) == pytest.approx(found, rel=SAME)
+
+
+@pytest.mark.parametrize(("shape", "place"), [((1, 32, 40), "-22"), ((16, 20, 24), "222")])
+def test_a_chessboard_has_the_variance_of_its_amplitude(shape: tuple[int, int, int], place: str) -> None:
+    board = 0.03 * (1 - 2 * (np.indices(shape).sum(axis=0) % 2))
+    found = patterns(board)
+    assert np.exp(found[place]) == pytest.approx(0.03**2, rel=0.01)
+    assert max(found, key=lambda name: found[name]) == place
+
+
+def artefact_evidence(power_of: dict[str, float], pattern_of: dict[str, float]) -> Evidence:
+    """Power in two cells and a pattern, in shares of a range of 2000; the same in all cases of a role."""
+    names = ["X/power/-01", "X/power/-33", "X/pattern/-22"]
+    rows = {role: np.log([1e-2, power_of.get(role, 1e-4), pattern_of.get(role, 1e-8)]) for role in ROLES}
+    return evidence(PLAIN, names, rows)
+
+
+def test_artefacts_are_amplitudes_over_the_tolerance() -> None:
+    """The tolerance is 5 % of the range; one cell of 16 holds the noise, and is gone in blurred cases."""
+    blurred = {"degraded": 1e-8}
+    clean = artefacts(artefact_evidence(blurred, {}), plan())
+    assert (clean.outcome, value(clean)) == ("PASS", 0)
+    noise = artefacts(artefact_evidence(blurred | {"generated": 1e-4 + 0.04**2 * 16}, {}), plan())
+    assert (noise.outcome, value(noise)) == ("FAIL", pytest.approx(0.04 / 0.05, rel=SAME))
+    board = artefacts(artefact_evidence(blurred, {"generated": 1e-8 + 0.02**2}), plan())
+    assert (board.outcome, value(board)) == ("FAIL", pytest.approx(2 * 0.02 / 0.05, rel=SAME))
+    gone = artefacts(artefact_evidence(blurred | {"generated": 1e-7}, {}), plan())
+    assert (gone.outcome, value(gone)) == ("FAIL", pytest.approx(3 / 4, rel=SAME))
 
 
 def test_mask_agreement_is_fishers_discriminant_of_paired_differences() -> None:

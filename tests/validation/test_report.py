@@ -202,6 +202,44 @@ def test_the_public_edition_reads_no_pixels_of_real_cases(
         write_report(spec, cohort[0], **inputs, edition="private")
 
 
+@pytest.mark.parametrize(
+    ("measure", "source"),
+    [
+        ("frechet", "Heusel et al."),
+        ("frechet_at_infinity", "arXiv:1911.07023"),
+        ("kid", "arXiv:1801.01401"),
+        ("cmmd", "arXiv:2401.09603"),
+        ("coverage and density", "arXiv:2002.09797"),
+        ("precision and recall", "arXiv:1904.06991"),
+        ("vendi", "arXiv:2210.02410"),
+        ("wasserstein", "arXiv:1509.02237"),
+        ("correlation", "Spearman"),
+        ("utility", "arXiv:1706.02633"),
+        ("joint_coupling", "Gretton et al."),
+        ("ratio_tail", "minP over tails and views"),
+        ("copy_search", "Facco et al."),
+        ("near_count", "Skellam"),
+        ("three_sample_statistic", "arXiv:2004.05675"),
+        ("authentic_share", "arXiv:2102.08921"),
+        ("cliques", "arXiv:2301.13188"),
+        ("membership", "arXiv:1909.03935"),
+        ("density_ratio_attack", "arXiv:2302.12580"),
+        ("loss_attack", "arXiv:2302.03262"),
+        ("share recognised at 1 % of false alarms", "arXiv:2112.03570"),
+        ("clinical table", "arXiv:2211.10459"),
+        ("rates of the clinical table", "Wilson"),
+        ("neighbours in the clinical table", "Gower"),
+        ("k-anonymity", "Sweeney"),
+    ],
+)
+def test_method_notes_name_the_source_of_every_measure(
+    editions: dict[str, dict[str, str]], measure: str, source: str
+) -> None:
+    for edition in editions.values():
+        notes = edition["html"].partition("<h2>Method</h2>")[2]
+        assert source in notes, measure
+
+
 def test_the_json_beside_it_has_all_reports(editions: dict[str, dict[str, str]]) -> None:
     numbers = json.loads(editions["public"]["json"])
     assert numbers["verdict"]["outcome"] == "INCONCLUSIVE"

@@ -1,7 +1,8 @@
 """Plain measurements of an image which each answer one question: is it sharp, is it offset, whom does it look like?
 
 Each is blind to what the others look at: sharpness and layout do not change with offset and gain, and none of them
-reads the mask. So a fault shows where it belongs.
+reads the mask. So a fault shows where it belongs. What networks leave behind, such as noise and patterns, is
+in `spectrum`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +11,9 @@ import numpy as np
 
 from synthdata.records.case import Case
 from synthdata.records.training import ChannelScale
+from synthdata.validation.features.spectrum import patterns, power
 
-VERSION = "1"  # a change of any definition below is a new version: it is part of the key of stored features
+VERSION = "2"  # a change of any definition below is a new version: it is part of the key of stored features
 QUANTILES = tuple(range(5, 100, 5))  # percent, of the intensities of the body
 LAYOUT_BLOCKS = 600  # of one channel, at most
 BODY = 0.1  # of the way from dark to bright
@@ -27,7 +29,8 @@ def structure(case: Case, scales: Sequence[ChannelScale]) -> dict[str, float]:
 
     Returns:
         Name to value: `<channel>/sharpness` (logarithm of fine over coarse deviation), `<channel>/quantile/<percent>`
-        (of the body, encoded unit) and `<channel>/layout/<block>` (standardised block means).
+        (of the body, encoded unit), `<channel>/layout/<block>` (standardised block means), `<channel>/power/<cell>`
+        and `<channel>/pattern/<periods>` (`spectrum`).
     """
     network = np.stack([scale.to_network(case.image[index]) for index, scale in enumerate(scales)])
     found: dict[str, float] = {}
@@ -41,6 +44,9 @@ def structure(case: Case, scales: Sequence[ChannelScale]) -> dict[str, float]:
         }
         blocks = _layout(network[index])
         found |= {f"{scale.channel}/layout/{place:03d}": float(mean) for place, mean in enumerate(blocks)}
+        share = (case.image[index].astype(np.float64) - scale.low) / (scale.high - scale.low)
+        for what, measure in (("power", power), ("pattern", patterns)):
+            found |= {f"{scale.channel}/{what}/{place}": value for place, value in measure(share).items()}
     return found
 
 
