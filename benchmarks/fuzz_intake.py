@@ -2,32 +2,75 @@
 
 Half of the mutations know the structure (lengths, VRs, nested sequences, duplicated and swapped attributes, sizes of
 the image), half are blind (bits, cuts, insertions). Then a deflated bomb and a sequence nested 100,000 deep.
+With --others so many archives (ZIP, tar, compressed tar), and as many of each kind of the other files: clinical tables
+(CSV, Parquet, FHIR), sidecars, PNG, NPZ and NIfTI, straight at their readers, which may say what is wrong and no more.
 
-    OMP_NUM_THREADS=1 python benchmarks/fuzz_intake.py --files 20000
+    OMP_NUM_THREADS=1 python benchmarks/fuzz_intake.py --files 20000 [--others 5000]
 """
 
 import argparse
+import io
+import json
 import resource
 import struct
 import sys
+import tarfile
 import tempfile
 import time
+import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pydicom
+from PIL import Image, PngImagePlugin
 
 from synthdata.errors import SourceError
 from synthdata.intake import inspect
+from synthdata.intake.bids import kind_in_tree
+from synthdata.intake.clinical_rows import patient_rows
+from synthdata.intake.dicom_file import quiet_parsers
+from synthdata.intake.fhir import fhir_rows
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.picture_file import read_picture
 from synthdata.phantom import write_cohort
+from synthdata.records.case_set import ColumnSpec
 
 BATCH = 500
 DEPTH = 100_000
 BOMB_BYTES = 4 << 30
 NUMBERS = (0, 1, 2, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFE, 0xFFFFFFFF)
+JSON = frozenset({"fhir", "sidecar"})
+DEEPER = 0.8  # chance that a mutation of JSON goes into a value
+ODD = (
+    None,
+    True,
+    -1,
+    1e308,
+    10**30,
+    "",
+    "9999999999",
+    [],
+    [[]],
+    {},
+    [1],
+    {"code": 1},
+    {"coding": 1},
+    "x" * 3000,
+    "\ud800",
+)
+COLUMNS = (
+    ColumnSpec(name="age", kind="integer", unit="a"),
+    ColumnSpec(name="haemoglobin", kind="number", unit="g/dL"),
+    ColumnSpec(name="anaemia", kind="boolean"),
+    ColumnSpec(name="gender", kind="category", values=("f", "m")),
+)
 VRS = (b"SQ", b"OB", b"UN", b"PN", b"DS", b"IS", b"US", b"AT", b"UT", b"FD", b"ZZ")
 
 
@@ -155,9 +198,165 @@ def mutated(clean: list[bytes], count: int, rng: np.random.Generator) -> list[by
     return files
 
 
+def mutated_others(kind: str, count: int, rng: np.random.Generator) -> Iterator[bytes]:
+    """Files of a kind after one to three mutations each; of texts and JSON also by their structure."""
+    seed = OTHERS[kind]()
+    for _ in range(count):
+        data = bytearray(json.dumps(bent(json.loads(seed), rng)).encode() if kind in JSON else seed)
+        for _ in range(int(rng.integers(kind not in JSON, 4))):
+            data = blind(data, rng) if len(data) > 16 else data
+        yield bytes(data)
+
+
+def bent(value: object, rng: np.random.Generator) -> object:
+    """JSON with one value of another type, somewhere."""
+    if isinstance(value, dict | list) and value and rng.random() < DEEPER:
+        key = (
+            list(value)[int(rng.integers(len(value)))]
+            if isinstance(value, dict)
+            else int(rng.integers(len(value)))
+        )
+        value[key] = bent(value[key], rng)  # type: ignore[index] # a key of a dict, or a place of a list
+        return value
+    return ODD[int(rng.integers(len(ODD)))]
+
+
+def read_other(kind: str, data: bytes) -> bool:
+    """True where the reader of a kind takes a file; False where it says what is wrong."""
+    try:
+        if kind == "fhir":
+            fhir_rows(data, COLUMNS, {"haemoglobin": "Observation 718-7"})
+        elif kind in {"csv", "parquet"}:
+            patient_rows(data, ("age", "haemoglobin"))
+        elif kind == "sidecar":
+            return kind_in_tree(data, "sub-01/anat/sub-01_T1w.json") == "beside:"
+        else:
+            seen = SeenFile(Path("picture"), "", 0)
+            read_picture(seen, data, (1.0, 1.0, 1.0))
+            return not seen.reasons
+    except SourceError:
+        return False
+    return True
+
+
+def fhir_seed() -> bytes:
+    patient = {"resourceType": "Patient", "id": "1", "identifier": [{"value": "P-1"}], "gender": "female"}
+    subject = {"reference": "Patient/1"}
+    coded = {"coding": [{"system": "http://loinc.org", "code": "718-7", "display": "Hb"}], "text": "Hb"}
+    amount = {"value": 13.2, "unit": "g/dL", "system": "http://unitsofmeasure.org", "code": "g/dL"}
+    said = {
+        "resourceType": "Observation", "status": "final", "subject": subject, "code": coded, "valueQuantity": amount,
+        "effectiveDateTime": "2020-01-02", "component": [{"code": coded, "valueCodeableConcept": coded}],
+    }  # fmt: skip
+    condition = {"resourceType": "Condition", "subject": subject, "code": coded, "clinicalStatus": coded}
+    study = {"resourceType": "ImagingStudy", "subject": subject, "started": "2020-01-03T10:00:00Z"}
+    resources = (patient | {"birthDate": "1960-05-06"}, said, condition, study)
+    bundle = {
+        "resourceType": "Bundle",
+        "entry": [{"fullUrl": f"urn:{n}", "resource": r} for n, r in enumerate(resources)],
+    }
+    return json.dumps(bundle).encode()
+
+
+def table_seed() -> bytes:
+    return b'patient,age [a],haemoglobin,haemoglobin_unit\r\nP-1,61,13.2,g/dL\r\nP-2,,"12,9",\r\n'
+
+
+def parquet_seed() -> bytes:
+    columns = {
+        "patient": ["P-1", "P-2"],
+        "age": [61, None],
+        "haemoglobin": [13.2, 12.9],
+        "day": [date(2020, 1, 2)] * 2,
+    }
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer)
+    return buffer.getvalue()
+
+
+def sidecar_seed() -> bytes:
+    return json.dumps(
+        {"EchoTime": 0.03, "SliceTiming": [0, 1.5], "Manufacturer": "Siemens", "Coil": {"Name": "Head"}}
+    ).encode()
+
+
+def png_seed() -> bytes:
+    buffer, texts = io.BytesIO(), PngImagePlugin.PngInfo()
+    texts.add_text("Software", "a program", zip=True)
+    Image.fromarray(np.arange(400, dtype=np.uint8).reshape(20, 20)).save(buffer, "PNG", pnginfo=texts)
+    return buffer.getvalue()
+
+
+def npz_seed() -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, image=np.arange(400, dtype=np.int16).reshape(4, 10, 10), other=np.ones(3))
+    return buffer.getvalue()
+
+
+def nifti_seed() -> bytes:
+    return nib.Nifti1Image(np.arange(120, dtype=np.int16).reshape(4, 5, 6), np.eye(4)).to_bytes()
+
+
+OTHERS: dict[str, Callable[[], bytes]] = {
+    "fhir": fhir_seed, "csv": table_seed, "parquet": parquet_seed, "sidecar": sidecar_seed, "png": png_seed,
+    "npz": npz_seed, "nifti": nifti_seed,
+}  # fmt: skip
+
+
+def archives(files: list[bytes]) -> list[bytes]:
+    """ZIP and tar of some files, plain and compressed."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for number, data in enumerate(files):
+            archive.writestr(f"study/{number}.dcm", data)
+    found = [buffer.getvalue()]
+    for mode in ("w", "w:gz", "w:bz2", "w:xz"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload] # one of four modes
+            for number, data in enumerate(files):
+                entry = tarfile.TarInfo(f"study/{number}.dcm")
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+        found.append(buffer.getvalue())
+    return found
+
+
+def fuzz_archives(clean: list[bytes], count: int, rng: np.random.Generator) -> tuple[Counter[str], float]:
+    """Outcomes of mutated archives beside one clean file, and seconds of the slowest; archives count by their files."""
+    total, slowest, whole = Counter[str](), 0.0, archives(clean[:2])
+    with tempfile.TemporaryDirectory() as name:
+        for _ in range(count):
+            data = bytearray(whole[int(rng.integers(len(whole)))])
+            for _ in range(int(rng.integers(1, 4))):
+                data = blind(data, rng) if len(data) > 16 else data
+            (Path(name) / "export.zip").write_bytes(data)
+            (Path(name) / "clean.dcm").write_bytes(clean[0])
+            start = time.process_time()
+            report = inspect(Path(name))
+            slowest = max(slowest, time.process_time() - start)
+            assert report.accepted + report.quarantined + report.refused == report.seen >= 2
+            total += Counter(seen=report.seen, refused=report.refused)
+    return total, slowest
+
+
+def fuzz_others(count: int, rng: np.random.Generator) -> None:
+    """Print how many mutated files of each kind were taken, and the slowest."""
+    for kind in OTHERS:
+        taken, slowest = 0, 0.0
+        for data in mutated_others(kind, count, rng):
+            start = time.process_time()
+            taken += read_other(kind, data)
+            slowest = max(slowest, time.process_time() - start)
+        print(
+            f"{kind}: {taken} of {count} taken, the slowest {slowest:.2f} CPU s, peak {peak_mb()} MB",
+            flush=True,
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--others", type=int, default=0, help="so many of each other kind, and of archives")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     rng, total, slowest = np.random.default_rng(arguments.seed), Counter[str](), 0.0
@@ -167,6 +366,13 @@ def main() -> None:
         clean = seeds(Path(name) / "seeds")
         judged(folder, clean)
         before = peak_mb()
+        if arguments.others:
+            with quiet_parsers():
+                fuzz_others(arguments.others, rng)
+            counts, seconds = fuzz_archives(clean, arguments.others, rng)
+            print(
+                f"archives: {arguments.others}, {dict(counts)}, the slowest {seconds:.2f} CPU s, peak {peak_mb()} MB"
+            )
         for done in range(0, arguments.files, BATCH):
             outcomes, seconds = judged(folder, mutated(clean, min(BATCH, arguments.files - done), rng))
             total += outcomes

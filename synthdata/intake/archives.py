@@ -4,6 +4,7 @@ No member is written under a path of its own choice, so nothing of an archive ca
 """
 
 import bz2
+import errno
 import hashlib
 import lzma
 import os
@@ -134,6 +135,10 @@ def _unpack(entry: Entry, kind: str, folder: Path) -> list[tuple[Path, str]]:
             left -= _copy(member, path, min(left, MAXIMUM_BYTES))
             found.append((path, member.name))
     except DAMAGE:
+        raise _RefusedArchive("archive.damaged") from None
+    except OSError as error:  # a damaged bzip2 stream, a name that is too long; else the disk is full
+        if error.errno not in {None, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ}:
+            raise
         raise _RefusedArchive("archive.damaged") from None
     except RuntimeError:  # zipfile's word for a member that asks for a password
         raise _RefusedArchive("archive.locked") from None

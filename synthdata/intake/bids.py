@@ -81,11 +81,11 @@ def _participants(root: Path, spec: DatasetSpec) -> dict[str, Mapping[str, str]]
         return {}
     try:
         text = (root / PARTICIPANTS).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
+    except (OSError, UnicodeDecodeError, csv.Error):
         raise SourceError(
             f"the spec has clinical columns and {PARTICIPANTS} cannot be read, expected it at the root of the tree"
         ) from None
-    rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
     wanted = {PARTICIPANT, *(column.name for column in spec.clinical)}
     if missing := sorted(wanted - set(rows[0] if rows else ())):
         raise SourceError(

@@ -2,16 +2,15 @@
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from synthdata.errors import SourceError
 
 ID_COLUMNS = ("patient", "subject")
-HEADER = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>.+)\]")  # such as `haemoglobin [g/dL]`
 UNIT_SUFFIX = "_unit"
 PARQUET = b"PAR1"
+MOST_CELLS = 50_000_000  # of a Parquet file; a few bytes may stand for any number of equal ones
 
 
 class Cell(NamedTuple):
@@ -101,10 +100,15 @@ def _csv(data: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:
     """Rows by bare names, and the units which the header states."""
     rows = read_rows(data, "clinical table", ())
     header = list(rows[0]) if rows else []
-    matches = {name: HEADER.fullmatch(name.strip()) for name in header}
-    bare = {name: match["name"] if match else name.strip() for name, match in matches.items()}
-    units = {match["name"]: match["unit"] for match in matches.values() if match}
-    return [{bare[name]: value for name, value in row.items()} for row in rows], units
+    parts = {name: _name_and_unit(name.strip()) for name in header}
+    units = {name: unit for name, unit in parts.values() if unit}
+    return [{parts[column][0]: value for column, value in row.items()} for row in rows], units
+
+
+def _name_and_unit(header: str) -> tuple[str, str]:
+    """Such as `haemoglobin [g/dL]`; the unit is empty where the header states none."""
+    name, _, unit = header.partition("[") if header.endswith("]") else (header, "", "")
+    return (name.rstrip(), unit[:-1]) if name and len(unit) > 1 else (header, "")
 
 
 def _parquet(data: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:
@@ -112,14 +116,19 @@ def _parquet(data: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError):
+        file = pq.ParquetFile(io.BytesIO(data))
+        is_small = file.metadata.num_rows * file.metadata.num_columns <= MOST_CELLS
+        table = file.read() if is_small else None
+        cells = table.to_pylist() if table is not None else []
+    except (pa.ArrowException, OSError, ValueError, OverflowError):  # also of dates beyond the calendar
         raise SourceError("the clinical table is no whole Parquet file: write it again") from None
+    if table is None:
+        raise SourceError(f"the clinical table has more than {MOST_CELLS} cells: send its rows in parts")
     units = {
         field.name: (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace")
         for field in table.schema
     }
-    rows = [{name: _text(value) for name, value in row.items()} for row in table.to_pylist()]
+    rows = [{name: _text(value) for name, value in row.items()} for row in cells]
     return rows, units
 
 

@@ -36,6 +36,7 @@ from synthdata.intake.strict_walk import dataset_start, fills
 from synthdata.intake.terminology import segment_codes
 
 PREAMBLE_BYTES = 128
+PARSERS = ("pydicom", "nibabel.global")  # loggers
 UNDEFINED_LENGTH = 0xFFFFFFFF
 MASKS = frozenset({SegmentationStorage, RTStructureSetStorage})
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
@@ -82,16 +83,18 @@ class Instance:
 @contextmanager
 def quiet_parsers() -> Iterator[None]:
     """Keep parsers from warning or logging, since their messages hold values of the header."""
-    logger, level = logging.getLogger("pydicom"), logging.getLogger("pydicom").level
-    mode = pydicom.config.settings.reading_validation_mode
+    loggers = [logging.getLogger(name) for name in PARSERS]
+    levels, mode = [logger.level for logger in loggers], pydicom.config.settings.reading_validation_mode
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.CRITICAL + 1)
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL + 1)
         pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
             pydicom.config.settings.reading_validation_mode = mode
 
 

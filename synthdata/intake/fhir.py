@@ -65,6 +65,17 @@ def fhir_rows(
     Source:
         HL7 FHIR R4 (4.0.1): Bundle, Patient, Condition, Observation, ImagingStudy.
     """
+    try:
+        return _rows(data, columns, paths)
+    except (TypeError, AttributeError, LookupError):  # a list where FHIR has a text, and the like
+        raise SourceError(
+            "the clinical table has a FHIR element of another type than R4 gives it: export it again, or validate it"
+        ) from None
+
+
+def _rows(
+    data: bytes, columns: Sequence[ColumnSpec], paths: Mapping[str, str]
+) -> tuple[list[PatientRow], int]:
     resources = list(_resources(data))
     people, left_over = _people(resources)
     if not people:
@@ -91,7 +102,7 @@ def _resources(data: bytes) -> Iterator[tuple[str, Resource]]:
             parsed = [json.loads(text)]
         except json.JSONDecodeError:
             parsed = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         raise SourceError("the clinical table is no FHIR in JSON: export a bundle, or NDJSON") from None
     for item in parsed[0] if parsed and isinstance(parsed[0], list) else parsed:
         if not isinstance(item, dict):
@@ -174,7 +185,7 @@ def _day(text: Any) -> date | None:
     parts = str(text or "")[:10].split("-")
     try:
         return date(*(int(part) for part in [*parts, "1", "1"][:3]))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

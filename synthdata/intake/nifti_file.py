@@ -104,6 +104,8 @@ def _hidden(image: nib.Nifti1Image, plain: bytes) -> set[str]:
     end = start + stored.dtype.itemsize * math.prod(stored.shape)
     if not len(image.header.extensions) and any(plain[image.header.sizeof_hdr + EXTENSION_FLAG : start]):
         reasons.add("deid.nifti_extension")
+    if end > len(plain):  # or memory would be taken for what the file does not have
+        raise EOFError
     if any(plain[end:]):
         reasons.add("deid.trailing_bytes")
     return reasons

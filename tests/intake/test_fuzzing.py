@@ -1,15 +1,34 @@
 """Mutated files end in one outcome each; a deep sequence and a bomb end in a refusal, soon and in little memory."""
 
+import io
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from synthdata.errors import SourceError
 from synthdata.intake import inspect
+from synthdata.intake.clinical_rows import patient_rows
+from synthdata.intake.dicom_file import quiet_parsers
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.nifti_file import read_nifti
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
-from fuzz_intake import bomb, deep_sequence, judged, mutated
+from fuzz_intake import (
+    OTHERS,
+    bomb,
+    deep_sequence,
+    fuzz_archives,
+    judged,
+    mutated,
+    mutated_others,
+    nifti_seed,
+    read_other,
+)
 
 MANY = 120
 
@@ -27,6 +46,47 @@ def test_mutated_files_are_all_accounted_for(clean, tmp_path) -> None:
     outcomes, _ = judged(tmp_path, mutated(clean, MANY, np.random.default_rng(7)))
     assert sum(outcomes.values()) == MANY
     assert outcomes["refused"] > 0
+
+
+@pytest.mark.parametrize("kind", sorted(OTHERS))
+def test_readers_of_other_files_say_what_is_wrong_and_no_more(kind) -> None:
+    with quiet_parsers():
+        taken = [read_other(kind, data) for data in mutated_others(kind, MANY, np.random.default_rng(7))]
+        assert read_other(kind, OTHERS[kind]())
+    assert not all(taken)
+
+
+def test_mutated_archives_are_all_accounted_for(clean) -> None:
+    counts, _ = fuzz_archives(clean, 25, np.random.default_rng(7))
+    assert counts["refused"] > 0
+
+
+def test_a_nifti_header_that_claims_more_voxels_than_the_file_has_takes_no_memory() -> None:
+    data = bytearray(nifti_seed())
+    data[42:48] = np.array([32767, 32767, 8], "<i2").tobytes()
+    seen = SeenFile(Path("huge"), "", 0)
+    tracemalloc.start()
+    try:
+        assert read_nifti(seen, bytes(data)) is None
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert (seen.reasons, peak_bytes < 1 << 20) == ({"file.truncated"}, True)
+
+
+def test_a_parquet_table_of_very_many_equal_cells_is_refused_unread() -> None:
+    buffer = io.BytesIO()
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(60_000_000, np.int8)), pa.array(["P-1"]))
+    pq.write_table(pa.table({"patient": column}), buffer)
+    with pytest.raises(SourceError, match="send its rows in parts"):
+        patient_rows(buffer.getvalue(), ())
+
+
+def test_a_header_of_brackets_alone_is_a_name() -> None:
+    rows, _ = patient_rows(
+        b"patient,pressure [mm[Hg]],size []," + b"[" * 100_000 + b"\n1,2,3,4\n", ("pressure",)
+    )
+    assert rows[0].cells["pressure"] == ("2", "mm[Hg]")
 
 
 def test_a_damaged_deflated_file_is_refused(clean, scans) -> None:
