@@ -22,6 +22,7 @@ from synthdata.records.case import Case, Value
 from synthdata.records.case_set import CaseSet, ColumnSpec, ShardRef
 from synthdata.records.grid import Grid
 from synthdata.records.pages import Frame, frames_of, unpacked
+from synthdata.records.readable import readable
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, sha256_of, stored_sha256
 from synthdata.storage.disk import on_disk
@@ -35,6 +36,7 @@ BUILT_IN_MEMORY_BYTES = (
 )  # of arrays, whose shard is written, digested and compared where it is built
 WHOLE_BYTES = 128 << 20  # of a file that is held in memory to be verified and unpacked
 MASK, LITTLE = np.dtype(np.uint8), sys.byteorder == "little"
+PARQUET = "a Parquet file of cases"
 GRID_FIELDS = ("shape_zyx", "spacing_mm", "origin_mm", "direction")
 ARROW_TYPES = {
     "number": pa.float64(),
@@ -213,12 +215,15 @@ def read_path(path: Path, columns: Sequence[ColumnSpec], *, sha256: str = "") ->
 
     Raises:
         IntegrityError: The file has another digest.
+        RecordError: It is no Parquet file of cases.
+        StoreError: It is not there, or the disk fails.
     """
-    whole = path.read_bytes() if sha256 and path.stat().st_size <= WHOLE_BYTES else None
-    if sha256 and (got := sha256_of(path if whole is None else whole)) != sha256:
-        raise IntegrityError.of(f"file {path.name}", got, sha256)
-    with pa.OSFile(str(path)) if whole is None else pa.BufferReader(whole) as reader:
-        yield from _read_arrays(reader, columns)
+    with readable(path.name, PARQUET, pa.ArrowException):
+        whole = path.read_bytes() if sha256 and path.stat().st_size <= WHOLE_BYTES else None
+        if sha256 and (got := sha256_of(path if whole is None else whole)) != sha256:
+            raise IntegrityError.of(f"file {path.name}", got, sha256)
+        with pa.OSFile(str(path)) if whole is None else pa.BufferReader(whole) as reader:
+            yield from _read_arrays(reader, columns)
 
 
 def _read_arrays(reader: pa.NativeFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:

@@ -11,10 +11,12 @@ from synthdata.errors import MissingExtraError, TrustError
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet
 from synthdata.records.codec import from_json
+from synthdata.records.readable import readable
 from synthdata.records.release import ReleaseManifest
 from synthdata.release.client.local import read_manifest
 from synthdata.release.client.paths import inside
 from synthdata.release.layout import INDEX, evidence_path
+from synthdata.storage.disk import on_disk
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,19 +35,36 @@ class OpenedRelease:
     @property
     def case_set(self) -> CaseSet:
         """Channels, units, labels and record columns."""
-        return from_json(CaseSet, inside(self.folder, evidence_path("synthetic")).read_bytes())
+        path = evidence_path("synthetic")
+        with on_disk(path, "read"):
+            return from_json(CaseSet, inside(self.folder, path).read_bytes())
 
     def index(self) -> "pa.Table":
-        """One row per case of the release, also of those which a partial pull left out."""
+        """One row per case of the release, also of those which a partial pull left out.
+
+        Raises:
+            RecordError: It is no Parquet file.
+            StoreError: It is not there.
+        """
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        return pq.read_table(inside(self.folder, INDEX))
+        with readable(INDEX, "a Parquet file", pa.ArrowException):
+            return pq.read_table(inside(self.folder, INDEX))
 
     def dataset(self) -> "ds.Dataset":
-        """The shards as one Arrow dataset."""
+        """The shards as one Arrow dataset; what it reads later is told by pyarrow in its own words.
+
+        Raises:
+            RecordError: The first of them is no Parquet file.
+            TrustError: No Parquet shards were pulled.
+        """
+        import pyarrow as pa
         import pyarrow.dataset as ds
 
-        return ds.dataset([str(path) for path in self.shards()], format="parquet")
+        paths = self.shards()
+        with readable(paths[0].name, "a Parquet file", pa.ArrowException):
+            return ds.dataset([str(path) for path in paths], format="parquet")
 
     def cases(self, *, verify: bool = False) -> Iterator[Case]:
         """Stream the cases; memory holds one of them, and a shard where it is verified.
@@ -56,6 +75,8 @@ class OpenedRelease:
 
         Raises:
             IntegrityError: A shard is not the one that the manifest names.
+            RecordError: A shard is no Parquet file of cases.
+            StoreError: The disk fails.
             TrustError: No Parquet shards were pulled.
         """
         from synthdata.records.parquet import read_path
@@ -86,12 +107,18 @@ class OpenedRelease:
         """Name and header of each DICOM file out of the tar files; pixels are read when they are asked for.
 
         Raises:
+            RecordError: A file is no tar file of DICOM.
+            StoreError: The disk fails.
             TrustError: No DICOM was pulled.
         """
         import pydicom
+        from pydicom.errors import InvalidDicomError
 
         for path in self._files("dicom", "dicom", "tar"):
-            with tarfile.open(path) as archive:
+            with (
+                readable(path.name, "a tar file of DICOM", tarfile.TarError, InvalidDicomError),
+                tarfile.open(path) as archive,
+            ):
                 for member in archive:
                     reader = archive.extractfile(member)
                     if reader is not None:

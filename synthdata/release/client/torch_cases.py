@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch.utils.data import Dataset
 
 from synthdata.records.case import Case
 from synthdata.records.case_set import ColumnSpec
-from synthdata.records.parquet import read_file_group
+from synthdata.records.parquet import PARQUET, read_file_group
+from synthdata.records.readable import readable
 
 
 class TorchCases(Dataset[Mapping[str, object]]):
@@ -21,7 +23,7 @@ class TorchCases(Dataset[Mapping[str, object]]):
         self._columns, self._groups = tuple(columns), list[tuple[Path, int]]()
         sizes = []
         for path in shards:
-            with pq.ParquetFile(path) as file:
+            with readable(path.name, PARQUET, pa.ArrowException), pq.ParquetFile(path) as file:
                 for group in range(file.num_row_groups):
                     self._groups.append((path, group))
                     sizes.append(file.metadata.row_group(group).num_rows)
@@ -48,6 +50,6 @@ class TorchCases(Dataset[Mapping[str, object]]):
     def _group(self, number: int) -> list[Case]:
         if self._kept is None or self._kept[0] != number:
             path, group = self._groups[number]
-            with pq.ParquetFile(path) as file:
+            with readable(path.name, PARQUET, pa.ArrowException), pq.ParquetFile(path) as file:
                 self._kept = (number, list(read_file_group(file, group, self._columns)))
         return self._kept[1]
