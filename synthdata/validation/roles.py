@@ -15,7 +15,6 @@ from synthdata.validation.features import Change, Family, Features, check_same_w
 from synthdata.validation.features.stored_encoder import EncoderFile
 
 BLUR_VOXELS = 2.0
-MOST_CASES = 2000  # per group, evenly spread: memory of the distance matrices is bounded
 DEGRADED = "degraded"
 
 
@@ -40,7 +39,7 @@ def role_tables(
     encoder: EncoderFile | None = None,
     progress: Progress,
 ) -> dict[str, Features]:
-    """Features by role, at most `MOST_CASES` of each; rows are the same cases in every family.
+    """Features by role, at most `MOST_CASES` of each (`features.extract`); rows are the same cases in every family.
 
     Args:
         training_set: Its train and test parts are two of the roles.
@@ -64,11 +63,9 @@ def role_tables(
     }
     tables = {}
     for role, (case_set, change) in wanted.items():
-        table = features_of(
+        tables[role] = features_of(
             case_set, training_set, private, family, change=change, encoder=encoder, progress=progress
         )
-        every = -(-len(table.case_ids) // MOST_CASES)
-        tables[role] = table.take(range(0, len(table.case_ids), every)) if every > 1 else table
     for table in tables.values():
         check_same_width(table, tables["test"])
     check_apart(tables["train"].patient_ids, tables["test"].patient_ids)

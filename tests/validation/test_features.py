@@ -35,6 +35,21 @@ def test_features_are_kept_and_read_again_unchanged(cohort: Cohort, family: str)
     np.testing.assert_array_equal(first.values, again.values)
 
 
+@pytest.mark.parametrize("family", ["radiomics", "structure"])
+def test_of_many_cases_every_nth_is_measured(
+    cohort: Cohort, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, training_set = cohort
+    cases = training_set.train
+    whole = features_of(cases, training_set, store, family)
+    monkeypatch.setattr("synthdata.validation.features.extract.MOST_CASES", cases.cases // 2)
+    few = features_of(cases, training_set, store, family)
+    every = 2 + cases.cases % 2
+    assert few.case_ids == whole.case_ids[::every]
+    assert few.patient_ids == whole.patient_ids[::every]
+    np.testing.assert_array_equal(few.values, whole.values[::every])
+
+
 def test_a_training_set_that_is_read_again_has_the_same_columns(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     training_set = make_training_set(store, n=3)

@@ -26,6 +26,9 @@ from synthdata.validation.features.table import Features
 Family = Literal["radiomics", "encoder", "structure", "agreement"]
 Measure = Callable[[Iterable[Case], TrainingSet], Features]
 BATCH = 8
+MOST_CASES = (
+    2000  # of a CaseSet, evenly spread: features and the matrices of distances between them are bounded
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +49,7 @@ def features_of(
     encoder: EncoderFile | None = None,
     progress: Progress = silent,
 ) -> Features:
-    """Features of all cases of a CaseSet, in its order; read from the private store where they are known.
+    """Features of a CaseSet's cases, at most `MOST_CASES`, in its order; from the private store where they are known.
 
     Args:
         case_set: Real or synthetic cases in the encoding of the training set.
@@ -58,7 +61,8 @@ def features_of(
         progress: Told after each case.
 
     Returns:
-        One row per case; memory holds one batch of images, and the features.
+        One row per case, of every n-th one where there are more than `MOST_CASES`; memory holds one batch of images,
+        and the features.
 
     Raises:
         ConfigError: The family is unknown, or the CaseSet has other channels or labels than the training set.
@@ -74,11 +78,15 @@ def features_of(
     else:
         version, measure = MEASURES[family]
         extractor = _extractor_id(family, version, training_set)
-    what = f"{digest_of(case_set)}/{extractor}/{change.name if change else ''}"
+    every = max(1, -(-case_set.cases // MOST_CASES))
+    what = (
+        f"{digest_of(case_set)}/{extractor}/{change.name if change else ''}{f'/{every}' if every > 1 else ''}"
+    )
     key = keys.features(case_set.dataset, family, hashlib.sha256(what.encode()).hexdigest())
     if private.size(key) is not None:
         return Features.from_bytes(private.read(key))
-    stream = _told(read_cases(private, case_set), case_set.cases, f"{family} features", progress)
+    told = _told(read_cases(private, case_set), case_set.cases, f"{family} features", progress)
+    stream = islice(told, 0, None, every)
     features = measure(map(change.apply, stream) if change else stream, training_set)
     private.create(key, features.to_bytes())
     return features
@@ -118,7 +126,7 @@ def _collected(measured: Iterable[tuple[Case, dict[str, float]]]) -> Features:
     case_ids, patient_ids = list[str](), list[str]()
     for case, found in measured:
         names = tuple(found)
-        rows.append(list(found.values()))
+        rows.append(np.fromiter(found.values(), np.float64, len(found)))
         case_ids.append(case.case_id)
         patient_ids.append(case.patient_id)
     values = np.array(rows, np.float64).reshape(len(rows), len(names))
