@@ -12,32 +12,33 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthdata.models.fields import CLIP_VOXELS
+from synthdata.models.groups import MOST_GROUPS, grouped, shrunk_covariance
 
-MOST_FINDINGS = 512  # per label
 FEWEST_VOXELS = 4  # of a finding
 FEATURES = 6  # centre (z, y, x) in voxels, logarithms of its standard deviations along z, y and x
 RADIUS = 5**0.5  # of an ellipsoid in standard deviations of its voxels
 RIDGE = 1e-2
 ROUGHNESS_SPACING = 4  # voxels between independent values of the surface's roughness
 MOST_PER_CASE = 8
+FARTHEST = 2.5  # standard deviations that a finding is drawn from the mean of its group
 
 
 class FocalLaw(nn.Module):
-    """Presence given the conditions, and a smoothed bootstrap of place and size of each finding.
+    """Presence given the conditions, and a law of place and size: Gaussians around a few groups of findings.
 
-    Source:
-        Silverman and Young, Biometrika 74(3), 1987 (smoothed bootstrap with the variance kept).
+    A vessel or a side has a group of its own. Means and one covariance are kept, and no finding of a patient.
     """
 
-    findings: Tensor
-    told: Tensor
-    counts: Tensor
+    groups: Tensor
+    means: Tensor
+    root: Tensor
+    leaning: Tensor
     centre: Tensor
+    mean_condition: Tensor
     presence: Tensor
     slope: Tensor
     more: Tensor
     rough: Tensor
-    scale: Tensor
 
     def __init__(self, *, labels: int, shape_zyx: tuple[int, int, int], conditions: int) -> None:
         """Build a law which draws nothing.
@@ -49,11 +50,12 @@ class FocalLaw(nn.Module):
         """
         super().__init__()
         self.labels, self.shape = labels, shape_zyx
-        self.register_buffer("findings", torch.zeros(labels, MOST_FINDINGS, FEATURES))
-        self.register_buffer("told", torch.zeros(labels, MOST_FINDINGS, conditions))  # conditions of its case
-        self.register_buffer("counts", torch.zeros(labels, dtype=torch.int64))  # findings kept
-        self.register_buffer("centre", torch.zeros(conditions))
-        self.register_buffer("scale", torch.ones(conditions))
+        self.register_buffer("groups", torch.zeros(labels, MOST_GROUPS))  # share of the findings in each
+        self.register_buffer("means", torch.zeros(labels, MOST_GROUPS, FEATURES))
+        self.register_buffer("root", torch.zeros(labels, FEATURES, FEATURES))  # of the covariance in a group
+        self.register_buffer("leaning", torch.zeros(labels, FEATURES, conditions))  # on the conditions
+        self.register_buffer("centre", torch.zeros(labels, conditions))  # of patients with findings
+        self.register_buffer("mean_condition", torch.zeros(conditions))
         self.register_buffer("presence", torch.zeros(labels))
         self.register_buffer("slope", torch.zeros(labels, conditions))
         self.register_buffer("more", torch.zeros(labels))  # findings beyond the first, on average
@@ -61,35 +63,40 @@ class FocalLaw(nn.Module):
 
     def fit(self, fields: Tensor, conditions: Tensor, focal: Tensor) -> None:
         """Fit on fields on the template (n, l, z, y, x), conditions (n, k) and which labels are focal (l,)."""
-        self.centre.copy_(conditions.mean(0))
-        self.scale.copy_((conditions - self.centre).square().mean(0).sqrt().clamp_min(1e-3))
-        given = conditions - self.centre
-        penalty = RIDGE * len(given) * torch.diag(self.scale.square()) + 1e-6 * torch.eye(given.shape[1])
+        self.mean_condition.copy_(conditions.mean(0))
+        given = conditions - self.mean_condition
         for label in focal.nonzero()[:, 0].tolist():
             found = [_measure(field) for field in fields[:, label].numpy()]
             present = torch.tensor([float(len(features) > 0) for features in found])
             if not present.any():
                 continue
             self.presence[label] = present.mean()
-            self.slope[label] = torch.linalg.solve(
-                given.T @ given + penalty, given.T @ (present - present.mean())
-            )
+            self.slope[label] = _slopes(given, (present - present.mean())[:, None])[0]
             self.more[label] = float(np.mean([len(features) - 1 for features in found if len(features)]))
-            rows = [(row, index) for index, features in enumerate(found) for row in features][:MOST_FINDINGS]
-            features = torch.tensor(np.array([row for row, _ in rows]), dtype=torch.float32)
-            kept = len(features)
-            self.counts[label], self.findings[label, :kept] = kept, features
-            self.told[label, :kept] = conditions[torch.tensor([index for _, index in rows])]
+            rows = torch.tensor(np.concatenate(found), dtype=torch.float32)
+            whose = torch.tensor([index for index, features in enumerate(found) for _ in features])
+            self._fit_findings(label, rows, conditions[whose], whose)
             self.rough[label] = self._roughness(fields[:, label], found)
+
+    def _fit_findings(self, label: int, rows: Tensor, conditions: Tensor, case: Tensor) -> None:
+        """Fit on features (n, 6) of findings, the conditions (n, k) of their cases, and which those are (n,)."""
+        groups = grouped(rows, case)
+        kept = len(groups.weights)
+        self.groups[label, :kept], self.means[label, :kept] = groups.weights, groups.means
+        self.centre[label] = conditions.mean(0)
+        apart, given = rows - groups.member @ groups.means, conditions - self.centre[label]
+        self.leaning[label] = _slopes(given, apart)
+        left = apart - given @ self.leaning[label].T
+        self.root[label] = torch.linalg.cholesky(shrunk_covariance(left))
 
     def draw(self, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Fields (l, z, y, x) on the template given a condition vector (k,); -1 where there is no finding."""
         fields = torch.full((self.labels, *self.shape), -1.0)
-        given = condition.cpu() - self.centre.cpu()
+        given = condition.cpu() - self.mean_condition.cpu()
         for label in range(self.labels):
             chance = torch.rand((), generator=rng)
             likely = self.presence[label].cpu() + self.slope[label].cpu() @ given
-            if self.counts[label] == 0 or chance >= likely:
+            if self.presence[label] == 0 or chance >= likely:
                 continue
             extra = int(torch.poisson(self.more[label].cpu(), generator=rng))
             for _ in range(min(1 + extra, MOST_PER_CASE)):
@@ -98,20 +105,11 @@ class FocalLaw(nn.Module):
 
     def _finding(self, label: int, condition: Tensor, rng: torch.Generator) -> Tensor:
         """Field (z, y, x) of one finding, like those of patients with like conditions."""
-        kept = int(self.counts[label])
-        features = self.findings[label, :kept].cpu()
-        apart = (self.told[label, :kept].cpu() - condition) / self.scale.cpu()
-        weights = torch.exp(-0.5 * (apart.square().sum(1) - apart.square().sum(1).min()))
-        chosen = features[torch.multinomial(weights, 1, generator=rng)[0]]
-        # Scott's factor; axis by axis, as few findings have a singular covariance.
-        factor = kept ** (-1 / (FEATURES + 4))
-        width = factor * features.std(0, correction=0).clamp_min(0.1)
-        moved = chosen + width * torch.randn(FEATURES, generator=rng)
-        # Smoothing widens the law; drawing it together again keeps the variance.
-        mean = (weights[:, None] * features).sum(0) / weights.sum()
-        moved = mean + (moved - mean) / (1 + factor**2) ** 0.5
-        low, high = features.min(0).values, features.max(0).values
-        return self._ellipsoid(moved.clamp(low, high), self.rough[label].cpu(), rng)
+        group = torch.multinomial(self.groups[label].cpu(), 1, generator=rng)[0]
+        told = self.leaning[label].cpu() @ (condition - self.centre[label].cpu())
+        normal = torch.randn(FEATURES, generator=rng).clamp(-FARTHEST, FARTHEST)
+        features = self.means[label].cpu()[group] + told + self.root[label].cpu() @ normal
+        return self._ellipsoid(features, self.rough[label].cpu(), rng)
 
     def _ellipsoid(self, features: Tensor, rough: Tensor, rng: torch.Generator) -> Tensor:
         distance = _distance(features, self.shape)
@@ -131,6 +129,13 @@ class FocalLaw(nn.Module):
                 wrong.append((field * CLIP_VOXELS - distance)[near])
         values = torch.cat(wrong) if wrong else torch.zeros(0)
         return float(values.std()) if len(values) > 1 else 0.0
+
+
+def _slopes(given: Tensor, targets: Tensor) -> Tensor:
+    """Ridge regression (t, k) of centred targets (n, t) on centred conditions (n, k) of any scale."""
+    penalty = RIDGE * len(given) * torch.diag(given.square().mean(0).clamp_min(1e-6))
+    slopes: Tensor = torch.linalg.solve(given.T @ given + penalty, given.T @ targets).T
+    return slopes
 
 
 def _measure(field: np.ndarray) -> np.ndarray:
