@@ -21,6 +21,23 @@ print("script", flush=True)
 for number in in_order(linger, [0.01] * 2 + [60.0] * 2, workers=2):
     print(number, flush=True)
 """  # without a guard, as people write them
+CREW = """
+import os, sys, threading
+from itertools import islice
+from tests.test_processes import linger
+from synthdata.processes import Crew
+if THREAD:
+    threading.Thread(target=linger, args=(60.0,), daemon=True).start()
+print("script", flush=True)
+with Crew() as crew:
+    results = crew.in_order(linger, [0.05] * 400 + [60.0] * 4, workers=3)
+    found = set()
+    while len(found) < 3:
+        found.add(next(results))
+    print(*(found - {os.getpid()}), sep="\\n", flush=True)
+    for number in results:
+        pass
+"""  # a thread of its own makes it start others from new
 
 
 def square(number: int) -> int:
@@ -142,9 +159,9 @@ def test_parts_hold_all_pieces_in_order() -> None:
     assert in_parts([], 2) == []
 
 
-@pytest.fixture
-def script(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    (tmp_path / "script.py").write_text(SCRIPT)
+@pytest.fixture(params=[SCRIPT, f"THREAD = 0{CREW}", f"THREAD = 1{CREW}"], ids=["pool", "copies", "new"])
+def script(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    (tmp_path / "script.py").write_text(request.param)
     run = subprocess.Popen(
         [sys.executable, str(tmp_path / "script.py")],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
