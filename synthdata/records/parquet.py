@@ -147,7 +147,9 @@ def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Seque
 
 
 def _shard_in_memory(cases: Sequence[Case], case_set: CaseSet) -> memoryview:
-    room = pa.allocate_buffer(2 * sum(case.image.nbytes + case.mask.nbytes for case in cases) + PAGE_BYTES)
+    size = 2 * sum(case.image.nbytes + case.mask.nbytes for case in cases) + PAGE_BYTES
+    # of the operating system, which gives what is written on; huge pages of Arrow's own pool cost more to come by
+    room = pa.allocate_buffer(size, memory_pool=pa.system_memory_pool())
     sink = pa.FixedSizeBufferWriter(room)
     write_shard(sink, cases, case_set)
     return memoryview(room).cast("B")[: sink.tell()]
