@@ -79,6 +79,34 @@ def shifted(cases: Sequence[Case], training_set: TrainingSet, _: np.random.Gener
     return made
 
 
+def chessboard(cases: Sequence[Case], training_set: TrainingSet, _: np.random.Generator) -> list[Case]:
+    """3 % of the range up and down at every second voxel of the body, as transposed convolutions leave it."""
+    board = 1 - 2 * (np.indices(cases[0].grid.shape_zyx).sum(axis=0) % 2)
+    made = []
+    for case in cases:
+        image = case.image.astype(np.float32)
+        for index, scale in enumerate(training_set.scales):
+            body = image[index] > image[index].min() + 0.1 * np.ptp(image[index])
+            image[index] += 0.03 * (scale.high - scale.low) * board * body
+        made.append(replace(case, image=np.rint(image).astype(np.int16)))
+    return made
+
+
+def cut_off(cases: Sequence[Case], _: TrainingSet, __: np.random.Generator) -> list[Case]:
+    """Frequencies above 0.3 per voxel are gone along each axis, which rings at edges."""
+    grids = np.meshgrid(*map(np.fft.fftfreq, cases[0].grid.shape_zyx), indexing="ij")
+    kept = np.all([np.abs(grid) < 0.3 for grid in grids], axis=0)
+    rung = [
+        [np.fft.ifftn(np.fft.fftn(x.astype(np.float64)) * kept).real for x in case.image] for case in cases
+    ]
+    return [replace(case, image=np.rint(x).astype(np.int16)) for case, x in zip(cases, rung, strict=True)]
+
+
+def masks_moved(cases: Sequence[Case], _: TrainingSet, __: np.random.Generator) -> list[Case]:
+    """By one voxel along x."""
+    return [replace(case, mask=np.roll(case.mask, 1, axis=2)) for case in cases]
+
+
 def masks_shuffled(cases: Sequence[Case], _: TrainingSet, rng: np.random.Generator) -> list[Case]:
     order = rng.permutation(len(cases))
     return [replace(case, mask=cases[int(other)].mask) for case, other in zip(cases, order, strict=True)]
@@ -101,6 +129,9 @@ FAULTS: dict[str, tuple[Fault, str]] = {  # generator, and the test which must f
     "mode-dropped": (mode_dropped, "modes"),
     "blurred": (blurred, "sharpness"),
     "HU-shifted": (shifted, "intensity_offset"),
+    "chessboard": (chessboard, "artefacts"),
+    "cut off": (cut_off, "artefacts"),
+    "mask-moved": (masks_moved, "mask_agreement"),
     "mask-shuffled": (masks_shuffled, "mask_agreement"),
     "record-shuffled": (records_shuffled, "record_coupling"),
 }

@@ -96,14 +96,26 @@ def _judged(scores: Mapping[str, Estimate], allowed: float) -> tuple[Outcome, st
 
 
 def worst_of(found: Sequence[Subgroup]) -> str:
-    """The subgroup with the highest median score of each family, as a sentence; empty where none was measured."""
+    """The subgroup with the highest median score of each family, and those of which nothing is known, as a sentence.
+
+    Empty where there are no subgroups.
+    """
     families = dict.fromkeys(family for subgroup in found for family in subgroup.scores)
     told = []
     for family in families:
         measured = [subgroup for subgroup in found if family in subgroup.scores]
         worst = max(measured, key=lambda subgroup: subgroup.scores[family].value)
         told.append(f"{worst.name} in {family} {worst.scores[family]}")
-    return f"worst subgroup by median score: {', '.join(told)}" if told else ""
+    sentences = [f"worst subgroup by median score: {', '.join(told)}"] if told else []
+    unknown = [f"{subgroup.name} ({_fewest(subgroup)})" for subgroup in found if not subgroup.scores]
+    sentences += [f"nothing is known of subgroups {', '.join(unknown)}"] if unknown else []
+    return "; ".join(sentences)
+
+
+def _fewest(subgroup: Subgroup) -> str:
+    """The role with the fewest cases, and how many these are."""
+    role = min(subgroup.cases, key=lambda one: subgroup.cases[one])
+    return f"{subgroup.cases[role]} {role} cases"
 
 
 def _plan_within(rows: Rows, patients: Mapping[str, Sequence[str]], seed: int) -> Plan:

@@ -13,12 +13,14 @@ AGE = ColumnSpec(name="age_years", kind="number", unit="a", minimum=20, maximum=
 ROLES = ("generated", "train", "test")
 
 
-def cohort(n: int = 120, *, wrong: str = "", rare: str = "") -> tuple[Subgroup, ...]:
+def cohort(n: int = 120, *, wrong: str = "", rare: str = "", absent: str = "") -> tuple[Subgroup, ...]:
     """One number per case, which generated cases of one sex get wrong."""
     rng = np.random.default_rng(3)
     sexes = {role: ["F" if i % 2 else "M" for i in range(n)] for role in ROLES}
     if rare:
         sexes["test"] = [rare if i < 5 else {"F": "M", "M": "F"}[rare] for i in range(n)]
+    if absent:
+        sexes[absent] = ["M"] * n
     values = {role: rng.normal(size=n) for role in ROLES}
     values["generated"] += [3.0 if sex == wrong else 0.0 for sex in sexes["generated"]]
     values["degraded"] = values["train"] + 3
@@ -67,4 +69,15 @@ def test_a_subgroup_with_too_few_cases_is_inconclusive_with_the_reason() -> None
     assert found.outcome == "INCONCLUSIVE"
     assert found.told == "5 test cases of 5 patients, at least 12 are needed: nothing can be said"
     assert found.triples == ()
-    assert worst_of([found]) == ""
+    assert worst_of([found]) == "nothing is known of subgroups sex F (5 test cases)"
+    assert worst_of([]) == ""
+
+
+@pytest.mark.parametrize("absent", ["generated", "test"])
+def test_an_empty_class_is_inconclusive_and_named_beside_the_worst(absent: str) -> None:
+    found = cohort(absent=absent)
+    empty = by_name(found)["sex F"]
+    assert (empty.outcome, empty.cases[absent]) == ("INCONCLUSIVE", 0)
+    assert empty.told == f"0 {absent} cases of 0 patients, at least 12 are needed: nothing can be said"
+    assert worst_of(found).startswith("worst subgroup by median score: ")
+    assert worst_of(found).endswith(f"nothing is known of subgroups sex F (0 {absent} cases)")
