@@ -141,7 +141,7 @@ class FlowGenerator(nn.Module):
                 self.alignment.pull(self._truth(part)[1], self._shape(part))
                 for part in torch.split(items, CHUNK)
             ]
-            self.focal.fit(torch.cat(parts), conditions, focal)
+            self.focal.fit(torch.cat(parts), conditions, focal, case)
 
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from synthdata.models.fields import CLIP_VOXELS
-from synthdata.models.groups import MOST_GROUPS, grouped, shrunk_covariance
+from synthdata.models.groups import FEWEST_PATIENTS, MOST_GROUPS, grouped, shrunk_covariance
 
 FEWEST_VOXELS = 4  # of a finding
 FEATURES = 6  # centre (z, y, x) in voxels, logarithms of its standard deviations along z, y and x
@@ -26,7 +26,8 @@ FARTHEST = 2.5  # standard deviations that a finding is drawn from the mean of i
 class FocalLaw(nn.Module):
     """Presence given the conditions, and a law of place and size: Gaussians around a few groups of findings.
 
-    A vessel or a side has a group of its own. Means and one covariance are kept, and no finding of a patient.
+    A vessel or a side has a group of its own. Means and one covariance are kept, and no finding of a patient: a label
+    that fewer than `FEWEST_PATIENTS` have is not learnt, since their mean would tell of single ones.
     """
 
     groups: Tensor
@@ -61,26 +62,33 @@ class FocalLaw(nn.Module):
         self.register_buffer("more", torch.zeros(labels))  # findings beyond the first, on average
         self.register_buffer("rough", torch.zeros(labels))  # voxels
 
-    def fit(self, fields: Tensor, conditions: Tensor, focal: Tensor) -> None:
-        """Fit on fields on the template (n, l, z, y, x), conditions (n, k) and which labels are focal (l,)."""
+    def fit(self, fields: Tensor, conditions: Tensor, focal: Tensor, patient: Tensor) -> None:
+        """Fit on items, of which a patient may have several: deformed, mirrored, or of several visits.
+
+        Args:
+            fields: On the template (n, l, z, y, x).
+            conditions: Of each item (n, k).
+            focal: Which labels are findings (l,).
+            patient: Of each item (n,).
+        """
         self.mean_condition.copy_(conditions.mean(0))
         given = conditions - self.mean_condition
         for label in focal.nonzero()[:, 0].tolist():
             found = [_measure(field) for field in fields[:, label].numpy()]
             present = torch.tensor([float(len(features) > 0) for features in found])
-            if not present.any():
+            if len(torch.unique(patient[present > 0])) < FEWEST_PATIENTS:
                 continue
             self.presence[label] = present.mean()
             self.slope[label] = _slopes(given, (present - present.mean())[:, None])[0]
             self.more[label] = float(np.mean([len(features) - 1 for features in found if len(features)]))
             rows = torch.tensor(np.concatenate(found), dtype=torch.float32)
             whose = torch.tensor([index for index, features in enumerate(found) for _ in features])
-            self._fit_findings(label, rows, conditions[whose], whose)
+            self._fit_findings(label, rows, conditions[whose], patient[whose])
             self.rough[label] = self._roughness(fields[:, label], found)
 
-    def _fit_findings(self, label: int, rows: Tensor, conditions: Tensor, case: Tensor) -> None:
-        """Fit on features (n, 6) of findings, the conditions (n, k) of their cases, and which those are (n,)."""
-        groups = grouped(rows, case)
+    def _fit_findings(self, label: int, rows: Tensor, conditions: Tensor, patient: Tensor) -> None:
+        """Fit on features (n, 6) of findings, and the conditions (n, k) and the patient (n,) of each."""
+        groups = grouped(rows, patient)
         kept = len(groups.weights)
         self.groups[label, :kept], self.means[label, :kept] = groups.weights, groups.means
         self.centre[label] = conditions.mean(0)

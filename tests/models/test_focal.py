@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 
 from synthdata.models.fields import mask_fields
 from synthdata.models.focal import FocalLaw
+from synthdata.models.groups import FEWEST_PATIENTS
 
 SHAPE = (16, 24, 24)
 
@@ -29,7 +31,7 @@ def cohort(n: int = 120) -> tuple[torch.Tensor, torch.Tensor]:
 def fitted() -> tuple[FocalLaw, torch.Tensor]:
     fields, conditions = cohort()
     law = FocalLaw(labels=2, shape_zyx=SHAPE, conditions=2)
-    law.fit(fields, conditions, torch.tensor([0.0, 1.0]))
+    law.fit(fields, conditions, torch.tensor([0.0, 1.0]), torch.arange(len(fields)))
     return law, fields
 
 
@@ -63,5 +65,39 @@ def test_findings_lie_where_they_are_found_and_copy_none() -> None:
 
 def test_without_findings_nothing_is_drawn() -> None:
     law = FocalLaw(labels=1, shape_zyx=SHAPE, conditions=1)
-    law.fit(torch.full((5, 1, *SHAPE), -1.0), torch.zeros(5, 1), torch.ones(1))
+    law.fit(torch.full((5, 1, *SHAPE), -1.0), torch.zeros(5, 1), torch.ones(1), torch.arange(5))
     assert float(law.draw(torch.zeros(1), torch.Generator()).max()) == -1
+
+
+def ball(centre: tuple[float, float, float]) -> torch.Tensor:
+    """Field (1, z, y, x) of a finding of two voxels' radius."""
+    apart = np.indices(SHAPE).T - np.array(centre)
+    return torch.from_numpy(mask_fields(((apart**2).sum(axis=-1).T < 4.0).astype(np.uint8), (1,)))
+
+
+def law_of(fields: list[torch.Tensor], patient: list[int]) -> FocalLaw:
+    law = FocalLaw(labels=1, shape_zyx=SHAPE, conditions=1)
+    owners = torch.tensor(patient)
+    law.fit(torch.stack(fields), owners[:, None].float(), torch.ones(1), owners)
+    return law
+
+
+@pytest.mark.parametrize("patients", [1, FEWEST_PATIENTS - 1])
+@pytest.mark.parametrize("variants", [1, 10])
+def test_findings_of_few_patients_are_not_in_the_law_and_not_drawn(patients: int, variants: int) -> None:
+    ill = [ball((8, 12, 12))] * patients * variants
+    well = [torch.full((1, *SHAPE), -1.0)] * 20
+    owners = [index // variants for index in range(len(ill))]
+    law = law_of(ill + well, [*owners, *range(100, 120)])
+    told = {name: value for name, value in law.state_dict().items() if name != "mean_condition"}
+    assert not any(value.any() for value in told.values())
+    assert float(law.draw(torch.zeros(1), torch.Generator().manual_seed(0)).max()) == -1
+
+
+def test_variants_of_one_patient_are_no_group_of_findings() -> None:
+    rng = np.random.default_rng(0)
+    patient = np.repeat(np.arange(24), 10)  # ten variants of each
+    along_x = np.where(patient == 23, 20.0, 5.0)
+    fields = [ball((8 + rng.normal(), 12 + rng.normal(), x + rng.normal() / 2)) for x in along_x]
+    law = law_of(fields, patient.tolist())
+    assert float(law.means[0, law.groups[0] > 0, 2].max()) < 15
