@@ -8,15 +8,18 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from synthdata.errors import SourceError
 from synthdata.intake.confidentiality import load_rules
 from synthdata.intake.image_set import MASK, SetRow
-from synthdata.intake.person_names import names_a_person
+from synthdata.intake.person_names import OWN_CASE
 from synthdata.intake.picture_file import picture_kind
+from synthdata.intake.telling import reason_of
 from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.word_lists import gazetteer, plain_letters
 from synthdata.spec import DatasetSpec
 
 IMAGE = re.compile(
@@ -26,6 +29,9 @@ DESCRIPTION = "dataset_description.json"
 MASK_SUFFIX = "dseg"
 PARTICIPANTS, PARTICIPANT = "participants.tsv", "participant_id"
 BESIDE = (".json", ".tsv", ".bval", ".bvec", ".md", ".bidsignore")
+TELLING_KEY = re.compile(
+    r"birth|(?:^|[a-z])DOB|^(?:dob|mrn|ssn)$|(?:patient|first|last|given|family|sur)[ _]?name", re.IGNORECASE
+)  # of what tells who somebody is
 BESIDE_NAMES = frozenset({"README", "CHANGES", "LICENSE"})
 
 
@@ -116,9 +122,16 @@ def sidecar_reason(data: bytes) -> str:
     rules = load_rules()
     if any(key in rules and value not in {"", "None"} for key, value in found):
         return "deid.identifying_attribute"
-    if any(names_a_person(value) for _, value in found):
-        return "deid.name_in_text"
-    return "deid.text_pattern" if any(looks_identifying(value) for _, value in found) else ""
+    if any(TELLING_KEY.search(key) and value for key, value in found):
+        return "deid.identifying_attribute"
+    keys = [key for key, _ in found if not key.isidentifier() or _is_joined(key)]
+    return reason_of([*keys, *(value for _, value in found)])
+
+
+def _is_joined(key: str) -> bool:
+    """True for two names in one word; a single one is rather a quantity, such as ShimSetting."""
+    known = [plain_letters(part) in gazetteer() for part in OWN_CASE.split(key.replace("_", ""))]
+    return any(map(all, pairwise(known)))
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, str]]:

@@ -35,6 +35,7 @@ from synthdata.intake.text_patterns import (
 )
 from synthdata.intake.value_types import (
     BINARY_VRS,
+    LEAST_VALUES,
     NEVER,
     PROSE_VRS,
     TEXT_VRS,
@@ -133,7 +134,8 @@ class ElementJudge:
             text = one_uid(raw.value)
             return _findings_of_uid(text) if text else None
         parts = decimals(raw.value)
-        return NO_FINDINGS if parts and not any(is_a_day(part.decode()) for part in parts) else None
+        plain = parts and not any(is_a_day(part.decode()) for part in parts)
+        return NO_FINDINGS if plain and (len(parts) < LEAST_VALUES or b"." in (raw.value or b"")) else None
 
     def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
         """All findings of a dataset and of what is nested in it, except those of one attribute and of pixels."""

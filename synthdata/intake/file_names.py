@@ -9,12 +9,17 @@ from pathlib import Path
 from synthdata.intake.deny_list import DenyList
 from synthdata.intake.inventory import SeenFile
 from synthdata.intake.person_names import has_foreign_script, names_a_person
+from synthdata.intake.telling import hides_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
 
 NOTHING: Mapping[Path, str] = {}
 UID_ROOTS = frozenset({"0.", "1.", "2."})
 UID_WITHIN = re.compile(r"(?<!\d)[012](?:\.\d+){3,}")  # behind a word, such as MR.1.2.840
+EXTENSIONS = re.compile(
+    r"(?:\.(?:dcm|dicom|ima|img|hdr|nii|gz|zip|tar|tgz|bz2|xz|npz|npy|png|json|tsv|csv|parquet|txt|xml|md|bval|bvec))+$",
+    re.IGNORECASE,
+)
 DASHES = re.compile(r"[\s-]+")
 DIGIT = re.compile(r"\d")
 LEAST_PROOF, PROOF = 3, 1 / 3  # names that are no telephone number, and for each one that could be
@@ -66,5 +71,9 @@ def identifies(part: str, *, groups: bool = True) -> bool:
         return True
     words, dotted = SEPARATORS.sub(" ", short), SEPARATORS.sub(" ", whole)
     texts = {part, short, words, dotted, DASHES.sub(" ", words), DASHES.sub(" ", dotted)}
-    identifying = any(looks_identifying(text, prose=False, groups=groups) for text in texts)
-    return identifying or names_a_person(words, prose=False) or has_foreign_script(words)
+    if not UID_WITHIN.search(part):
+        texts.add(dotted.replace(".", " "))
+    if any(looks_identifying(text, prose=False, groups=groups) for text in texts) or hides_a_person(short):
+        return True
+    named = {words, SEPARATORS.sub(" ", EXTENSIONS.sub("", part)).replace(".", " ")}
+    return any(names_a_person(text, prose=False) or has_foreign_script(text) for text in named)

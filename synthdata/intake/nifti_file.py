@@ -15,8 +15,8 @@ from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.file_names import identifies
 from synthdata.intake.geometry import grid_of_affine
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
-from synthdata.intake.person_names import names_a_person
-from synthdata.intake.text_patterns import bytes_look_identifying, looks_identifying
+from synthdata.intake.telling import reason_of
+from synthdata.intake.text_patterns import bytes_look_identifying
 from synthdata.records.grid import Grid
 
 GZIP = b"\x1f\x8b"
@@ -89,10 +89,15 @@ def _header_codes(header: nib.Nifti1Header) -> set[str]:
         reasons.add("deid.nifti_extension")
     names = header.template_dtype.names or ()
     fields = [header[name].tobytes() for name in TEXT_FIELDS if name in names]
-    texts = [text for field in fields for text in field.decode("latin-1").split("\0") if text]
-    if any(looks_identifying(text) or names_a_person(text) for text in texts):
-        reasons.add("deid.text_pattern")
-    return reasons
+    texts = [text for field in fields for text in _decoded(field).split("\0") if text]
+    return reasons | ({reason_of(texts)} - {""})
+
+
+def _decoded(field: bytes) -> str:
+    try:
+        return field.decode("utf-8")
+    except UnicodeDecodeError:
+        return field.decode("latin-1")
 
 
 def _hidden(image: nib.Nifti1Image, plain: bytes) -> set[str]:

@@ -18,6 +18,7 @@ from synthdata.intake.file_names import identifies
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.readings import spelled
 from synthdata.intake.text_patterns import bytes_look_identifying
 from synthdata.intake.units import Unit, here
 from synthdata.records.case import Case, Value
@@ -31,6 +32,7 @@ NPZ_DAMAGE = (
     tokenize.TokenError,
     SyntaxError,
 )  # the last two of NumPy, by a header
+SMALL_BYTES = 1 << 12  # of an array that may spell a text
 JOINT = "+"  # `images: train_images+val_images`
 
 
@@ -49,7 +51,7 @@ def arrays_are_whole(data: bytes) -> bool:
 
 
 def hidden_in_npz(data: bytes, known: Collection[str] = ()) -> set[str]:
-    """Reasons to hold an NPZ file back; no array is unpacked for it.
+    """Reasons to hold an NPZ file back; no array is unpacked for it, but for small ones.
 
     They are unknown arrays of texts, names of arrays, bytes behind an array, other files, and comments and texts in
     extra fields of the ZIP archive.
@@ -70,9 +72,19 @@ def hidden_in_npz(data: bytes, known: Collection[str] = ()) -> set[str]:
                     reasons.add("deid.embedded_document")
                 if identifies(name):
                     reasons.add("deid.file_name")
+                if dtype.kind in "biu" and size_bytes <= SMALL_BYTES and _spells(packed, item):
+                    reasons.add("deid.embedded_document")
             if not dtype.hasobject and item.file_size > size_bytes:
                 reasons.add("deid.trailing_bytes")
     return reasons
+
+
+def _spells(packed: zipfile.ZipFile, item: zipfile.ZipInfo) -> bool:
+    """True where the numbers of a small array are the letters of a text that identifies."""
+    with packed.open(item) as member:
+        data = member.read(SMALL_BYTES)
+    numbers = np.load(io.BytesIO(data), allow_pickle=False).ravel()
+    return bytes_look_identifying(spelled(numbers.tolist()).encode())
 
 
 def _stated(packed: zipfile.ZipFile, item: zipfile.ZipInfo) -> tuple[np.dtype, int]:

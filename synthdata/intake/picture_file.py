@@ -8,8 +8,7 @@ import numpy as np
 from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
 from synthdata.intake.npz_source import NPZ_DAMAGE, hidden_in_npz, is_npz
-from synthdata.intake.person_names import names_a_person
-from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.telling import reason_of
 from synthdata.records.grid import Grid
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -64,9 +63,8 @@ def _png(seen: SeenFile, data: bytes) -> np.ndarray | None:
         image.load()
         if "exif" in image.info:
             seen.reasons.add("deid.embedded_document")
-        texts = [_told(key, value) for key, value in image.info.items() if isinstance(value, str)]
-        if any(looks_identifying(text) or names_a_person(text) for text in texts):
-            seen.reasons.add("deid.text_pattern")
+        told = [(str(key), value) for key, value in image.info.items() if isinstance(value, str)]
+        seen.reasons |= {reason_of(said for key, text in told for said in (key, _told(key, text)))} - {""}
         if image.mode in GREY_MODES:
             return np.asarray(image)[None]
         pixels = np.asarray(image.convert("RGBA"))

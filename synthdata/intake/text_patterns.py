@@ -1,6 +1,5 @@
 """Texts which look like they name or date a person."""
 
-import base64
 import json
 import re
 import zlib
@@ -33,6 +32,10 @@ _LABEL = (
 _UNITS_OF_AGE = "y|yo|y/o|yrs?|years?|jahre?|ans|años|anni|anos|jaar|jahren|år|év"
 _ORGANISATIONS = (
     "accession|policy|insurance|member|account|acct|chart|encounter|pager|beeper|badge|licen[cs]e|certificate"
+)
+_RELATIVES = (
+    "daughter|son|wife|husband|mother|father|sister|brother|widow|tochter|sohn|ehefrau|mutter|vater|fille|fils|hija|"
+    "hijo"
 )
 _STATES = (
     r"(?:ma 0[12]|nh 03|me 0[34]|ri 02|ct 06|nj 0[78]|vt 05|pr 00)\d{3}|(?:de|ny|pa) 1\d{4}|"
@@ -76,6 +79,9 @@ _PATTERNS = (
     r"\b(?:rue|avenue|via|calle|avenida|rua|plaza|piazza)\s+(?:[^\W\d_]+\s+){1,4}\d{1,4}\b",
     r"\b\d{1,4},? (?:bis )?(?:rue|avenue|boulevard|chemin|impasse)\s+[^\W\d_]{3,}",
     r"\bp\.? ?o\.? box \d+",
+    rf"[*†] ?{_DAY}\.{_MONTH_NUMBER}\.(?:\d\d)?\d\d\b",  # *14.3.62
+    rf"\b(?:{_RELATIVES}) (?:of|von|de|di|van) [^\W\d_]{{3,}}|\b(?:{_RELATIVES}) (?:died|deceased|verstorben)\b",
+    r"\b(?:(?:licen[cs]e|number|registration) plate|kennzeichen|immatriculation|matricula|targa)\W{1,3}\w",
     r"\b[a-z]{1,2}\d[a-z\d]? \d[abd-hjlnp-uw-z]{2}\b",  # postcode of the United Kingdom
     r"\b[a-ceghj-npr-tvxy]\d[a-z] \d[a-z]\d\b",  # of Canada
 )
@@ -85,8 +91,7 @@ PLACE = re.compile(
 SHORT_DATE = re.compile(
     rf"(?<![\w./-])(?:{_DAY_2}([.-]){_MONTH_2}\1\d\d|{_MONTH_2}([.-]){_DAY_2}\2\d\d|\d\d([.-]){_MONTH_2}\3{_DAY_2})(?![\w/-]|\.\d)"
 )  # 14.03.62; versions of programs are written so too
-ENCODED = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")  # base 64, or hexadecimal
-SHORTEST_DATE, LEAST_ENCODED = 8, 16  # letters
+SHORTEST_DATE = 8  # letters
 LEAST_NAME = 5  # letters of a known name beside another word
 LEAST_FOREIGN = 4  # letters of other scripts in a run of bytes, which noise does not have in a row
 LONG_NUMBER = re.compile(r"(?<![\d.])\d{7,}(?![\d.])")
@@ -160,23 +165,6 @@ def looks_identifying(text: str, *, prose: bool = True, groups: bool = True) -> 
 def has_short_date(text: str) -> bool:
     """True where a text holds a date whose year has two digits; not for versions of programs."""
     return len(text) >= SHORTEST_DATE and bool(SHORT_DATE.search(text))
-
-
-def decoded(text: str) -> Iterator[str]:
-    """What stands in a text in base 64 or hexadecimal digits, where that is a text itself."""
-    for run in ENCODED.findall(text) if len(text) >= LEAST_ENCODED else ():
-        for decode in (bytes.fromhex, _base64):
-            try:
-                said = decode(run).decode("utf-8")
-            except ValueError:
-                continue
-            if said.isprintable():
-                yield said
-
-
-def _base64(run: str) -> bytes:
-    plain = run.rstrip("=")
-    return base64.urlsafe_b64decode(plain + "=" * (-len(plain) % 4))
 
 
 def texts_of(data: bytes) -> Iterator[str]:

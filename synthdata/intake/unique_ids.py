@@ -8,6 +8,9 @@ DATED = re.compile(
     r"(?:19[3-9]\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d\d{0,12})?)?"
 )
 DATED_PARTS = re.compile(r"\.(?:19[3-9]\d|20[0-4]\d)\.(?:0?[1-9]|1[0-2])\.(?:0?[1-9]|[12]\d|3[01])(?=\.|$)")
+DAY_FIRST = re.compile(
+    r"(?:(?:0[1-9]|[12]\d|3[01])(?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))(?:19[3-9]\d|20[0-4]\d)"
+)
 STANDARD_ROOT = "1.2.840.10008."
 UUID_ROOT = "2.25."
 
@@ -21,4 +24,6 @@ def uid_is_dated(text: str) -> bool:
     """True where a component is a date, alone or with a time after it, as scanners make them, or three of them are."""
     if text.startswith((STANDARD_ROOT, UUID_ROOT)):
         return False
-    return any(DATED.fullmatch(part) for part in text.split(".")) or bool(DATED_PARTS.search(text))
+    parts = text.split(".")
+    dated = any(DATED.fullmatch(part) or DAY_FIRST.fullmatch(part) for part in parts)
+    return dated or bool(DATED_PARTS.search(text))

@@ -1,7 +1,8 @@
 """What a value gives away by its type, whatever its attribute: dates, names and numbers, also as bytes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from pydicom.dataelem import DataElement
@@ -13,12 +14,14 @@ from synthdata.intake.person_names import (
     is_protocol_path,
     names_a_person,
 )
+from synthdata.intake.readings import spelled
+from synthdata.intake.telling import hides_a_person
 from synthdata.intake.text_patterns import (
     LONG_NUMBER,
     bytes_look_identifying,
-    decoded,
     has_short_date,
     is_dummy,
+    is_technical,
     looks_identifying,
     texts_of,
 )
@@ -55,7 +58,11 @@ PROTOCOLS = frozenset(
     }
 )  # where carets part the levels of a protocol's tree
 NUMBERS = {"US": "u2", "SS": "i2", "UL": "u4", "SL": "i4", "FL": "f4", "FD": "f8", "UV": "u8", "SV": "i8"}
+ARRAYS = {"OF": "<f4", "OD": "<f8", "OL": "<u4"}
 DATE_DIGITS, LONGEST_LIST = 8, 256
+LEAST_JOINED = 6  # letters of a name in two values
+_LETTER = r"(?:6[5-9]|[789]\d|1[01]\d|12[0-2])"
+LETTERS_IN_UID = re.compile(rf"(?<!\d)(?:{_LETTER}\.){{4,}}{_LETTER}(?!\d)")
 LEAST_VALUES = 4  # of a list of numbers which may be the bytes of a text
 MOMENT = {
     "DA": re.compile(r"[\d.\s-]*"),
@@ -89,6 +96,11 @@ def by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterato
         yield from unique_ids(values)
     elif element.VR in NUMBERS:
         yield from _numbers(element)
+    elif element.VR == "AT":
+        tags = element.value if element.VM > 1 else [element.value]
+        yield from binary(b"".join(int(tag).to_bytes(4, "big") for tag in tags))
+    elif element.VR in ARRAYS and isinstance(element.value, bytes):
+        yield from _array(element.value, ARRAYS[element.VR])
     elif element.VR in {"AE", "UR"}:
         yield ("deid.address", kept)
     elif element.VR in TEXT_VRS:
@@ -109,8 +121,19 @@ def _moments(values: list[str], vr: str) -> Iterator[Finding]:
         yield ("deid.date", DATES)
     if not all(map(MOMENT[vr].fullmatch, values)):
         yield ("deid.text_pattern", NEVER)
+    if (
+        vr in {"DS", "IS"}
+        and len(values) >= LEAST_VALUES
+        and all(value.strip().isdigit() for value in values)
+    ):
+        yield from _letters([float(value) for value in values])
     if vr == "AS" and any(_years(value) > OLDEST_AGE for value in values):
         yield ("deid.age_over_90", NEVER)
+
+
+def _letters(numbers: Sequence[float]) -> Iterator[Finding]:
+    if _spell(numbers):
+        yield ("deid.text_pattern", NEVER)
 
 
 def is_a_day(value: str) -> bool:
@@ -131,7 +154,17 @@ def _numbers(element: DataElement) -> Iterator[Finding]:
     if any(is_a_day(f"{number:.1f}") for number in values[:LONGEST_LIST]):
         yield ("deid.date", DATES)
     if len(values) >= LEAST_VALUES:
+        yield from _letters(values[:LONGEST_LIST])
         yield from binary(np.asarray(values, NUMBERS[element.VR]).astype(f"<{NUMBERS[element.VR]}").tobytes())
+
+
+def _array(data: bytes, dtype: str) -> Iterator[Finding]:
+    """A text whose letters stand as numbers, and a day that stands nearly alone."""
+    size = np.dtype(dtype).itemsize
+    numbers = np.frombuffer(data, dtype, len(data) // size)[:LONGEST_LIST].tolist()
+    yield from _letters(numbers)
+    if len(numbers) <= LEAST_VALUES and any(is_a_day(f"{number:.1f}") for number in numbers):
+        yield ("deid.date", DATES)
 
 
 def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
@@ -140,7 +173,7 @@ def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Ite
         map(has_short_date, values if keyword not in MAKERS else ())
     ):
         yield ("deid.text_pattern", NEVER)
-    if any(bytes_look_identifying(said.encode()) for value in values for said in decoded(value)):
+    if any(map(hides_a_person, values)) or (len(values) > 1 and _is_split(values)):
         yield ("deid.text_pattern", NEVER)
     if keyword in PROTOCOLS:
         values = [value.replace("^", " . ") if is_protocol_path(value) else value for value in values]
@@ -153,12 +186,34 @@ def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Ite
         yield ("deid.text_pattern", NEVER)
 
 
+def _is_split(values: list[str]) -> bool:
+    """True where a date, a number or a name stands in several values."""
+    if looks_identifying(" ".join(values)):
+        return True
+    if all(len(value) == 1 for value in values) and names_a_person(" ".join(values)):
+        return True
+    halves = [
+        first + second
+        for first, second in pairwise(values)
+        if not (is_technical(first) or is_technical(second))
+    ]
+    return any(len(whole) >= LEAST_JOINED and whole.isalpha() and names_a_person(whole) for whole in halves)
+
+
 def unique_ids(values: list[str]) -> Iterator[Finding]:
     """A UID is numbers and dots; made of a moment in time, it tells that moment."""
     if any(value and not is_uid(value) for value in values):
         yield ("deid.unique_id", NEVER)
     if any(map(uid_is_dated, values)):
         yield ("deid.unique_id", RETAINED_UIDS)
+    if any(_spell(run.split(".")) for value in values for run in LETTERS_IN_UID.findall(value)):
+        yield ("deid.unique_id", NEVER)
+
+
+def _spell(numbers: Sequence[str | float]) -> bool:
+    """True where numbers are the letters of a text that identifies."""
+    text = spelled([float(number) for number in numbers])
+    return bool(text) and bytes_look_identifying(text.encode())
 
 
 def binary(data: bytes) -> Iterator[Finding]:

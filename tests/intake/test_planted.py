@@ -23,8 +23,9 @@ from tests.intake.planter import PLANTS as FIRST
 from tests.intake.planter import TOKENS, Plant, on_dataset
 from tests.intake.planter_further import CLEAN as CLEAN_CHANGES
 from tests.intake.planter_further import FURTHER
+from tests.intake.planter_third import THIRD
 
-PLANTS = FIRST | FURTHER
+PLANTS = FIRST | FURTHER | THIRD
 DAMAGING = {"bytes behind the dataset"}  # which no parser can read
 FOUND = ("deid.", "source.")  # reasons that tell what was planted
 REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", Path(__file__).parents[2] / "../shared/data"))
@@ -72,7 +73,7 @@ def missed_in(carrier: Path, folder: Path) -> set[str]:
 
 
 def test_there_are_many_kinds_of_plants() -> None:
-    assert len(PLANTS) == 278
+    assert len(PLANTS) == 355
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
@@ -87,6 +88,7 @@ def test_every_planted_kind_is_found_in_a_real_object(tmp_path) -> None:
         "UI: moment in a UID",
         "nested three deep: date",
         "functional group: moment",
+        "third: OL: date",
     }  # its method codes retain dates, and it says that they were modified
     missed = missed_in(CLEAN, tmp_path / "source")
     assert missed <= declared - {"DA: birth"}

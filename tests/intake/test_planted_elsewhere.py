@@ -17,8 +17,25 @@ from synthdata.intake.bids import kind_in_tree
 from synthdata.intake.inventory import SeenFile
 from synthdata.intake.npz_source import arrays_are_whole, hidden_in_npz
 from synthdata.intake.picture_file import read_picture
+from tests.intake.planter_third import PICTURES, SIDECARS
 
 WHOLE = "Bartholomew Zacharias"
+KEYS = dict.fromkeys(
+    (
+        "MagneticFieldStrength", "PhaseEncodingDirection", "EffectiveEchoSpacing",
+        "TotalReadoutTime", "FlipAngle", "ReceiveCoilName", "SAR", "MRAcquisitionType",
+        "SequenceVariant", "ScanOptions", "SliceThickness", "SpacingBetweenSlices",
+        "RepetitionTime", "InversionTime", "DwellTime", "ImageOrientationPatientDICOM",
+        "BaseResolution", "ShimSetting", "TxRefAmp", "PhaseResolution", "VendorReportedEchoSpacing",
+        "MTState", "AccelFactPE", "BandwidthPerPixelPhaseEncode",
+        "DerivedVendorReportedEchoSpacing", "ConsistencyInfo", "PartialFourier", "CogAtlasID",
+        "MultibandAccelerationFactor", "ConversionSoftware", "PulseSequenceType",
+        "NonlinearGradientCorrection", "TaskName", "IntendedFor", "B0FieldIdentifier",
+        "PercentPhaseFOV", "RefLinesPE", "CoilCombinationMethod", "MatrixCoilMode",
+        "BodyPartExamined",
+    ),
+    1,
+)  # fmt: skip
 VOXELS = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
 
 
@@ -116,6 +133,16 @@ def test_what_stands_beside_the_pixels_is_found(data) -> None:
     assert reasons_of(data)
 
 
+@pytest.mark.parametrize("kind", sorted(PICTURES))
+def test_what_is_encoded_or_unusual_beside_the_pixels_is_found(kind) -> None:
+    assert reasons_of(PICTURES[kind])
+
+
+@pytest.mark.parametrize("kind", sorted(SIDECARS))
+def test_what_a_sidecar_hides_is_found(kind) -> None:
+    assert kind_in_tree(SIDECARS[kind], "sub-01/anat/sub-01_T1w.json") != "beside:"
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -152,7 +179,7 @@ def test_a_sidecar_that_names_somebody_is_held(said) -> None:
 
 
 def test_a_sidecar_of_quantities_and_the_authors_of_a_dataset_pass() -> None:
-    said = {"EchoTime": 0.03, "Manufacturer": "Siemens", "ScanningSequence": "GR"}
+    said = {"EchoTime": 0.03, "Manufacturer": "Siemens", "ScanningSequence": "GR"} | KEYS
     assert kind_in_tree(json.dumps(said).encode(), "sub-01/anat/sub-01_T1w.json") == "beside:"
     authors = {"Name": "Heads", "Authors": [WHOLE]}
     assert kind_in_tree(json.dumps(authors).encode(), "dataset_description.json") == "beside:"
