@@ -4,6 +4,7 @@ An array is a `large_binary` column of its raw little-endian bytes in C order; t
 `axes` and `unit`, and `shape` where all cases share one grid. The shape of each case is in its row in any case.
 """
 
+import io
 import json
 import math
 import sys
@@ -11,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -94,7 +95,7 @@ def provenance_json(case: Case) -> str:
 
 
 def write_shard(
-    path: Path | pa.NativeFile, cases: Sequence[Case], case_set: CaseSet, *, page_per_array: bool = False
+    path: Path | BinaryIO, cases: Sequence[Case], case_set: CaseSet, *, page_per_array: bool = False
 ) -> None:
     """Write cases to one Parquet file, zstd, small row groups; the same cases give the same bytes.
 
@@ -147,12 +148,10 @@ def commit_shard(store: ObjectStore, case_set: CaseSet, stage: str, cases: Seque
 
 
 def _shard_in_memory(cases: Sequence[Case], case_set: CaseSet) -> memoryview:
-    size = 2 * sum(case.image.nbytes + case.mask.nbytes for case in cases) + PAGE_BYTES
-    # of the operating system, which gives what is written on; huge pages of Arrow's own pool cost more to come by
-    room = pa.allocate_buffer(size, memory_pool=pa.system_memory_pool())
-    sink = pa.FixedSizeBufferWriter(room)
+    """A whole file; the memory grows with it, since texts of a record may be larger than its arrays."""
+    sink = io.BytesIO()
     write_shard(sink, cases, case_set)
-    return memoryview(room).cast("B")[: sink.tell()]
+    return sink.getbuffer()
 
 
 def commit_file(

@@ -11,7 +11,8 @@ import pytest
 
 from synthdata.errors import RecordError
 from synthdata.records import Case, CaseSet
-from synthdata.records.parquet import read_file, read_path, write_shard
+from synthdata.records.parquet import commit_shard, read_file, read_path, read_shard, write_shard
+from synthdata.storage.folder import FolderStore
 from tests.release.builders import COLUMNS, GRID, LABELS, ellipsoids
 
 CASE_SET = CaseSet(
@@ -57,6 +58,15 @@ def test_the_same_cases_give_the_same_bytes(tmp_path: Path, paged: bool) -> None
         write_shard(tmp_path / name, cases, CASE_SET, page_per_array=paged)
         cases = [replace(case, image=case.image.copy(), mask=case.mask.copy()) for case in cases]
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_shard_may_hold_more_text_than_voxels(tmp_path: Path, rng: np.random.Generator) -> None:
+    cases, store = list(ellipsoids(40)), FolderStore(tmp_path)
+    notes = [rng.bytes(60_000).hex() for _ in cases]
+    told = [replace(case, provenance={"note": note}) for case, note in zip(cases, notes, strict=True)]
+    shard = commit_shard(store, CASE_SET, "intake", told)
+    assert shard.size_bytes > sum(case.image.nbytes + case.mask.nbytes for case in cases)
+    assert [case.provenance["note"] for case in read_shard(store, CASE_SET, shard)] == notes
 
 
 def test_page_headers_that_differ_in_more_than_their_sizes_are_parsed_one_by_one() -> None:
