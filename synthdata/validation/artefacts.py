@@ -13,7 +13,6 @@ import numpy as np
 from synthdata.records.reports import FaultTest
 from synthdata.records.training import ChannelScale
 from synthdata.validation.fault_evidence import ARTEFACTS, HALF_WAY, Evidence, judged, undecided
-from synthdata.validation.features.spectrum import BANDS
 from synthdata.validation.image_faults import tolerance
 from synthdata.validation.resampling import Plan, estimate
 
@@ -85,13 +84,12 @@ def _extra(evidence: Evidence, plan: Plan, scale: ChannelScale, what: str, told:
 
 
 def _summed(sort: _Sort) -> _Sort:
-    """Noise of all wave lengths together: each cell has an equal share of the coefficients."""
+    """Noise of all wave lengths together: each cell has about an equal share of the coefficients."""
     if not sort.places:
         return sort
-    longest = sum(band != "-" for band in sort.places[0])
+    cells = len(sort.places) + 1  # the longest waves have no place; axes of a few voxels lack some bands
     scores = {
-        role: np.sqrt((found**2).sum(axis=1, keepdims=True) / BANDS**longest)
-        for role, found in sort.scores.items()
+        role: np.sqrt((found**2).sum(axis=1, keepdims=True) / cells) for role, found in sort.scores.items()
     }
     return _Sort(told=sort.told, places=("all wave lengths",), scores=scores)
 

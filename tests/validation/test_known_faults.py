@@ -318,10 +318,12 @@ def test_a_chessboard_has_the_variance_of_its_amplitude(shape: tuple[int, int, i
 
 
 def artefact_evidence(power_of: dict[str, float], pattern_of: dict[str, float]) -> Evidence:
-    """Power in two cells and a pattern, in shares of a range of 2000; the same in all cases of a role."""
-    names = ["X/power/-01", "X/power/-33", "X/pattern/-22"]
-    rows = {role: np.log([1e-2, power_of.get(role, 1e-4), pattern_of.get(role, 1e-8)]) for role in ROLES}
-    return evidence(PLAIN, names, rows)
+    """Power in 15 cells and a pattern, in shares of a range of 2000; the same in all cases of a role."""
+    places = [f"X/power/-{y}{x}" for y in range(4) for x in range(4)][1:]
+    rows = {
+        role: np.log([*[1e-2] * 14, power_of.get(role, 1e-4), pattern_of.get(role, 1e-8)]) for role in ROLES
+    }
+    return evidence(PLAIN, [*places, "X/pattern/-22"], rows)
 
 
 def test_artefacts_are_amplitudes_over_the_tolerance() -> None:
@@ -335,6 +337,18 @@ def test_artefacts_are_amplitudes_over_the_tolerance() -> None:
     assert (board.outcome, value(board)) == ("FAIL", pytest.approx(2 * 0.02 / 0.05, rel=SAME))
     gone = artefacts(artefact_evidence(blurred | {"generated": 1e-7}, {}), plan())
     assert (gone.outcome, value(gone)) == ("FAIL", pytest.approx(3 / 4, rel=SAME))
+
+
+@pytest.mark.parametrize("slices", [1, 2, 3, 4, 5, 16])
+def test_noise_weighs_the_same_in_volumes_of_few_slices(slices: int) -> None:
+    """Axes of up to five voxels have no coefficient in some bands."""
+    rng = np.random.default_rng(0)
+    noise = power(0.04 * rng.normal(size=(slices, 48, 48)))
+    rows = {role: np.full(len(noise), np.log(1e-12)) for role in ROLES} | {
+        "generated": np.array(list(noise.values()))
+    }
+    found = artefacts(evidence(PLAIN, [f"X/power/{place}" for place in noise], rows), plan())
+    assert (found.outcome, value(found)) == ("FAIL", pytest.approx(0.04 / 0.05, rel=0.07))
 
 
 def test_mask_agreement_is_fishers_discriminant_of_paired_differences() -> None:
