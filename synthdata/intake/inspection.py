@@ -20,7 +20,7 @@ from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, hold_companions
-from synthdata.intake.text_patterns import looks_identifying
+from synthdata.intake.telling import reason_of
 from synthdata.intake.vouching import Voucher
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
@@ -138,5 +138,4 @@ def _inspect_table(seen: SeenFile, data: bytes) -> None:
     except SourceError:
         seen.reasons.add("file.malformed")
         return
-    if any(looks_identifying(cell) for row in rows for cell in row.values()):
-        seen.reasons.add("deid.text_pattern")
+    seen.reasons |= {reason_of(dict.fromkeys(cell for row in rows for cell in row.values()))} - {""}

@@ -111,10 +111,18 @@ class _Walk:
             for item in found:
                 if item.is_dir(follow_symlinks=False):
                     waiting.append((here / item.name, f"{start}{item.name}/"))
-                elif item.is_symlink() and item.is_dir():
+                elif item.is_symlink() and _leads_to_a_folder(item):
                     self.links += 1
                 else:
                     yield Entry(here / item.name, start + item.name, _stamp(item))
+
+
+def _leads_to_a_folder(item: "os.DirEntry[str]") -> bool:
+    """False also for a link that leads nowhere, or round in a circle."""
+    try:
+        return item.is_dir()
+    except OSError:
+        return False
 
 
 def _stamp(item: "os.DirEntry[str]") -> Stamp | None:

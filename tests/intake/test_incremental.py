@@ -254,8 +254,10 @@ def test_a_named_pipe_and_a_link_loop_stop_nobody(build, scans, private) -> None
     os.mkfifo(scans / "pipe.dcm")
     (scans / "loop").symlink_to(scans)
     (scans / "nowhere.dcm").symlink_to(scans / "gone.dcm")
+    (scans / "there.dcm").symlink_to(scans / "back.dcm")
+    (scans / "back.dcm").symlink_to(scans / "there.dcm")
     report = take(build, scans, private)
-    assert (report.accepted, report.seen) == (3, 5)
+    assert (report.accepted, report.seen) == (3, 7)
     assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.unreadable"}
     assert any("1 links to folders were not followed" in note for note in report.notes)
     assert any("1 links to folders were not followed" in note for note in inspect(scans).notes)

@@ -185,6 +185,16 @@ def test_a_sidecar_of_quantities_and_the_authors_of_a_dataset_pass() -> None:
     assert kind_in_tree(json.dumps(authors).encode(), "dataset_description.json") == "beside:"
 
 
+@pytest.mark.parametrize("cell", [WHOLE, "1962-03-14", "Xanthippa Quorlwick", "QmFydGhvbG9tZXcgWmFjaGFyaWFz"])
+def test_a_table_that_names_somebody_is_held(build, scans, cell) -> None:
+    build.write(scans, build.series("PAT-1", build.grid(shape_zyx=(3, 8, 6))))
+    (scans / "clinical.csv").write_text("patient,sex,finding\nPAT-1,f,lesion of the left lung\n")
+    assert not inspect(scans).reasons
+    (scans / "clinical.csv").write_text(f"patient,sex,finding\nPAT-1,f,{cell}\n")
+    report = inspect(scans)
+    assert [(reason.code[:5], reason.files) for reason in report.reasons] == [("deid.", 1)]
+
+
 @pytest.mark.parametrize(
     ("archive", "member"),
     [
