@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -228,6 +229,26 @@ def test_shards_open_without_our_code(published: FolderStore, tmp_path: Path) ->
     assert np.array_equal(image, ellipsoid(2).image)
 
 
+def test_an_empty_name_of_a_format_is_said(published: FolderStore, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="formats has an empty name, expected some of parquet"):
+        pull("ellipsoids", None, published.url, tmp_path / "got", formats=[""])
+
+
+def test_a_clock_that_is_a_year_behind_is_told(published: FolderStore, monkeypatch) -> None:
+    told: list[str] = []
+    list_releases(published.url, tell=told.append)
+    assert not [words for words in told if "behind" in words]
+
+    class Behind(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) - timedelta(days=365)
+
+    monkeypatch.setattr("synthdata.release.client.trusted.datetime", Behind)
+    list_releases(published.url, tell=told.append)
+    assert [words for words in told if "is the clock of this machine behind?" in words]
+
+
 def test_a_folder_with_other_files_is_refused(published: FolderStore, tmp_path: Path) -> None:
     (tmp_path / "got").mkdir()
     (tmp_path / "got" / "thesis.txt").write_text("mine")
@@ -257,7 +278,9 @@ def test_too_little_space_is_said_before_anything_is_fetched(
     published: FolderStore, tmp_path: Path, monkeypatch
 ) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=100, used=99, free=1))
-    with pytest.raises(StoreError, match="MB more: free some"):
+    with pytest.raises(
+        StoreError, match=r"has 0\.0 MB left, .* 16\.8 MB to spare, that is 17\.1 MB more: free some"
+    ):
         pull("ellipsoids", None, published.url, tmp_path / "got")
 
 
@@ -282,6 +305,11 @@ def test_what_is_not_there_is_said(
     [
         ("weight > 3", "names column 'weight'"), ("age >", "expected a number"), ("age > 3 age", "expected AND"),
         ("(age > 3", r"expected '\)'"), ("age > 900", "no case meets"), ("; drop table", "expected a column"),
+        ("age = 'x'", "compares column 'age' with a 'text' at character 6, expected a number"),
+        ("age in (3, true)", "with true or false at character 11, expected a number"),
+        ("sex > 3", "column 'sex' with a number at character 6, expected a 'text'"),
+        ("shape_zyx = 3", "expected IS NULL or IS NOT NULL alone"), ("age = 1e999", "no case meets"),
+        ("age = 99999999999999999999999", "no case meets"), ("lesion_count = 1.5", "no case meets"),
     ],
 )  # fmt: skip
 def test_a_condition_that_cannot_be_read_is_shown(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from synthdata.errors import GateError, IntegrityError, StoreError, TrustError
+from synthdata.errors import GateError, IntegrityError, MissingObjectError, StoreError, TrustError
 from synthdata.privacy.waivers import Signatory, Waiver, public_key_of, sign_waiver
 from synthdata.records import FileEntry, ReleaseManifest, digest_of, to_json
 from synthdata.records.codec import Record
@@ -181,6 +181,38 @@ def test_of_two_publishers_at_once_both_end_up_in_the_store(
 
     publish(first, one, Overtaken(releases, at=10**6, after=False), signer=signer)
     assert [line.version for line in list_releases(releases.url).releases] == ["2.0.0", "1.0.0"]
+
+
+@pytest.mark.parametrize("same_keys", [True, False])
+def test_of_two_first_publishers_one_comes_in_while_the_other_looks_for_a_root(
+    made: Made,
+    private: FolderStore,
+    releases: FolderStore,
+    signer: ReleaseSigner,
+    tmp_path: Path,
+    same_keys: bool,
+) -> None:
+    one = made.build(private, tmp_path / "1")
+    two = replace(made, spec=spec_of(version="2.0.0")).build(private, tmp_path / "2")
+    other = signer if same_keys else init_keys(tmp_path / "others")
+
+    class Overtaken(FragileStore):
+        """Another publisher commits just after we have found no root."""
+
+        def read(self, key: str) -> bytes:
+            if key == "metadata/1.root.json" and releases.size(key) is None:
+                publish(tmp_path / "2", two, releases, signer=other)
+                raise MissingObjectError.of("the store", key)
+            return super().read(key)
+
+    store = Overtaken(releases, at=10**6, after=False)
+    if same_keys:
+        publish(tmp_path / "1", one, store, signer=signer)
+    else:
+        with pytest.raises(TrustError, match="the store is signed by other keys"):
+            publish(tmp_path / "1", one, store, signer=signer)
+    found = [line.version for line in list_releases(releases.url).releases]
+    assert found == (["2.0.0", "1.0.0"] if same_keys else ["2.0.0"])
 
 
 def test_files_of_an_unsigned_build_are_replaced(

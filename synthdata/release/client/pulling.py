@@ -93,7 +93,8 @@ def pull(  # noqa: PLR0913 - the options of the command
     """
     if unknown := sorted(set(formats or ()) - {*FORMATS, INDEX_ALONE}):
         raise ConfigError(
-            f"formats has {', '.join(unknown)}, expected some of {', '.join(FORMATS)}, or {INDEX_ALONE}"
+            f"formats has {', '.join(unknown) or 'an empty name'}, expected some of {', '.join(FORMATS)}, or "
+            f"{INDEX_ALONE}"
         )
     if sample:
         check_sample(sample)
@@ -265,7 +266,9 @@ def _check_space(to: Path, files: list[FileEntry]) -> None:
 def _check_room(to: Path, size_bytes: int) -> None:
     free = shutil.disk_usage(to).free
     if size_bytes + SPARE_BYTES > free:
+        missing = size_bytes + SPARE_BYTES - free
         raise StoreError(
-            f"the disk has {free / 1e6:.0f} MB left, the release needs {size_bytes / 1e6:.0f} MB more: free some "
-            "space, or pull a part with --formats, --where or --sample"
+            f"the disk has {free / 1e6:.1f} MB left, the release needs {size_bytes / 1e6:.1f} MB and "
+            f"{SPARE_BYTES / 1e6:.1f} MB to spare, that is {missing / 1e6:.1f} MB more: free some space, or pull a "
+            "part with --formats, --where or --sample"
         )

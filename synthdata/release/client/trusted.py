@@ -8,10 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tuf.api import exceptions
-from tuf.api.metadata import Metadata, Targets
+from tuf.api.metadata import Metadata, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient import Updater
 from tuf.ngclient.fetcher import FetcherInterface
@@ -27,6 +28,7 @@ from synthdata.storage.commit import sha256_of
 from synthdata.storage.disk import disk_sentence, on_disk, write_whole
 
 ROOT_BYTES = 512_000
+LONGEST_DAYS = 366  # for which nobody should sign a timestamp; a store's own are signed for some weeks
 REMEMBERED = "trusted.root.json"
 MEMORY = "the remembered trust (SYNTHDATA_CONFIG, or ~/.config/synthdata)"
 BASE = "store:"  # stands for the store in the addresses that the updater makes
@@ -78,6 +80,7 @@ def open_trusted(
             _remember(place / REMEMBERED, bootstrap)
         metadata = _verified_files(folder)
         targets = Metadata[Targets].from_bytes(metadata["targets.json"]).signed
+        _tell_of_a_slow_clock(Metadata[Timestamp].from_bytes(metadata["timestamp.json"]).signed, tell)
     key, digest, size = recalls_target(targets)
     recalls = read_small(remote, key, limit_bytes=size)
     if sha256_of(recalls) != digest:
@@ -90,6 +93,16 @@ def open_trusted(
         fingerprint=fingerprint(bootstrap),
         metadata={**metadata, keys.RECALLS: recalls},
     )
+
+
+def _tell_of_a_slow_clock(timestamp: Timestamp, tell: Tell) -> None:
+    """A clock that is far behind takes metadata that have expired for good ones."""
+    left = (timestamp.expires - datetime.now(UTC)).days
+    if left > LONGEST_DAYS:
+        tell(
+            f"The newest signature of the store ends in {left} days, expected some weeks: is the clock of this machine "
+            "behind? Metadata that have expired would not be seen. Set the clock, and run it again."
+        )
 
 
 def state_folder(url: str) -> Path:

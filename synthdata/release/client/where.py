@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 TOKEN = re.compile(
     r"\s*(?:('(?:[^']|'')*')|(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([A-Za-z_]\w*)|(<=|>=|<>|!=|==|[=<>(),-]))"
 )
+LARGEST = 2**63 - 1  # of the whole numbers that a column may have
 Literal = float | int | str | bool
 
 
@@ -40,6 +41,7 @@ class _Parser:
 
     def __init__(self, text: str, schema: "pa.Schema") -> None:
         self.text, self.schema, self.at = text, schema, 0
+        self.field: pa.Field | None = None  # the column that is compared
 
     def either(self) -> "pc.Expression":
         found = self.both()
@@ -112,7 +114,7 @@ class _Parser:
                 f"the condition names column {match[3]!r}, the index has {', '.join(self.schema.names)}: "
                 f"use one of them"
             )
-        self.at = match.end()
+        self.at, self.field = match.end(), self.schema.field(match[3])
         return pc.field(match[3])
 
     def literal(self) -> Literal:
@@ -120,9 +122,16 @@ class _Parser:
         match = self.peek()
         if match is None or not (match[1] or match[2] or (match[3] or "").lower() in {"true", "false"}):
             raise self.error("a number, 'text', true or false")
+        kind = "a number" if match[2] else "a 'text'" if match[1] else "true or false"
+        if self.field is not None and (want := _literals(self.field.type)) != kind:
+            raise ConfigError(
+                f"the condition compares column {self.field.name!r} with {kind} at character {self.at + 1}, expected "
+                f"{want}: mend it there"
+            )
         self.at = match.end()
         if match[2]:
-            number = float(match[2]) if re.search(r"[.eE]", match[2]) else int(match[2])
+            whole = not re.search(r"[.eE]", match[2]) and int(match[2]) <= LARGEST
+            number = int(match[2]) if whole else float(match[2])
             return -number if negative else number
         return match[1][1:-1].replace("''", "'") if match[1] else match[3].lower() == "true"
 
@@ -154,3 +163,16 @@ class _Parser:
         return ConfigError(
             f"the condition has {rest!r} at character {self.at + 1}, expected {want}: mend it there"
         )
+
+
+def _literals(kind: "pa.DataType") -> str:
+    """What a column of a type can be compared with."""
+    from pyarrow import types
+
+    if types.is_boolean(kind):
+        return "true or false"
+    if types.is_integer(kind) or types.is_floating(kind):
+        return "a number"
+    return (
+        "a 'text'" if types.is_string(kind) or types.is_large_string(kind) else "IS NULL or IS NOT NULL alone"
+    )

@@ -27,6 +27,7 @@ from synthdata.storage.protocol import ObjectStore
 S = TypeVar("S", Root, Timestamp, Snapshot, Targets)
 ATTEMPTS = 20  # publishers that may come in between
 TIMESTAMP = "timestamp.json"
+OTHER_KEYS = "the store is signed by other keys: name the folder of its keys, or publish to another store"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,9 +191,7 @@ def _root(releases: ObjectStore, signer: ReleaseSigner) -> Root:
     chain = {**signer.old_roots, root.version: signer.root}
     held = {version: data for version in chain if (data := _held_root(releases, version)) is not None}
     if any(chain[version] != data for version, data in held.items()):
-        raise TrustError(
-            "the store is signed by other keys: name the folder of its keys, or publish to another store"
-        )
+        raise TrustError(OTHER_KEYS)
     if _held_root(releases, root.version + 1) is not None:
         raise TrustError(
             f"the store has root {root.version + 1}, the key folder has {root.version}: bring the newest root.json"
@@ -200,10 +199,14 @@ def _root(releases: ObjectStore, signer: ReleaseSigner) -> Root:
     if root.version not in held:
         if held:
             _sign_for_both(releases, signer, Metadata[Root].from_bytes(held[max(held)]).signed)
-        elif _held_root(releases, 1) is not None or 1 not in chain:
+        elif 1 not in chain:
             raise TrustError("the key folder lacks older roots of the store: bring its <n>.root.json files")
         for version in sorted(set(chain) - set(held)):
-            releases.create(keys.trust_metadata(f"{version}.root.json"), chain[version])
+            created = releases.create(keys.trust_metadata(f"{version}.root.json"), chain[version])
+            if (
+                not created and _held_root(releases, version) != chain[version]
+            ):  # another publisher was quicker
+                raise TrustError(OTHER_KEYS)
     return root
 
 
