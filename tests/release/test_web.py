@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from synthdata.errors import ConfigError, IntegrityError, RefusedError, StoreError
+from synthdata.errors import ConfigError, IntegrityError, MissingObjectError, RefusedError, StoreError
 from synthdata.records import FileEntry
 from synthdata.release.client import check, pull
 from synthdata.release.client.download import download
@@ -306,6 +306,25 @@ def test_a_file_of_links_serves_a_release(published: FolderStore, tmp_path: Path
         pull("ellipsoids", "1.0.0", str(links(published.root, server.url)), tmp_path / "got")
         assert all(path.endswith("?sig=1") for path, _ in server.seen)
     assert check(tmp_path / "got").ok
+
+
+def test_a_link_that_is_missing_and_an_object_that_is_missing_are_said_to_a_reader(
+    published: FolderStore, tmp_path: Path
+) -> None:
+    gone = "datasets/ellipsoids/1.0.0/manifest.json"
+    with serving(published.root) as server:
+        path = links(published.root, server.url)
+        document = json.loads(path.read_text())
+        del document["links"][gone]
+        path.write_text(json.dumps(document))
+        with pytest.raises(
+            MissingObjectError, match=f"links has none to {gone}, expected one: links lead to one"
+        ):
+            pull("ellipsoids", "1.0.0", str(path), tmp_path / "got")
+        (published.root / gone).unlink()
+        for url in (server.url, str(published.root)):
+            with pytest.raises(MissingObjectError, match=f"has no object {gone}, expected what its signed"):
+                pull("ellipsoids", "1.0.0", url, tmp_path / "got")
 
 
 @pytest.mark.parametrize("change", [{"kind": "other"}, {"links": 3}, {"links": {"a": "file:///etc/passwd"}}])

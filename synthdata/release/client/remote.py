@@ -70,9 +70,19 @@ class StoreRemote:
 
     def open(self, key: str, start: int = 0, stop: int | None = None) -> Reader:  # noqa: ARG002 - read by nobody
         """The object from its byte `start` on."""
-        reader = self._store.open(key)
+        try:
+            reader = self._store.open(key)
+        except MissingObjectError:
+            raise missing(self.url, key) from None
         reader.seek(start)
         return reader
+
+
+def missing(shown: str, key: str) -> MissingObjectError:
+    """An object that a reader has looked for in vain, in words for a reader."""
+    return MissingObjectError(
+        f"{shown} has no object {key}, expected what its signed metadata name: check the address, or tell its publisher"
+    )
 
 
 @dataclass(frozen=True, slots=True)

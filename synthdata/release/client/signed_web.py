@@ -78,5 +78,8 @@ class LinkedRemote:
         """Ask for bytes [start, stop)."""
         link = self._links.get(key)
         if link is None:
-            raise MissingObjectError.of(self._shown, key)
+            raise MissingObjectError(
+                f"the file of links has none to {key}, expected one: links lead to one version of one dataset; ask the "
+                "publisher for those of the one that you want"
+            )
         return self._reader.open(str(link), key, self._shown, start=start, stop=stop)

@@ -21,13 +21,12 @@ from urllib3.util import Timeout, make_headers
 from synthdata.errors import (
     ConfigError,
     IntegrityError,
-    MissingObjectError,
     RefusedError,
     StoreError,
     SynthDataError,
     TransientError,
 )
-from synthdata.release.client.remote import PIECE_BYTES
+from synthdata.release.client.remote import PIECE_BYTES, missing
 from synthdata.storage.codes import CLOCK
 
 CONNECT_S, READ_S = 15, 60
@@ -99,7 +98,7 @@ class WebReader:
                 f"{shown} is busy (answer {status}) for {key}, expected the object: run it again later, it goes on"
             )
         if status in GONE and code != "NoSuchBucket":
-            raise MissingObjectError.of(shown, key)
+            raise missing(shown, key)
         if status in {401, 403} and abs(_clock_error_s(answer)) > CLOCK_S:
             code = CLOCK
         raise _refusal(status, code, key, shown)
