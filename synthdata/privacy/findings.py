@@ -10,6 +10,7 @@ from synthdata.privacy.alterations import GATING, REDRAWN
 from synthdata.privacy.canaries import NEGATIVE
 from synthdata.privacy.cohort import Pool
 from synthdata.privacy.copy_search import CopyThreshold
+from synthdata.privacy.limits import DISK_MB, MOST_FITTED
 from synthdata.privacy.membership import Attack
 from synthdata.privacy.power import PowerCurve
 from synthdata.privacy.ratio_tail import Matches, TailResult
@@ -325,8 +326,25 @@ def method_notes(
         f"Power by share of copies that are all redrawn as from memory: {powers[REDRAWN]}.",
         f"Tails (training patients of distinct patients matched): {tails}.",
         f"Thresholds of the copy search: {limits}.",
+        *size_notes(pool),
         FEATURES_NOTE,
     )
+
+
+def size_notes(pool: Pool) -> tuple[str, ...]:
+    """What was done with fewer cases or moves, because there are many."""
+    told, cases, parts = list[str](), len(pool.patient), pool.patches
+    if cases > MOST_FITTED:
+        told.append(
+            f"Views, boxes and the laws of boxes were fitted on {MOST_FITTED} of the {cases} real cases; all are "
+            "searched."
+        )
+    if parts is not None and parts.moves < parts.moves_wanted:
+        told.append(
+            f"Real patients were moved {parts.moves} instead of {parts.moves_wanted} ways in the search for parts "
+            f"(room for {DISK_MB} MB of boxes): parts that were moved are found less often."
+        )
+    return tuple(told)
 
 
 def _powers(curve: PowerCurve) -> str:

@@ -98,6 +98,7 @@ class PatchSearch:
         self.clusters, self.places = clusters, tuple(places)
         width = sum(place.width for place in places)
         self.moves = 1 if moved is None else moved.affordable(len(cases), width)
+        self.moves_wanted = 1 if moved is None else len(moved.lengths)
         self.patient, self.scratch = np.repeat(patient, self.moves), Scratch()
         rows = _at_rest(cases) if moved is None else moved.read(self.moves)
         self.known = _by_place(

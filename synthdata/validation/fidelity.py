@@ -17,7 +17,7 @@ from synthdata.storage.protocol import ObjectStore
 from synthdata.validation.distributions import compared
 from synthdata.validation.fault_evidence import gather
 from synthdata.validation.faults import find_faults, review
-from synthdata.validation.features import Features
+from synthdata.validation.features import Features, left_out_notes
 from synthdata.validation.features.stored_encoder import encoder_of
 from synthdata.validation.gating_metrics import (
     Measure,
@@ -134,6 +134,7 @@ def measure_fidelity(
     if worst := worst_of(subgroups):
         found.notes.append(worst)
     sets = {"generated": synthetic, "train": training_set.train, "test": training_set.test}
+    found.notes.extend(left_out_notes(sets))
     found.notes.append(pair_similarity(sets, private, training_set.scales, seed=seed))
     reviews = review(evidence, plan)
     progress(1, 1, "fidelity measured")

@@ -10,6 +10,7 @@ from synthdata.privacy import measure_privacy
 from synthdata.privacy.blocks import block_mean, moved_block_means, moves_of
 from synthdata.privacy.boxes import are_apart, boxes_of
 from synthdata.privacy.cohort import pool_of, thumbnailer_of
+from synthdata.privacy.findings import size_notes
 from synthdata.privacy.patches import MovedCases, PatchSearch
 from synthdata.records import Case, PrivacyReport, PrivacyTest
 from tests.blobs import SCALE, SHAPE, Cohort
@@ -100,6 +101,17 @@ def test_where_room_is_short_real_patients_are_moved_less() -> None:
     assert cases.affordable(1000, 7000) == 7 + 12
     assert cases.affordable(2500, 7000) == 7
     assert cases.affordable(100_000, 7000) == 1
+
+
+def test_the_report_tells_where_many_cases_make_the_search_smaller(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert size_notes(pool_of(cohort.training_set, cohort.store)[0]) == ()
+    monkeypatch.setattr("synthdata.privacy.patches.DISK_MB", 0)
+    monkeypatch.setattr("synthdata.privacy.findings.MOST_FITTED", 100)
+    fitted, moved = size_notes(pool_of(cohort.training_set, cohort.store)[0])
+    assert "fitted on 100 of the 128 real cases" in fitted
+    assert "moved 1 instead of 27 ways" in moved
 
 
 @pytest.mark.parametrize(("shape", "factor"), [((8, 12, 10), (2, 2, 2)), ((1, 9, 9), (1, 3, 3))])

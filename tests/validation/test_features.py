@@ -11,7 +11,7 @@ from synthdata.records import CaseSet, TrainingSet, from_json, to_json
 from synthdata.records.parquet import read_cases
 from synthdata.spec import DatasetSpec, FeatureEncoder
 from synthdata.storage.folder import FolderStore
-from synthdata.validation.features import Features, features_of
+from synthdata.validation.features import Features, features_of, left_out_notes
 from synthdata.validation.features.encoder import Encoder, EncoderConfig
 from synthdata.validation.features.extract import encoder_features, radiomics_features
 from synthdata.validation.features.stored_encoder import (
@@ -48,6 +48,18 @@ def test_of_many_cases_every_nth_is_measured(
     assert few.case_ids == whole.case_ids[::every]
     assert few.patient_ids == whole.patient_ids[::every]
     np.testing.assert_array_equal(few.values, whole.values[::every])
+
+
+def test_a_report_tells_of_how_many_cases_features_are(
+    cohort: Cohort, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = cohort[1].train
+    assert left_out_notes({"training": training}) == ()
+    monkeypatch.setattr("synthdata.validation.features.extract.MOST_CASES", training.cases // 2)
+    (told,) = left_out_notes({"training": training})
+    every = 2 + training.cases % 2
+    assert f"at most {training.cases // 2} cases a set" in told
+    assert f"one in {every} of {training.cases} training cases" in told
 
 
 def test_a_training_set_that_is_read_again_has_the_same_columns(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -78,7 +78,7 @@ def features_of(
     else:
         version, measure = MEASURES[family]
         extractor = _extractor_id(family, version, training_set)
-    every = max(1, -(-case_set.cases // MOST_CASES))
+    every = _every(case_set)
     what = (
         f"{digest_of(case_set)}/{extractor}/{change.name if change else ''}{f'/{every}' if every > 1 else ''}"
     )
@@ -90,6 +90,22 @@ def features_of(
     features = measure(map(change.apply, stream) if change else stream, training_set)
     private.create(key, features.to_bytes())
     return features
+
+
+def left_out_notes(sets: Mapping[str, CaseSet]) -> tuple[str, ...]:
+    """A sentence for a report where not all cases are measured; sets by their name in it."""
+    parts = [
+        f"one in {_every(found)} of {found.cases} {name} cases"
+        for name, found in sets.items()
+        if _every(found) > 1
+    ]
+    told = f"Features, and all that is made of them, are those of at most {MOST_CASES} cases a set"
+    return (f"{told}: {', '.join(parts)}.",) if parts else ()
+
+
+def _every(case_set: CaseSet) -> int:
+    """Every how many cases one is measured."""
+    return max(1, -(-case_set.cases // MOST_CASES))
 
 
 def radiomics_features(cases: Iterable[Case], training_set: TrainingSet) -> Features:
