@@ -16,7 +16,8 @@ from synthdata.cli import app
 from synthdata.phantom import write_cohort
 from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
 from synthdata.storage.folder import FolderStore
-from tests.intake.planter import PLANTS, TOKENS
+from tests.intake.planter import TOKENS
+from tests.intake.test_planted import PLANTS
 
 
 def plant_all(folder: Path) -> None:
@@ -42,6 +43,7 @@ def tokens_below(folder: Path) -> set[str]:
 def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> None:
     caplog.set_level(logging.DEBUG)
     plant_all(tmp_path / "source")
+    caplog.clear()  # Pillow tells what it writes, and the planter writes EXIF
     (tmp_path / "key").write_bytes(secrets.token_bytes(32))
     monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
     private = tmp_path / "private"
@@ -80,6 +82,9 @@ def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> 
     out, err = capfd.readouterr()
     told = " ".join([out, err, caplog.text, inspected.output, *(one.output for one in shown)])
     assert "deid.person_name" in shown[0].output
+    assert {
+        record.name for record in caplog.records if any(token in record.getMessage() for token in TOKENS)
+    } == set()
     assert {token for token in TOKENS if token in told} == set()
     assert tokens_below(tmp_path / "home") == set()
     assert tokens_below(private) == set()
