@@ -207,13 +207,11 @@ class _Step(Generic[Piece, Result]):
         return result.result()
 
     def close(self) -> None:
-        """Leave out what was not begun, and wait for the rest."""
+        """Leave out what was not begun, or broke off in this process, and wait for the rest."""
         with self._lock:
             self._queue.clear()
             rest = list(self._results.values())
-        for result in rest:
-            result.cancel()
-        wait(rest)
+        wait([result for result in rest if not result.cancel()])  # nobody would ever end a cancelled one
 
 
 def _import_module_of(function: Callable[..., object]) -> None:

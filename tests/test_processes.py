@@ -58,6 +58,13 @@ def die_elsewhere(home: int) -> int:
     return die(home) if os.getpid() != home else home
 
 
+def interrupt(home: int) -> int:
+    time.sleep(0.05)
+    if os.getpid() == home:
+        raise KeyboardInterrupt
+    return home
+
+
 def refuse_odd(number: int) -> int:
     return refuse(number) if number % 2 else number
 
@@ -118,6 +125,11 @@ def test_an_error_in_a_crew_comes_in_its_turn_and_ends_the_step() -> None:
 def test_a_killed_process_of_a_crew_is_told_in_a_sentence() -> None:
     with Crew() as crew, pytest.raises(WorkerError, match="run it again"):
         list(crew.in_order(die_elsewhere, [os.getpid()] * 200, workers=2))
+
+
+def test_ctrl_c_ends_a_crew_whose_own_piece_it_breaks_off() -> None:
+    with Crew() as crew, pytest.raises(KeyboardInterrupt):
+        list(crew.in_order(interrupt, [os.getpid()] * 100, workers=2))
 
 
 def test_work_of_a_crew_which_nobody_waits_for_is_left_out() -> None:
