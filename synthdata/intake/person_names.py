@@ -82,7 +82,7 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
     plain = plain_letters(name)
-    word = plain in everyday_words() - vocabulary("frequent_surnames") or plain in abbreviated_words()
+    word = plain in (everyday_words() | abbreviated_words()) - vocabulary("frequent_surnames")
     return not capital and word and any(told)
 
 

@@ -9,7 +9,7 @@ from pydicom.sequence import Sequence
 
 from synthdata.intake import inspect
 from synthdata.intake.confidentiality import load_rules
-from synthdata.intake.person_names import has_foreign_words
+from synthdata.intake.person_names import has_foreign_words, names_a_person
 from synthdata.intake.text_patterns import is_dummy, is_technical, looks_identifying
 from synthdata.records import to_json
 
@@ -213,3 +213,9 @@ def test_words_of_examinations_in_other_languages_and_compounds_are_no_names(tex
 @pytest.mark.parametrize("text", ["Xhemajli Krasniqi", "Wojciechowska Agnieszka", "thorax Oyelaran Adeyemi"])
 def test_two_words_that_nobody_knows_are_a_name_still(text: str) -> None:
     assert has_foreign_words(text)
+
+
+@pytest.mark.parametrize("name", ["Tran", "Kern", "Dias", "Earl", "Stan", "Corona", "Monet", "Singh"])
+@pytest.mark.parametrize("text", ["{} Head", "CT Abdomen {}", "{} THORAX", "{} Brown"])
+def test_surnames_that_look_like_a_word_cut_short_are_names(name: str, text: str) -> None:
+    assert names_a_person(text.format(name), prose=False)
