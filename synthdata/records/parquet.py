@@ -9,7 +9,9 @@ import json
 import math
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -203,28 +205,47 @@ def read_shard(
         yield from read_file(pq.ParquetFile(reader), case_set.columns)
 
 
-def read_path(path: Path, columns: Sequence[ColumnSpec], *, sha256: str = "") -> Iterator[Case]:
-    """Stream the cases of a Parquet file on disk; memory holds one case where arrays are pages of their own.
+def read_paths(files: Sequence[tuple[Path, str]], columns: Sequence[ColumnSpec]) -> Iterator[Case]:
+    """Stream the cases of Parquet files on disk; memory holds one case where arrays are pages of their own.
 
-    Such arrays are unpacked where they lie, which saves the copies that a table of them costs.
+    Such arrays are unpacked where they lie, which saves the copies that a table of them costs. A file of up to
+    `WHOLE_BYTES` is read once, for its digest and its cases; while these are given, a thread reads and hashes the next
+    file, so that two cores share the work and memory holds two files.
 
     Args:
-        path: The file.
+        files: Paths, each with the SHA-256 that the file must have before its first case is given; empty asks for
+            nothing.
         columns: Of the record.
-        sha256: What the file must have, before the first case is given; empty asks for nothing. A file of up to
-            `WHOLE_BYTES` is read once for both.
 
     Raises:
-        IntegrityError: The file has another digest.
-        RecordError: It is no Parquet file of cases.
-        StoreError: It is not there, or the disk fails.
+        IntegrityError: A file has another digest.
+        RecordError: A file is no Parquet file of cases.
+        StoreError: A file is not there, or the disk fails.
     """
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = deque(ahead.submit(_verified, *file) for file in files[:1])
+        for number, (path, _) in enumerate(files, start=1):
+            whole = coming.popleft().result()
+            coming.extend(ahead.submit(_verified, *file) for file in files[number : number + 1])
+            yield from _read_whole(path, columns, whole)
+
+
+def _verified(path: Path, sha256: str) -> bytes | None:
+    """A file of up to `WHOLE_BYTES` in memory, None where it is larger or no digest is asked for."""
     with readable(path.name, PARQUET, pa.ArrowException):
         whole = path.read_bytes() if sha256 and path.stat().st_size <= WHOLE_BYTES else None
         if sha256 and (got := sha256_of(path if whole is None else whole)) != sha256:
             raise IntegrityError.of(f"file {path.name}", got, sha256)
-        with pa.OSFile(str(path)) if whole is None else pa.BufferReader(whole) as reader:
-            yield from _read_arrays(reader, columns)
+    return whole
+
+
+def _read_whole(path: Path, columns: Sequence[ColumnSpec], whole: bytes | None) -> Iterator[Case]:
+    """Cases of a file, out of memory where it is there."""
+    with (
+        readable(path.name, PARQUET, pa.ArrowException),
+        pa.OSFile(str(path)) if whole is None else pa.BufferReader(whole) as reader,
+    ):
+        yield from _read_arrays(reader, columns)
 
 
 def _read_arrays(reader: pa.NativeFile, columns: Sequence[ColumnSpec]) -> Iterator[Case]:

@@ -1,5 +1,6 @@
 """Shards: the same cases come back by either reader, whatever the layout of the file."""
 
+import threading
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from synthdata.errors import RecordError
-from synthdata.records import Case, CaseSet
-from synthdata.records.parquet import commit_shard, read_file, read_path, read_shard, write_shard
+from synthdata.errors import IntegrityError, RecordError
+from synthdata.records import Case, CaseSet, parquet
+from synthdata.records.parquet import commit_shard, read_file, read_paths, read_shard, write_shard
+from synthdata.storage.commit import sha256_of
 from synthdata.storage.folder import FolderStore
 from tests.release.builders import COLUMNS, GRID, LABELS, ellipsoids
 
@@ -40,7 +42,7 @@ def test_both_readers_give_back_what_was_written(tmp_path: Path, dtype: type, pa
     cases, path = of_two_grids(dtype), tmp_path / "shard.parquet"
     write_shard(path, cases, CASE_SET, page_per_array=paged)
     with pq.ParquetFile(path) as file:
-        readers = {"tables": list(read_file(file, COLUMNS)), "path": list(read_path(path, COLUMNS))}
+        readers = {"tables": list(read_file(file, COLUMNS)), "path": list(read_paths([(path, "")], COLUMNS))}
     for found in readers.values():
         assert len(found) == len(cases)
         for got, want in zip(found, cases, strict=True):
@@ -49,6 +51,44 @@ def test_both_readers_give_back_what_was_written(tmp_path: Path, dtype: type, pa
             assert np.array_equal(got.mask, want.mask)
             assert (got.case_id, got.patient_id, got.grid) == (want.case_id, want.patient_id, want.grid)
             assert (dict(got.record), dict(got.provenance)) == (dict(want.record), dict(want.provenance))
+
+
+def several_files(folder: Path) -> list[tuple[Path, str]]:
+    """Three shards of four cases, with their digests."""
+    stream, files = ellipsoids(12), []
+    for number in range(3):
+        path = folder / f"{number}.parquet"
+        write_shard(path, list(islice(stream, 4)), CASE_SET, page_per_array=True)
+        files.append((path, sha256_of(path)))
+    return files
+
+
+@pytest.mark.parametrize("whole", [1 << 27, 0])
+def test_files_come_in_their_order_and_a_spoilt_one_gives_no_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    monkeypatch.setattr(parquet, "WHOLE_BYTES", whole)
+    files = several_files(tmp_path)
+    names = [case.case_id for case in ellipsoids(12)]
+    assert [case.case_id for case in read_paths(files, COLUMNS)] == names
+    data = bytearray(files[1][0].read_bytes())
+    data[len(data) // 2] ^= 1
+    files[1][0].write_bytes(data)
+    cases, got = read_paths(files, COLUMNS), []
+    with pytest.raises(IntegrityError, match=r"1\.parquet"):
+        got.extend(case.case_id for case in cases)
+    got.extend(case.case_id for case in cases)
+    assert got == names[:4]
+
+
+def test_a_reader_that_is_left_early_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    cases = read_paths(several_files(tmp_path), COLUMNS)
+    assert next(cases).case_id == next(iter(ellipsoids(1))).case_id
+    assert threading.active_count() == before + 1
+    cases.close()
+    assert threading.active_count() == before
+    assert list(read_paths([], COLUMNS)) == []
 
 
 @pytest.mark.parametrize("paged", [True, False])

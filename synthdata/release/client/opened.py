@@ -67,7 +67,7 @@ class OpenedRelease:
             return ds.dataset([str(path) for path in paths], format="parquet")
 
     def cases(self, *, verify: bool = False) -> Iterator[Case]:
-        """Stream the cases; memory holds one of them, and a shard where it is verified.
+        """Stream the cases; memory holds one of them, and two shards where they are verified.
 
         Args:
             verify: Compare each shard with the manifest before its first case. `check` looks at the signatures too, and
@@ -79,14 +79,13 @@ class OpenedRelease:
             StoreError: The disk fails.
             TrustError: No Parquet shards were pulled.
         """
-        from synthdata.records.parquet import read_path
+        from synthdata.records.parquet import read_paths
 
-        columns = self.case_set.columns
         digests = (
             {inside(self.folder, file.path): file.sha256 for file in self.manifest.files} if verify else {}
         )
-        for path in self.shards():
-            yield from read_path(path, columns, sha256=digests.get(path, ""))
+        files = [(path, digests.get(path, "")) for path in self.shards()]
+        yield from read_paths(files, self.case_set.columns)
 
     def torch(self) -> "Dataset[Mapping[str, object]]":
         """A map-style dataset for `torch.utils.data.DataLoader`, safe to use from several workers.
