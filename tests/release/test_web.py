@@ -84,6 +84,8 @@ class Server(http.server.ThreadingHTTPServer):
         self.faults: list[str] = []
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.chunked, self.working, self.most = False, 0, 0
+        self.several = threading.Event()  # two ranges were answered at once
+        self.patience_s = 0.0  # how long a range waits for another one before it is answered
 
     @contextmanager
     def counted(self) -> Iterator[None]:
@@ -91,7 +93,10 @@ class Server(http.server.ThreadingHTTPServer):
         with self.lock:
             self.working += 1
             self.most = max(self.most, self.working)
+            if self.working > 1:
+                self.several.set()
         try:
+            self.several.wait(self.patience_s)
             yield
         finally:
             with self.lock:
@@ -195,7 +200,7 @@ def test_files_share_a_bounded_number_of_connections(
         Spares(files) as spares,
         ThreadPoolExecutor(CONNECTIONS) as writers,
     ):
-        remote = open_remote(server.url)
+        remote, server.patience_s = open_remote(server.url), 10.0
 
         def one(name: str) -> bool:
             moved = download(remote, name, replace(entry(), path=name), tmp_path, spares, lambda count: None)
