@@ -82,14 +82,14 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
     plain = plain_letters(name)
-    word = plain in (everyday_words() | abbreviated_words()) - vocabulary("frequent_surnames")
-    return not capital and word and any(told)
+    word = plain in everyday_words() or plain in abbreviated_words()
+    return not capital and word and plain not in vocabulary("frequent_surnames") and any(told)
 
 
 def _is_joined_name(word: str) -> bool:
     """A name such as McDonald, whose parts are none; `TrueX` ends with a letter that stands for something."""
     plain = plain_letters(word)
-    return plain in gazetteer() - examination_words() and len(OWN_CASE.split(word)[-1]) > 1
+    return plain in gazetteer() and plain not in examination_words() and len(OWN_CASE.split(word)[-1]) > 1
 
 
 def _is_plain_word(word: str) -> bool:
