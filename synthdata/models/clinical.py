@@ -1,7 +1,8 @@
 """The law of the clinical record: conditions before the image, outcomes to match it.
 
 No row of a patient is stored: categories by smoothed cell frequencies, numbers by a Gaussian copula with a
-mean per cell, outcomes by ridge regression on the volumes in the mask and the conditions.
+mean per cell, outcomes by ridge regression on the volumes in the mask and the conditions, their errors added or, where
+that is likelier, proportional (`models.outcomes`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +12,12 @@ import numpy as np
 from scipy.stats import norm, rankdata
 
 from synthdata.errors import ConfigError
+from synthdata.models.outcomes import fit_outcome, medians
 from synthdata.records import ColumnSpec, Record
 from synthdata.records.case import Value
 
 KNOTS = 17  # of a marginal's quantile function
 SHRINK = 4.0  # patients' worth of trust in the pooled mean of a cell
-RIDGE = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +33,7 @@ class ClinicalLaw(Record):
     spread: tuple[tuple[float, ...], ...]  # Cholesky factor of the outcomes' residual covariance
     centre: tuple[float, ...]  # of the predictors
     width: tuple[float, ...]
+    proportional: tuple[str, ...] = ()  # outcomes that are a median times the exponential of their error
 
 
 def fit_law(
@@ -61,30 +63,27 @@ def fit_law(
     )
     predictors = np.array([_predictors(columns, r, v) for r, v in zip(records, volumes, strict=True)])
     centre, width = predictors.mean(0), predictors.std(0) + 1e-6
-    design = np.column_stack([(predictors - centre) / width, np.ones(len(predictors))])
-    coefficients, residuals = {}, []
-    for column in outcomes:
+    standard = (predictors - centre) / width
+    fits, residuals = {}, np.zeros((len(records), len(outcomes)))
+    for place, column in enumerate(outcomes):
         target = np.array([_float(record.get(column.name)) for record in records])
         known = np.isfinite(target)
         if known.sum() < 3:
             raise ConfigError(f"column {column.name} is known for {known.sum()} cases, expected 3 or more")
-        penalty = RIDGE * np.eye(design.shape[1])
-        penalty[-1, -1] = 0
-        normal = design[known].T @ design[known] + penalty
-        solution = np.linalg.solve(normal, design[known].T @ target[known])
-        coefficients[column.name] = tuple(float(value) for value in solution)
-        residuals.append(np.where(known, target - design @ solution, 0.0))
-    spread = _covariance(np.array(residuals).reshape(len(outcomes), len(records)).T, floor=1e-12)
+        fits[column.name] = fit_outcome(standard[known], target[known])
+        residuals[known, place] = fits[column.name].residuals
+    spread = _covariance(residuals, floor=1e-12)
     return ClinicalLaw(
         cells=tuple(cells),
         shares=tuple(float(value) for value in counts / counts.sum()),
         means=_rows(means),
         root=_rows(np.linalg.cholesky(covariance)) if numbers else (),
         quantiles={c.name: _quantiles(c, records) for c in numbers},
-        outcomes=coefficients,
+        outcomes={name: tuple(fit.coefficients.tolist()) for name, fit in fits.items()},
         spread=_rows(np.linalg.cholesky(spread)) if outcomes else (),
         centre=tuple(float(value) for value in centre),
         width=tuple(float(value) for value in width),
+        proportional=tuple(name for name, fit in fits.items() if fit.proportional),
     )
 
 
@@ -139,8 +138,12 @@ def draw_outcomes(
     noise = np.array(law.spread) @ rng.standard_normal(len(outcomes))
     drawn: dict[str, Value] = {}
     for column, error in zip(outcomes, noise, strict=True):
-        coefficients = np.array(law.outcomes[column.name])
-        drawn[column.name] = _typed(column, float(standard @ coefficients[:-1] + coefficients[-1] + error))
+        coefficients, design = np.array(law.outcomes[column.name]), np.append(standard, 1.0)
+        if column.name in law.proportional:
+            value = medians(design[None], coefficients)[0] * np.exp(error)
+        else:
+            value = design @ coefficients + error
+        drawn[column.name] = _typed(column, float(value))
     return drawn
 
 

@@ -143,6 +143,12 @@ class FlowGenerator(nn.Module):
             ]
             self.focal.fit(torch.cat(parts), conditions, focal, case)
 
+    def never_drawn(self) -> list[int]:
+        """Labels, from 0, that not all patients have and too few for a law of findings."""
+        missing = (self._common.flatten() == 0).cpu() & (self.focal.presence.cpu() == 0)
+        found: list[int] = missing.nonzero()[:, 0].tolist()
+        return found
+
     @torch.inference_mode()
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
         """Once the learning is over, put the sizes of labels right, and measure texture and drawn intensities."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -88,6 +88,15 @@ class Generator(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> Any:
         """Set all tensors."""
+        ...
+
+
+@runtime_checkable
+class Choosy(Protocol):
+    """A generator which leaves labels out that too few patients have, and says so."""
+
+    def never_drawn(self) -> list[int]:
+        """Labels that it does not draw, from 0."""
         ...
 
 

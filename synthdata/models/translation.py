@@ -12,7 +12,7 @@ from synthdata.models.degradation import Degraded, check_degradation, degrade
 from synthdata.models.flow import FAMILY as FLOW
 from synthdata.models.flow_config import FlowConfig
 from synthdata.models.nets import UNetConfig
-from synthdata.models.protocol import Family, Generator, Geometry
+from synthdata.models.protocol import Choosy, Family, Generator, Geometry
 from synthdata.models.translator import Translated, Translator, TranslatorConfig
 from synthdata.preparation.registration import body_mask
 
@@ -74,6 +74,10 @@ class TranslationGenerator(nn.Module):
         """Fit the laws of the drawer on all items."""
         if self.drawer is not None:
             self.drawer.fit_law(self._drawer_items(items), conditions, case)
+
+    def never_drawn(self) -> list[int]:
+        """Labels, from 0, that the drawer leaves out."""
+        return self.drawer.never_drawn() if isinstance(self.drawer, Choosy) else []
 
     def settle(self, items: Tensor, conditions: Tensor, rng: torch.Generator) -> None:
         """Measure the texture of the drawer."""

@@ -15,7 +15,7 @@ from synthdata.records import Checkpoint, TrainingSet, digest_of, from_json
 from synthdata.spec_generator import GeneratorSpec, Translation
 from synthdata.storage import ObjectStore, keys, read_verified
 
-CODE_VERSION = "flow-18"  # changes when the same inputs would be learnt differently
+CODE_VERSION = "flow-19"  # changes when the same inputs would be learnt differently
 
 
 @dataclass(kw_only=True, slots=True)

@@ -7,6 +7,7 @@ from safetensors.torch import save
 from synthdata.errors import TrainingError
 from synthdata.models.build import pack_config
 from synthdata.models.clinical import ClinicalLaw, fit_law
+from synthdata.models.protocol import Choosy
 from synthdata.progress import Progress, silent
 from synthdata.records import Checkpoint, TrainingSet, digest_of
 from synthdata.spec import DatasetSpec
@@ -117,9 +118,11 @@ def _previews(
 
     card = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "card.md")
     count = sum(value.numel() for _, value in run.named)
-    private.write(
-        card, model_card(spec, training_set, run.at, parameters=count, privacy=run.guarantee()).encode()
+    never = run.model.never_drawn() if isinstance(run.model, Choosy) else []
+    text = model_card(
+        spec, training_set, run.at, parameters=count, privacy=run.guarantee(), never_drawn=never
     )
+    private.write(card, text.encode())
     if spec.translates_only:
         return {"card": card}
     key = keys.checkpoint(spec.name, run.folder.train_key, run.at.step, "samples.png")

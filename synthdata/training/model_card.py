@@ -1,5 +1,8 @@
 """One page for people about a checkpoint."""
 
+from collections.abc import Sequence
+
+from synthdata.models.groups import FEWEST_PATIENTS
 from synthdata.records import PrivacyGuarantee, TrainingSet
 from synthdata.spec import DatasetSpec
 from synthdata.training.checkpoint import CODE_VERSION, Progression
@@ -12,6 +15,7 @@ def model_card(
     *,
     parameters: int,
     privacy: PrivacyGuarantee | None = None,
+    never_drawn: Sequence[int] = (),
 ) -> str:
     """Markdown: what it is, what it learnt from, how long, what it may be used for.
 
@@ -21,6 +25,7 @@ def model_card(
         at: Where the training ended.
         parameters: Learned numbers.
         privacy: Guarantee, where it was trained with differential privacy.
+        never_drawn: Labels, from 0, that too few patients have to be learnt.
     """
     generator, grid = spec.generator, training_set.grid
     conditions = [column.name for column in training_set.columns if column.role == "condition"]
@@ -35,6 +40,7 @@ def model_card(
         f"| learned numbers | {parameters:,} |",
         f"| channels | {', '.join(scale.channel for scale in training_set.scales)} |",
         f"| labels | {', '.join(training_set.labels) or 'none'} |",
+        *([f"| never drawn | {_too_rare(training_set, never_drawn)} |"] if never_drawn else []),
         f"| conditions | {', '.join(conditions) or 'none'} |",
         f"| grid (z, y, x) | {grid.shape_zyx} of {grid.spacing_mm} mm |",
         f"| learnt from | {training_set.train.cases} cases of {training_set.patients.get('train', 0)} patients |",
@@ -56,3 +62,9 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _too_rare(training_set: TrainingSet, labels: Sequence[int]) -> str:
+    """Names of labels, and why no case has them."""
+    names = ", ".join(list(training_set.labels)[label] for label in labels)
+    return f"{names}: fewer than {FEWEST_PATIENTS} training patients have it, and their mean would tell of single ones"

@@ -73,3 +73,34 @@ def test_a_value_that_no_patient_has_is_refused() -> None:
     law = fit_law(COLUMNS, [r for r, _ in healthy], np.array([v for _, v in healthy]))
     with pytest.raises(ConfigError, match="seen in no training case"):
         draw_conditions(law, COLUMNS, np.random.default_rng(0), {"finding": "mass"})
+
+
+def test_an_outcome_of_proportional_error_is_drawn_positive_and_skewed_as_patients_are() -> None:
+    rng = np.random.default_rng(4)
+    volumes = np.where(rng.random(400) < 0.5, rng.uniform(2000, 30000, 400), 0)
+    medians = 0.06 + 0.02 * volumes / 1000
+    values = medians * np.exp(rng.normal(scale=0.2, size=400))
+    records = [{"age": 50, "finding": "none", "marker": float(value)} for value in values]
+    law = fit_law(COLUMNS, records, volumes[:, None])
+    assert law.proportional == ("marker",)
+    condition = {"age": 50, "finding": "none"}
+    for volume, median in ((0.0, 0.06), (20000.0, 0.46)):
+        drawn = np.array(
+            [draw_outcomes(law, COLUMNS, condition, np.array([volume]), rng)["marker"] for _ in range(600)]
+        )
+        assert drawn.min() > 0
+        assert abs(np.median(drawn) / median - 1) < 0.12
+        assert abs(np.log(drawn).std() - 0.2) < 0.03
+
+
+def test_an_outcome_that_the_mask_decides_stays_exact_and_one_with_zeros_is_added() -> None:
+    records, volumes = cohort()
+    exact = [
+        record | {"marker": 1 + 2 * volume / 1000}
+        for record, volume in zip(records, volumes[:, 0], strict=True)
+    ]
+    law = fit_law(COLUMNS, exact, volumes)
+    drawn = draw_outcomes(law, COLUMNS, exact[0], np.array([5000.0]), np.random.default_rng(5))
+    assert abs(drawn["marker"] - 11) < 0.3
+    zeros = [record | {"marker": max(0.0, record["marker"] - 2.5)} for record in records]
+    assert fit_law(COLUMNS, zeros, volumes).proportional == ()

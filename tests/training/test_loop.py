@@ -138,3 +138,21 @@ def test_the_law_is_told_whose_the_scans_are(private: ObjectStore, monkeypatch: 
     monkeypatch.setattr(FlowGenerator, "fit_law", spy)
     train(ball_spec(augment=0), replace(training_set, train=train_cases), private)
     assert sorted(told[0].tolist()) == sorted([*range(6)] * 2)
+
+
+def test_the_model_card_names_a_label_that_too_few_patients_have(private: ObjectStore) -> None:
+    training_set = ball_set(private)
+    members = []
+    for index in range(12):
+        case = ball_case(index, (8, 12, 8))
+        if index < 3:
+            case.mask[0:2, 0:3, 0:3] = 2
+        members.append(case)
+    labels = {"ball": 1, "cyst": 2}
+    two = replace(training_set.train, labels=labels, shards=())
+    train_group = replace(two, shards=commit_shards(private, two, "cysts", members))
+    checkpoint = train(ball_spec(), replace(training_set, labels=labels, train=train_group), private)
+    card = private.read(checkpoint.previews["card"]).decode()
+    assert "| never drawn | cyst: fewer than 8 training patients have it" in card
+    plain = train(ball_spec(), training_set, private)
+    assert "never drawn" not in private.read(plain.previews["card"]).decode()
