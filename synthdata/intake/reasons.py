@@ -204,7 +204,10 @@ PIXELS = {
         "The pixel data cannot be decoded (damaged, or of an unknown syntax): transfer it again, or decompress it."
     ),
     "pixels.lookup_table": _refused(
-        "The values need a modality lookup table, which is not read yet: export linear ones."
+        "A lookup table of the values is damaged or contradicts its descriptor: export the image again."
+    ),
+    "pixels.decimal": _refused(
+        "The pixels are decimal numbers (Float Pixel Data), which no CT, MR, CR or DX image has: send the original."
     ),
     "pixels.unit": _refused(
         "No scale of the file leads to the channel's unit, or values lie outside it: export the image with that scale."
