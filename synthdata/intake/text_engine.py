@@ -4,7 +4,7 @@ The package is used for its model files alone (Apache-2.0, no network), through 
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,31 @@ class TextLine:
 
 
 class TextEngine:
-    """Detector and reader; one thread, since the cores are shared by files."""
+    """Detector and reader, each loaded with its first image; one thread, since the cores are shared by files."""
 
     def __init__(self, models: Path) -> None:
+        self._models = models
+
+    @cached_property
+    def _detector(self) -> Any:
+        return self._session(DETECTOR)
+
+    @cached_property
+    def _reader(self) -> Any:
+        return self._session(READER)
+
+    @cached_property
+    def _alphabet(self) -> list[str]:
+        characters = self._reader.get_modelmeta().custom_metadata_map["character"].splitlines()
+        return ["", *characters, " "]
+
+    def _session(self, model: str) -> Any:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        providers = ["CPUExecutionProvider"]
-        self._detector = onnxruntime.InferenceSession(models / DETECTOR, options, providers=providers)
-        self._reader = onnxruntime.InferenceSession(models / READER, options, providers=providers)
-        characters = self._reader.get_modelmeta().custom_metadata_map["character"].splitlines()
-        self._alphabet = ["", *characters, " "]
+        return onnxruntime.InferenceSession(self._models / model, options, providers=["CPUExecutionProvider"])
 
     def lines(self, image: np.ndarray) -> list[TextLine]:
         """Lines of text, the surest boxes first.
