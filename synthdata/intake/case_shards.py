@@ -6,33 +6,20 @@ order they arrived and on however many cores, and a new case changes the one sha
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from synthdata.errors import IntegrityError, MissingObjectError
 from synthdata.intake.cursor import Cursor
 from synthdata.intake.inventory import Inventory
-from synthdata.intake.units import (
-    STAGE,
-    BuiltRun,
-    Effects,
-    RunOrder,
-    Unit,
-    batches,
-    book,
-    build_run,
-    built,
-    runs_of,
-)
+from synthdata.intake.open_shards import Member, OpenShard
+from synthdata.intake.units import BuiltRun, Effects, RunOrder, Unit, book, build_run, built, full, runs_of
 from synthdata.processes import Crew, workers_for
 from synthdata.progress import Progress, silent
-from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet, ShardRef
 from synthdata.records.codec import build_value
-from synthdata.records.parquet import commit_shard, read_shard
 from synthdata.storage.disk import on_disk
 from synthdata.storage.folder import FolderStore
 from synthdata.storage.protocol import ObjectStore
@@ -40,20 +27,8 @@ from synthdata.storage.protocol import ObjectStore
 BYTES_PER_WORKER = 100 << 20  # of scans take about as long as a process to start
 
 
-@dataclass(slots=True)
-class _Member:
-    """A case on its way to a shard: just built, or still in the shard of an earlier run."""
-
-    unit: Unit
-    patient_id: str
-    dtype: str
-    case: Case | None
-    shard: ShardRef | None
-    effects: Effects
-
-
 class CaseShards:
-    """Writes the cases of one intake; memory holds one open shard per type of voxels."""
+    """Writes the cases of one intake; memory holds one row group per type of voxels."""
 
     def __init__(
         self,
@@ -121,8 +96,19 @@ class CaseShards:
     def _write_here(self, run: Iterable[Unit]) -> None:
         """Build or recall the units of a run in this process."""
         members = (member for unit in run if (member := self._member(unit)) is not None)
-        for batch in batches(members, lambda member: member.dtype):
-            self._refs.append(self._commit(batch))
+        with ExitStack() as begun:  # files of shards, which are gone where a step fails
+            shards: dict[str, OpenShard] = {}
+            for member in members:
+                shard = shards.get(member.dtype)
+                if shard is None:
+                    shard = shards[member.dtype] = OpenShard(
+                        self._store, self._case_set, self._inventory, begun
+                    )
+                shard.add(member)
+                if full(len(shard.members)):
+                    self._commit(shards.pop(member.dtype))
+            for _, shard in sorted(shards.items()):
+                self._commit(shard)
 
     def _take(self, run: Sequence[Unit], result: BuiltRun) -> None:
         """Commit the shards of a run that another process built, and book what it found."""
@@ -140,7 +126,7 @@ class CaseShards:
                 self._patients.add(patient)
                 self._keep_case(run[index], patient, one.dtype, shard, result.effects[index])
 
-    def _member(self, unit: Unit) -> _Member | None:
+    def _member(self, unit: Unit) -> Member | None:
         """The case of a unit, recalled or built; None where it is held back."""
         member = self._recalled(unit) or self._built(unit)
         self._progress(*unit.place, "building cases")
@@ -149,7 +135,7 @@ class CaseShards:
             return member
         return None
 
-    def _recalled(self, unit: Unit) -> _Member | None:
+    def _recalled(self, unit: Unit) -> Member | None:
         """What became of a unit in an earlier run; None where that is not known, or its shard is gone."""
         said = self._cursor.recall_case(unit.key) if unit.key else None
         if said is None:
@@ -159,15 +145,15 @@ class CaseShards:
             return None
         book(unit, said["effects"], self._inventory)
         if shard is None:  # held back, for reasons which hold still
-            return _Member(unit, "", "", None, None, said["effects"])
-        return _Member(unit, said["patient"], said["dtype"], None, shard, said["effects"])
+            return Member(unit, "", "", None, None, said["effects"])
+        return Member(unit, said["patient"], said["dtype"], None, shard, said["effects"])
 
-    def _built(self, unit: Unit) -> _Member:
+    def _built(self, unit: Unit) -> Member:
         case, effects = built(unit, self._inventory)
         if case is None:
             self._keep_held(unit, effects)
-            return _Member(unit, "", "", None, None, effects)
-        return _Member(unit, case.patient_id, case.image.dtype.name, case, None, effects)
+            return Member(unit, "", "", None, None, effects)
+        return Member(unit, case.patient_id, case.image.dtype.name, case, None, effects)
 
     def _keep_held(self, unit: Unit, effects: Effects) -> None:
         if unit.key:
@@ -181,33 +167,12 @@ class CaseShards:
             known = {"case": unit.case_id, "patient": patient, "dtype": dtype}
             self._cursor.keep_case(unit.key, {**known, "shard": where, "effects": effects})
 
-    def _commit(self, batch: Sequence[_Member]) -> ShardRef:
-        """The shard of some cases: the old one where it holds these alone, else a new one."""
-        first = batch[0].shard
-        if first is not None and first.cases == len(batch) and all(one.shard == first for one in batch):
-            return first
-        shard = commit_shard(self._store, self._case_set, STAGE, self._cases(batch))
-        for member in batch:
+    def _commit(self, open_shard: OpenShard) -> None:
+        """Take the old shard where it holds these cases alone, else the new one, and remember what is in it."""
+        shard, is_new = open_shard.commit()
+        self._refs.append(shard)
+        for member in open_shard.members if is_new else ():
             self._keep_case(member.unit, member.patient_id, member.dtype, shard, member.effects)
-        return shard
-
-    def _cases(self, batch: Sequence[_Member]) -> list[Case]:
-        """All cases of a shard, those of earlier runs read from their old shards, one shard at a time."""
-        cases = {member.case.case_id: member.case for member in batch if member.case is not None}
-        for shard in {
-            member.shard.key: member.shard for member in batch if member.shard is not None
-        }.values():
-            wanted = {member.unit.case_id for member in batch if member.shard == shard}
-            try:
-                cases |= {
-                    case.case_id: case
-                    for case in read_shard(self._store, self._case_set, shard)
-                    if case.case_id in wanted
-                }
-            except (MissingObjectError, IntegrityError):  # harmed since: built again below
-                continue
-        found = [cases.get(member.unit.case_id) or built(member.unit, self._inventory)[0] for member in batch]
-        return [case for case in found if case is not None]
 
     def _is_there(self, shard: ShardRef) -> bool:
         if shard.key not in self._there:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from synthdata.allocation import kept_memory
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.archives import unpacked
 from synthdata.intake.bids import kind_in_tree, rows_of_tree
@@ -81,8 +82,8 @@ def take_in(
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
         return last
-    inventory = Inventory(policy)
-    with Crew() as crew, quiet_parsers(), unpacked(listing.entries, inventory, cursor=cursor) as entries:
+    inventory = Inventory()
+    with kept_memory(), Crew() as crew, quiet_parsers(), unpacked(listing.entries, inventory) as entries:
         opening = Opening(
             spec=spec,
             names=names,
@@ -94,7 +95,6 @@ def take_in(
         )
         source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
-        inventory.hold_archived()
         review.apply(spec, inventory)
         shards = CaseShards(private, _case_set(spec), cursor, inventory, crew, progress)
         case_set, patients = shards.write(

@@ -7,25 +7,27 @@ writes its shards to the store, or to files where the store does not travel to i
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from synthdata.allocation import kept_memory
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.records.case import Case
 from synthdata.records.case_set import CaseSet, ShardRef
-from synthdata.records.parquet import commit_file, commit_shard, write_shard
-from synthdata.storage.commit import sha256_of
+from synthdata.records.parquet import commit_file
+from synthdata.records.shard_file import ShardFile, StagedShard, shard_file, staged_shard
 from synthdata.storage.disk import on_disk
 from synthdata.storage.folder import FolderStore
+from synthdata.storage.incoming import new_file
 from synthdata.storage.protocol import ObjectStore
 
 STAGE = "intake"
 SHARD_CASES = 64  # at most; half of it on average
 Effects = dict[str, Any]  # reasons by digest of the file, and notes
-Item = TypeVar("Item")
 
 
 class Build(Protocol):
@@ -86,21 +88,9 @@ def _ends_run(case_id: str) -> bool:
     return hashlib.sha256(case_id.encode()).digest()[0] % (SHARD_CASES // 2) == 0
 
 
-def batches(items: Iterable[Item], kind: Callable[[Item], str]) -> Iterator[list[Item]]:
-    """Items of one kind, at most as many as a shard holds; each batch is given as soon as it is full.
-
-    Args:
-        items: Cases of a run, or what stands for them.
-        kind: Type of a case's voxels.
-    """
-    waiting: dict[str, list[Item]] = {}
-    for item in items:
-        batch = waiting.setdefault(kind(item), [])
-        batch.append(item)
-        if len(batch) == SHARD_CASES:
-            yield waiting.pop(kind(item))
-    for _, batch in sorted(waiting.items()):
-        yield batch
+def full(cases: int) -> bool:
+    """True for as many cases as a shard holds."""
+    return cases >= SHARD_CASES
 
 
 def built(unit: Unit, inventory: Inventory) -> tuple[Case | None, Effects]:
@@ -170,36 +160,56 @@ def build_run(order: RunOrder) -> BuiltRun:
     Raises:
         StoreError: The store or the temporary folder cannot be written.
     """
-    effects = list[Effects]()
-
-    def cases() -> Iterator[tuple[int, Case]]:
-        inventory = Inventory()
+    effects, inventory, shards = list[Effects](), Inventory(), _RunShards(order)
+    with quiet_parsers(), kept_memory(), shards.begun:
         for index, unit in enumerate(order.units):
             case, found = built(unit, inventory)
             effects.append(found)
             if case is not None:
-                yield index, case
-
-    shards = list[BuiltShard]()
-    with quiet_parsers():
-        for batch in batches(cases(), lambda item: item[1].image.dtype.name):
-            shards.append(_write(order, batch, order.folder / f"{len(shards)}.parquet"))
-    return BuiltRun(effects=effects, shards=shards)
+                shards.add(index, case)
+        shards.end()
+    return BuiltRun(effects=effects, shards=shards.done)
 
 
-def _write(order: RunOrder, batch: Sequence[tuple[int, Case]], path: Path) -> BuiltShard:
-    """Cases as a shard in the store, or in a file where the store stayed behind."""
-    cases, ref = [case for _, case in batch], None
-    if order.store is not None:
-        ref = commit_shard(order.store, order.case_set, STAGE, cases)
-    else:
+class _RunShards:
+    """Shards of a run, one open for each type of voxels."""
+
+    def __init__(self, order: RunOrder) -> None:
+        self.begun = ExitStack()  # files of shards, which are gone where a step fails
+        self.done: list[BuiltShard] = []
+        self._order = order
+        self._open: dict[str, tuple[ShardFile, list[tuple[int, str]]]] = {}
+
+    def add(self, index: int, case: Case) -> None:
+        """Write the case of a unit."""
+        dtype = case.image.dtype.name
+        if dtype not in self._open:
+            self._open[dtype] = self._begin(dtype), []
+        shard, members = self._open[dtype]
+        shard.add(case)
+        members.append((index, case.patient_id))
+        if full(len(members)):
+            self._end(dtype)
+
+    def end(self) -> None:
+        """End what is open."""
+        for dtype in sorted(self._open):
+            self._end(dtype)
+
+    def _begin(self, dtype: str) -> ShardFile:
+        """A shard on its way to the store, or a file where the store stayed behind."""
+        order = self._order
+        if order.store is not None:
+            return self.begun.enter_context(staged_shard(order.store, order.case_set, STAGE, dtype))
         with on_disk("the temporary folder (TMPDIR)"):
-            path.parent.mkdir(exist_ok=True)
-            write_shard(path, cases, order.case_set)
-    return BuiltShard(
-        ref=ref,
-        path=path,
-        sha256=ref.sha256 if ref is not None else sha256_of(path),
-        members=[(index, case.patient_id) for index, case in batch],
-        dtype=cases[0].image.dtype.name,
-    )
+            order.folder.mkdir(exist_ok=True)
+            path = order.folder / f"{len(self.done)}-{dtype}.parquet"
+            return self.begun.enter_context(shard_file(new_file(path), order.case_set, dtype))
+
+    def _end(self, dtype: str) -> None:
+        shard, members = self._open.pop(dtype)
+        ref = shard.commit() if isinstance(shard, StagedShard) else None
+        sha256 = ref.sha256 if ref is not None else shard.finish()
+        self.done.append(
+            BuiltShard(ref=ref, path=shard.file.path, sha256=sha256, members=members, dtype=dtype)
+        )

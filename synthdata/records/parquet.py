@@ -116,7 +116,7 @@ def write_shard(
         raise RecordError(f"cases have image types {sorted(dtypes)}, expected one: convert them first")
     shape = shapes.pop() if len(shapes) == 1 else None
     schema = shard_schema(case_set, dtype=dtypes.pop(), shape=shape)
-    table = _table(cases, case_set.columns, schema)
+    table = table_of(cases, case_set.columns, schema)
     smallest = min(min(case.image.nbytes, case.mask.nbytes) for case in cases)
     pages = {"data_page_size": smallest, "write_batch_size": 1}
     if not page_per_array:  # a page that grows to a whole row group costs as much memory again
@@ -330,7 +330,7 @@ def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _table(cases: Sequence[Case], columns: Sequence[ColumnSpec], schema: pa.Schema) -> pa.Table:
+def table_of(cases: Sequence[Case], columns: Sequence[ColumnSpec], schema: pa.Schema) -> pa.Table:
     """Cases as a table; the arrays are not copied."""
     others = pa.schema([field for field in schema if field.name not in ARRAYS])
     table = pa.Table.from_pylist([_row(case, columns) for case in cases], schema=others)

@@ -69,7 +69,7 @@ class FolderStore:
         with on_disk(f"object {key}"):
             temporary = self._write_beside(self.path(key), data)
             try:
-                temporary.replace(self.path(key))
+                self.place(key, temporary, replace=True)
             finally:
                 temporary.unlink(missing_ok=True)
 
@@ -81,11 +81,21 @@ class FolderStore:
                 return False
             temporary = self._write_beside(target, data)
             try:
-                os.link(temporary, target)
-            except FileExistsError:
-                return False
+                return self.place(key, temporary)
             finally:
                 temporary.unlink(missing_ok=True)
+
+    def place(self, key: str, file: Path, *, replace: bool = False) -> bool:
+        """Give a whole file of the store's own disk a key; False where the key is taken and nothing is replaced."""
+        with on_disk(f"object {key}"):
+            file.chmod(0o644)
+            if replace:
+                file.replace(self.path(key))
+                return True
+            try:
+                os.link(file, self.path(key))
+            except FileExistsError:
+                return False
         return True
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -115,7 +125,6 @@ class FolderStore:
                     writer.write(data)
                 writer.flush()
                 os.fsync(writer.fileno())
-            Path(name).chmod(0o644)
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise

@@ -11,9 +11,11 @@ import pytest
 from synthdata.errors import SourceError
 from synthdata.intake import case_shards, inspect, inventory, listing, survey, take_in, units
 from synthdata.intake.reasons import REASONS
+from synthdata.intake.text_engine import TextEngine, text_engine
 from synthdata.processes import Crew
 from synthdata.records import digest_of
 from synthdata.records.parquet import read_cases
+from synthdata.records.shard_file import StagedShard
 from synthdata.storage.folder import FolderStore
 
 
@@ -57,6 +59,14 @@ def test_a_second_run_over_the_same_archive_reads_nothing(build, scans, private,
     reads.clear()
     assert digest_of(take(build, scans, private)) == digest_of(first)
     assert reads == []
+
+
+def test_a_second_run_over_the_same_archive_loads_no_model(build, scans, private, monkeypatch) -> None:
+    study(build, scans, 1)
+    first = take(build, scans, private)
+    text_engine.cache_clear()
+    monkeypatch.setattr(TextEngine, "_session", lambda _, model: pytest.fail(f"{model} was loaded"))
+    assert digest_of(take(build, scans, private)) == digest_of(first)
 
 
 def test_new_studies_cost_what_they_are_and_give_what_one_whole_run_gives(
@@ -154,18 +164,19 @@ def test_a_kill_while_cases_are_built_loses_and_doubles_nothing(
     monkeypatch.setattr(units, "SHARD_CASES", 2)
     for patient in range(6):
         study(build, scans, patient)
-    original, calls = case_shards.commit_shard, []
+    original, calls = StagedShard.commit, []
 
-    def commit(*arguments):
-        calls.append(arguments)
+    def commit(shard):
+        calls.append(shard)
         if len(calls) == fatal:
             raise KeyboardInterrupt
-        return original(*arguments)
+        return original(shard)
 
     with monkeypatch.context() as patch:
-        patch.setattr(case_shards, "commit_shard", commit)
+        patch.setattr(StagedShard, "commit", commit)
         with pytest.raises(KeyboardInterrupt):
             take(build, scans, private)
+    assert not list(private.root.rglob(".partial-*"))
     report = take(build, scans, private)
     whole = take(build, scans, FolderStore(tmp_path / "another"))
     assert digest_of(report) == digest_of(whole)
