@@ -4,7 +4,7 @@ import struct
 import zlib
 
 from synthdata.intake.header import Header
-from synthdata.intake.inventory import MAXIMUM_BYTES
+from synthdata.intake.listing import MAXIMUM_BYTES
 
 META = 132  # bytes before the file meta information
 GROUP_LENGTH = b"\x02\0\0\0UL\x04\0"

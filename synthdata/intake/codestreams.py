@@ -35,13 +35,33 @@ def pixels_hide(data: bytes, frames: int, samples: int) -> bool:
         DICOM PS3.5, annex A.4 (offset table, fragments) and annex G (RLE).
     """
     table, *fragments = list(generate_fragments(data)) or [b""]
-    if table and not _is_offset_table(table, frames, len(data)):
+    if table and not is_offset_table(table, frames, len(data)):
         return True
     streams = _streams(fragments, frames)
     return len(streams) != frames or any(_stream_hides(one, samples) for one in streams)
 
 
-def _is_offset_table(table: bytes, frames: int, size: int) -> bool:
+def unwrapped(data: bytes, frames: int, size: int) -> tuple[bytes, bytes]:
+    """Native frames which were encapsulated as they are, and what stands beside them.
+
+    Args:
+        data: Value of Pixel Data.
+        frames: Number of images.
+        size: Bytes of one.
+
+    Source:
+        DICOM PS3.5, A.4.11 (Encapsulated Uncompressed Explicit VR Little Endian).
+    """
+    table, *fragments = list(generate_fragments(data)) or [b""]
+    rest = b"" if not table or is_offset_table(table, frames, len(data)) else table
+    if size % 2 and len(fragments) == frames:  # a byte of padding each
+        rest += b"".join(one[size:] for one in fragments).strip(b"\0")
+        fragments = [one[:size] for one in fragments]
+    joined = b"".join(fragments)
+    return joined[: frames * size], joined[frames * size :] + rest
+
+
+def is_offset_table(table: bytes, frames: int, size: int) -> bool:
     """Ascending places of so many frames, the first one at 0."""
     if len(table) != 4 * frames:
         return False

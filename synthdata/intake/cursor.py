@@ -64,7 +64,9 @@ class Cursor:
         self._store, self._name, self._names = store, name, names
         context = hashlib.sha256(f"{names.tag()} {rules} {_readers()}".encode()).hexdigest()[:16]
         self._finished = keys.cursor(name, context, "finished.json")
-        self._parts = {part: keys.cursor(name, context, f"{part}/") for part in ("files", "cases")}
+        self._parts = {
+            part: keys.cursor(name, context, f"{part}/") for part in ("files", "cases", "archives")
+        }
         self._used: dict[str, set[str]] = {part: set() for part in self._parts}
         self._memories: dict[str, Memory] = {}
 
@@ -112,7 +114,7 @@ class Cursor:
         """What is known of a file, or None where it is new, has changed, or may have."""
         if entry.stamp is None:
             return None
-        key = self._names.file(entry.name)
+        key = self._names.file(entry.packed or entry.name)
         self._used["files"].add(key)
         text = self._memory("files").get(key)
         if text is None:
@@ -138,10 +140,11 @@ class Cursor:
             read_ns: A time before the file was read.
         """
         seen = finding.seen
-        if not is_settled(seen.stamp, read_ns) or not NEVER_REMEMBERED.isdisjoint(seen.reasons):
+        stamp = entry.stamp if entry.packed and seen.stamp is not None else seen.stamp
+        if not is_settled(stamp, read_ns) or not NEVER_REMEMBERED.isdisjoint(seen.reasons):
             return
         said = {
-            "stamp": seen.stamp,
+            "stamp": stamp,
             "sha256": seen.sha256,
             "size": seen.size_bytes,
             "reasons": sorted(seen.reasons),
@@ -153,7 +156,28 @@ class Cursor:
             text = to_text(finding.instance, frozenset({"seen"})) if finding.instance is not None else ""
         except TypeError:  # it is read again next time
             return
-        self._memory("files").put(self._names.file(entry.name), f"{json.dumps(said)}\n{text}")
+        self._memory("files").put(self._names.file(entry.packed or entry.name), f"{json.dumps(said)}\n{text}")
+
+    def is_known_file(self, entry: Entry) -> bool:
+        """True where a file is what it was when an earlier run read it, and found no archive."""
+        if self._store is None:
+            return False
+        text = self._memory("files").get(self._names.file(entry.name))
+        return text is not None and text.startswith(json.dumps({"stamp": entry.stamp})[:-1])
+
+    def recall_archive(self, entry: Entry) -> dict[str, Any] | None:
+        """What came of an archive, or None where it is new, has changed, or may have."""
+        key = self._names.file(entry.name)
+        self._used["archives"].add(key)
+        text = self._memory("archives").get(key)
+        said: dict[str, Any] = json.loads(text) if text is not None else {}
+        return said if said.get("stamp") == list(entry.stamp or ()) else None
+
+    def keep_archive(self, entry: Entry, said: dict[str, Any], *, read_ns: int) -> None:
+        """Remember what came of an archive, unless a later change of it could go unseen."""
+        if is_settled(entry.stamp, read_ns) and said.get("refused") not in NEVER_REMEMBERED:
+            text = json.dumps({**said, "stamp": entry.stamp})
+            self._memory("archives").put(self._names.file(entry.name), text)
 
     def recall_case(self, key: str) -> dict[str, Any] | None:
         """What became of a case of that key."""

@@ -12,7 +12,13 @@ from dataclasses import dataclass
 import pydicom.config
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage, RTStructureSetStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    MediaStorageDirectoryStorage,
+    RTStructureSetStorage,
+    SegmentationStorage,
+)
 
 from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
 from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
@@ -38,6 +44,7 @@ from synthdata.intake.terminology import segment_codes
 PREAMBLE_BYTES = 128
 PARSERS = ("pydicom", "nibabel.global")  # loggers
 UNDEFINED_LENGTH = 0xFFFFFFFF
+TRANSFER_SYNTAXES = "1.2.840.10008.1.2."  # of the standard; some are younger than the parser
 MASKS = frozenset({SegmentationStorage, RTStructureSetStorage})
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 DAMAGE = (  # what parsers raise on bytes that are not what they claim
@@ -126,6 +133,10 @@ def read_instance(
         if is_directory(header):
             seen.reasons.add("file.dicomdir")
             return None
+        if not header.transfer_syntax.is_transfer_syntax:
+            seen.reasons.add(_unknown_syntax(header.transfer_syntax))
+            inventory.broken.add(_owner(header, names))
+            return None
         damage = _damage(header, judge.likeness)
         frame = FileFrame(
             preamble=data[:PREAMBLE_BYTES],
@@ -151,7 +162,8 @@ def _parsed(data: bytes, judge: ElementJudge) -> tuple[Header, int]:
         return PlainHeader(plain, data), 0
     buffer = io.BytesIO(data)
     header = Header(dcmread(buffer), judge.decoder)
-    return header, 0 if header.transfer_syntax.is_deflated else len(data) - buffer.tell()
+    deflated = header.transfer_syntax == DeflatedExplicitVRLittleEndian
+    return header, 0 if deflated else len(data) - buffer.tell()
 
 
 def _is_filled(header: Header, data: bytes) -> bool:
@@ -163,6 +175,12 @@ def _is_filled(header: Header, data: bytes) -> bool:
     if syntax.is_deflated:
         data, start = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:]), 0
     return fills(data, start=start, implicit=syntax.is_implicit_VR, little=syntax.is_little_endian)
+
+
+def _unknown_syntax(syntax: UID) -> str:
+    """A reason for pixels of a private syntax, or one that is younger than the parser; or for none at all."""
+    named = syntax.is_valid and (syntax.is_private or syntax.startswith(TRANSFER_SYNTAXES))
+    return "pixels.undecodable" if named else "file.malformed"
 
 
 def _owner(header: Header, names: Pseudonyms) -> str:
@@ -177,18 +195,21 @@ def _damage(header: Header, likeness: Likeness) -> str:
     if last is not None and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length:
         return "file.truncated"
     if "PixelData" not in header:
-        return "" if header["SOPClassUID"] == RTStructureSetStorage else "file.no_pixels"
+        return "" if header["SOPClassUID"] == RTStructureSetStorage else _no_pixels(header)
     raw = header.raw(PIXEL_DATA)
     coded = raw is None or (header.plain is not None and raw.length == UNDEFINED_LENGTH)
     length = -1 if raw is None or coded else len(raw.value or b"")
     return likeness.of("damage", lambda header: _wrong_pixels(header, length), header, given=length)
 
 
+def _no_pixels(header: Header) -> str:
+    decimal = "FloatPixelData" in header or "DoubleFloatPixelData" in header
+    return "pixels.decimal" if decimal else "file.no_pixels"
+
+
 def _wrong_pixels(header: Header, length: int) -> str:
     """A reason where the pixels cannot be what the header says; their length is -1 where it is not known."""
     syntax = header.transfer_syntax
-    if not syntax.is_transfer_syntax:
-        return "file.malformed"
     if decodes_too_large(header):
         return "file.too_large"
     return "" if syntax.is_compressed or length < 0 else _wrong_length(header, length)
@@ -315,5 +336,3 @@ def _problems(header: Header) -> Iterator[str]:
         yield "series.multi_frame"
     if int(header.get("SamplesPerPixel", 1)) != 1 or header.get("PhotometricInterpretation") not in GREY:
         yield "pixels.colour"
-    if header.get("ModalityLUTSequence"):
-        yield "pixels.lookup_table"

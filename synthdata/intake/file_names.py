@@ -1,17 +1,21 @@
 """Names of files and folders below the source: they are often made of the patient's name."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from synthdata.intake.deny_list import DenyList
-from synthdata.intake.inventory import SeenFile
 from synthdata.intake.person_names import has_foreign_script, names_a_person
 from synthdata.intake.telling import hides_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
+
+if TYPE_CHECKING:
+    from synthdata.intake.inventory import SeenFile
 
 NOTHING: Mapping[Path, str] = {}
 UID_ROOTS = frozenset({"0.", "1.", "2."})
@@ -23,11 +27,13 @@ EXTENSIONS = re.compile(
 DASHES = re.compile(r"[\s-]+")
 DIGIT = re.compile(r"\d")
 LEAST_PROOF, PROOF = 3, 1 / 3  # names that are no telephone number, and for each one that could be
+NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # what Python makes of a byte that is none
+SEVERAL = re.compile(r"[^\x00-\x7f]{2,}")  # letters beyond ASCII in a row, as other scripts have them
 SEPARATORS = re.compile(r"[_+~,;()\[\]{}]+")
 
 
 def judge_file_names(
-    files: Collection[SeenFile], root: Path, deny: DenyList, archived: Mapping[Path, str] = NOTHING
+    files: Collection["SeenFile"], root: Path, deny: DenyList, archived: Mapping[Path, str] = NOTHING
 ) -> None:
     """Book a reason with each file whose name, or a folder of it below the root, could identify a person.
 
@@ -37,7 +43,8 @@ def judge_file_names(
         deny: The operator's list.
         archived: Names of files which were unpacked from an archive, whose folders count as others do.
     """
-    parts = [_parts(seen.path, root, archived) for seen in files]
+    start = "" if root == Path() else f"{root}/"
+    parts = [_parts(str(seen.path), start, archived.get(seen.path, "")) for seen in files]
     names = {part for several in parts for part in several}
     telling = {name for name in names if identifies(name)}
     held = telling - _numbered(telling, names - telling) | {name for name in names if deny.matches(name)}
@@ -46,10 +53,11 @@ def judge_file_names(
             seen.reasons.add("deid.file_name")
 
 
-def _parts(path: Path, root: Path, archived: Mapping[Path, str]) -> tuple[str, ...]:
-    """Names of folders below the root, and of the file."""
-    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
-    return parts or tuple(archived.get(path, path.name).split("/"))
+def _parts(path: str, start: str, archived: str) -> list[str]:
+    """Names of folders below the root, and of the file; a root which is the file itself has no part."""
+    if archived:
+        return archived.split("/")
+    return path.removeprefix(start).split("/") if path.startswith(start) else [path.rpartition("/")[2]]
 
 
 def _numbered(telling: set[str], others: set[str]) -> set[str]:
@@ -63,7 +71,14 @@ def _numbered(telling: set[str], others: set[str]) -> set[str]:
 
 @lru_cache(1 << 14)
 def identifies(part: str, *, groups: bool = True) -> bool:
-    """True where the name of a file or folder names or dates a person; groups of digits may be a telephone number."""
+    """True where the name of a file or folder names or dates a person; groups of digits may be a telephone number.
+
+    One which is no UTF-8 is read as Windows writes in western Europe; what is of another script cannot be read.
+    """
+    if NOT_UTF_8.search(part):
+        part = os.fsencode(part).decode("cp1252", errors="replace")
+        if SEVERAL.search(part):
+            return True
     whole, short = part.rsplit(".", 1)[0], part.split(".", 1)[0]
     if part[:2] in UID_ROOTS and (is_uid(whole) or is_uid(part)):
         return uid_is_dated(whole if is_uid(whole) else part)

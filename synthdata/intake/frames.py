@@ -1,7 +1,7 @@
 """Slices of a DICOM file: where each lies, how its numbers become values, what tells it from others at its place."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from synthdata.intake.header import Header
@@ -40,6 +40,7 @@ class Frame:
     distance_mm: float  # of neighbouring slices as stated, for a single slice
     scales: tuple[Scale, ...]  # ways from stored numbers to values, each with its unit
     marks: tuple[Mark, ...]  # one per entry of `MARKS`, empty where the file does not tell
+    stack: str = ""  # Stack ID, where a file with functional groups tells it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +87,9 @@ def enhanced_frames(header: Header) -> tuple[Frame, ...]:
     frames = []
     for number, item in enumerate(items):
         groups = Groups(item, shared)
-        frames.append(_frame(number, header, groups, _enhanced_marks(header, groups, dimensions)))
+        stack = str(groups.group("FrameContentSequence").get("StackID") or "")
+        frame = _frame(number, header, groups, _enhanced_marks(header, groups, dimensions))
+        frames.append(replace(frame, stack=stack))
     return tuple(frames)
 
 

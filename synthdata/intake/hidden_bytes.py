@@ -7,9 +7,10 @@ import numpy as np
 from pydicom.dataelem import RawDataElement
 from pydicom.uid import ExplicitVRBigEndian
 
-from synthdata.intake.codestreams import pixels_hide
+from synthdata.intake.codestreams import pixels_hide, unwrapped
 from synthdata.intake.header import Header
 from synthdata.intake.likeness import Likeness
+from synthdata.intake.pixel_plan import WRAPPED
 
 PIXEL_DATA = 0x7FE00010
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -59,14 +60,23 @@ def _pixels_hide(header: Header, likeness: Likeness) -> bool:
     raw = header.raw(PIXEL_DATA)
     if raw is None or not raw.value:
         return False
-    if header.transfer_syntax.is_encapsulated:
+    syntax, value = header.transfer_syntax, raw.value
+    if syntax == WRAPPED:
+        value = _unwrapped(value, header)
+    elif syntax.is_encapsulated:
         samples = int(header.get("Rows", 0) or 0) * int(header.get("Columns", 0) or 0)
-        return pixels_hide(raw.value, int(header.get("NumberOfFrames", 1) or 1), samples)
+        return pixels_hide(value, int(header.get("NumberOfFrames", 1) or 1), samples)
     layout = likeness.of("layout of pixels", _layout, header)
-    rest = raw.value[layout.size_bytes :]
+    rest = value[layout.size_bytes :]
     if len(rest) > 1 or any(rest):
         return True
-    return bool(layout.unused) and _unused_bits(raw.value, layout)
+    return bool(layout.unused) and _unused_bits(value, layout)
+
+
+def _unwrapped(value: bytes, header: Header) -> bytes:
+    """Native pixels which were encapsulated as they are, with all that stands beside them behind them."""
+    size = int(header["Rows"]) * int(header["Columns"]) * int(header["BitsAllocated"]) // 8
+    return b"".join(unwrapped(value, int(header.get("NumberOfFrames", 1) or 1), size))
 
 
 def _layout(header: Header) -> _Layout:

@@ -74,6 +74,7 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
                 scans += _inspect_other(seen, data)
             progress(count, len(paths), "reading and judging files")
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
+        inventory.hold_archived()
         kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
         patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
     if not scans and not any(

@@ -1,5 +1,6 @@
 """The book of one intake: each file that was seen, its digest, and why it was held back."""
 
+import errno
 import hashlib
 import os
 import stat
@@ -9,13 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from synthdata.intake.listing import Listing, Stamp, is_settled, list_files, stamp_of
+from synthdata.intake.listing import MAXIMUM_BYTES, Listing, Stamp, is_settled, list_files, stamp_of
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
+from synthdata.intake.spool import restore
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport, ReasonCount
-
-MAXIMUM_BYTES = 1 << 30
 
 
 @dataclass(slots=True)
@@ -47,6 +47,7 @@ class Inventory:
         self.label_codes: dict[str, str] = {}  # as the masks state them
         self.row_counts: Counter[str] = Counter()  # reasons which count rows of a table
         self.archived: dict[Path, str] = {}  # names of files in archives, with the archive's own as a folder
+        self.beside: dict[Path, frozenset[str]] = {}  # reasons of what stands beside them in their archive
         self.broken: set[str] = set()  # Series Instance UIDs, or else patients' pseudonyms, of damaged files
 
     def add(self, path: Path) -> tuple[SeenFile, bytes]:
@@ -78,6 +79,11 @@ class Inventory:
             return data
         seen.reasons.add("file.changed")
         return None
+
+    def hold_archived(self) -> None:
+        """Book what stands beside files in their archive with each of them."""
+        for seen in self.files:
+            seen.reasons |= self.beside.get(seen.path, frozenset())
 
     def note_links(self, listing: Listing) -> None:
         """Tell how many links to folders were not followed."""
@@ -144,8 +150,7 @@ def files_below(folder: Path) -> list[Path]:
 def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
     """Bytes of a file, its stamp and an empty text, or no bytes and the reason why it cannot be used."""
     try:
-        # a named pipe would else wait for a writer
-        with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as reader:
+        with os.fdopen(_opened(path), "rb") as reader:
             before = os.fstat(reader.fileno())
             if not stat.S_ISREG(before.st_mode):
                 return b"", None, "file.not_regular"
@@ -153,8 +158,20 @@ def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
                 return b"", stamp_of(before), "file.too_large"
             data = reader.read(before.st_size + 1)  # no larger a buffer than it takes; one more shows growth
             stamp = stamp_of(os.fstat(reader.fileno()))
-    except OSError:
-        return b"", None, "file.unreadable"
+    except OSError as error:
+        no_file = error.errno == errno.ENXIO  # a socket
+        return b"", None, "file.not_regular" if no_file else "file.unreadable"
     if stamp != stamp_of(before) or len(data) != before.st_size:
         return b"", None, "file.changed"
     return data, stamp, "" if data else "file.empty"
+
+
+def _opened(path: Path) -> int:
+    """Descriptor of a file, whose archive may have to be unpacked first; a named pipe would else wait for a writer."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        if not restore(path):
+            raise
+        return os.open(path, flags)

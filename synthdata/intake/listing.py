@@ -13,6 +13,8 @@ from synthdata.storage.disk import disk_sentence
 
 RACY_NS = 2_000_000_000  # coarsest clock of a file system (FAT): a later change may leave the same time
 
+MAXIMUM_BYTES = 1 << 30  # of a file that intake reads
+
 Stamp = tuple[int, int, int, int]
 
 
@@ -25,6 +27,7 @@ class Entry:
     stamp: (
         Stamp | None
     )  # size in bytes, times of change of content and of inode in ns, inode; None: cannot be asked
+    packed: str = ""  # of a file in an archive: the names of both, and its stamp is that of the archive
 
 
 @dataclass(frozen=True, slots=True)

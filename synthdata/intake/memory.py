@@ -73,7 +73,7 @@ class Memory:
     def _read(self, store: ObjectStore, key: str) -> None:
         digest = key.removeprefix(self._prefix).removesuffix(SUFFIX)
         try:
-            table = pq.read_table(io.BytesIO(read_verified(store, key, digest)))
+            table = pq.ParquetFile(io.BytesIO(read_verified(store, key, digest))).read()  # the quicker way
         except MissingObjectError:  # another run has just put it together with others
             return
         except (IntegrityError, pa.ArrowException):  # damaged: what it held is found out again

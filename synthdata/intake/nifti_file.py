@@ -14,7 +14,8 @@ from synthdata.errors import ShapeError
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.file_names import identifies
 from synthdata.intake.geometry import grid_of_affine
-from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.telling import reason_of
 from synthdata.intake.text_patterns import bytes_look_identifying
 from synthdata.records.grid import Grid

@@ -5,7 +5,8 @@ import re
 
 import numpy as np
 
-from synthdata.intake.inventory import MAXIMUM_BYTES, SeenFile
+from synthdata.intake.inventory import SeenFile
+from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
 from synthdata.intake.npz_source import NPZ_DAMAGE, hidden_in_npz, is_npz
 from synthdata.intake.telling import reason_of

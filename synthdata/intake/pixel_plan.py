@@ -8,6 +8,7 @@ from pydicom.uid import ExplicitVRBigEndian, JPEGLSTransferSyntaxes
 from synthdata.intake.header import Header
 
 PIXEL_DATA = 0x7FE00010
+WRAPPED = "1.2.840.10008.1.2.1.98"  # transfer syntax: native frames, encapsulated as they are
 NATIVE_BITS = frozenset({8, 16, 32})
 
 
@@ -93,4 +94,15 @@ def _padding(header: Header) -> tuple[int, int] | None:
     if not isinstance(value, int):
         return None
     other = limit if isinstance(limit, int) else value
-    return min(value, other), max(value, other)
+    ends = _as_stored(value, header), _as_stored(other, header)
+    return min(ends), max(ends)
+
+
+def _as_stored(value: int, header: Header) -> int:
+    """A number as the pixels hold it; some programs write a negative one as if it had no sign, or the other way."""
+    bits = int(header["BitsAllocated"])
+    if not int(header.get("PixelRepresentation", 0)):
+        return value % (1 << bits)
+    half, stored = 1 << (bits - 1), 1 << int(header.get("BitsStored", bits))
+    signed = (value + half) % (2 * half) - half
+    return signed - stored if stored // 2 <= signed < stored else signed

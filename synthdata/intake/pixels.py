@@ -15,11 +15,13 @@ from pydicom.encaps import generate_fragments
 from pydicom.pixels.decoders.base import Decoder, get_decoder
 from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless
 
+from synthdata.intake.codestreams import unwrapped
 from synthdata.intake.dicom_file import DAMAGE, Instance
 from synthdata.intake.frames import Frame
-from synthdata.intake.pixel_plan import PixelPlan
+from synthdata.intake.lookup import Table
+from synthdata.intake.pixel_plan import WRAPPED, PixelPlan
 from synthdata.intake.plain_file import END_OF_ITEMS
-from synthdata.intake.scales import Scale
+from synthdata.intake.scales import ARBITRARY, NO_TABLE, Scale
 
 FASTEST = {
     str(JPEGLSLossless): "pyjpegls",
@@ -97,6 +99,8 @@ def _jpeg_ls_codec() -> Any:
 def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:
     dataset = dcmread(io.BytesIO(data))
     syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax == WRAPPED:
+        return _wrapped(dataset, numbers)
     decoder = get_decoder(syntax)
     fastest = FASTEST.get(syntax, "")
     if fastest in decoder.available_plugins:
@@ -105,6 +109,14 @@ def _decoded(data: bytes, numbers: Sequence[int]) -> np.ndarray:
         except DAMAGE:  # what one decoder cannot read another may
             pass
     return _frames_by(decoder, dataset, numbers, "")
+
+
+def _wrapped(dataset: Dataset, numbers: Sequence[int]) -> np.ndarray:
+    """Frames (n, y, x) which are encapsulated as they are."""
+    kind = np.dtype(f"<{'i' if dataset.PixelRepresentation else 'u'}{dataset.BitsAllocated // 8}")
+    shape = (int(dataset.get("NumberOfFrames", 1) or 1), int(dataset.Rows), int(dataset.Columns))
+    native, _ = unwrapped(dataset.PixelData, shape[0], shape[1] * shape[2] * kind.itemsize)
+    return np.frombuffer(native, kind).reshape(shape)[list(numbers)]
 
 
 def _frames_by(decoder: Decoder, dataset: Dataset, numbers: Sequence[int], plugin: str) -> np.ndarray:
@@ -133,14 +145,17 @@ def _stored_bits(stored: np.ndarray, plan: PixelPlan) -> np.ndarray:
 
 
 def values_of(
-    stored: np.ndarray, plan: PixelPlan, scale: Scale
+    stored: np.ndarray, plan: PixelPlan, scale: Scale, table: Table | None = None
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Values of stored numbers in the unit of a scale, and where they stand for no measurement.
+
+    MONOCHROME1 says how an image is shown, so it turns numbers without a unit around, and leaves what was measured.
 
     Args:
         stored: Numbers of slices, any shape, as `stored_slices` gives them.
         plan: How their file stores them.
         scale: The way to values.
+        table: Of the scale, where it has one.
 
     Returns:
         A signed integer type where slope and intercept are whole, else float64; and a mask of the padding, or None
@@ -150,24 +165,38 @@ def values_of(
         return stored.astype(np.int16, copy=False), None
     numbers: np.ndarray = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32)
     padded = _padded(numbers, plan)
-    if plan.inverted:
-        low, high = _range(plan, signed=stored.dtype.kind == "i")
-        numbers = low + high - numbers
+    inverted = plan.inverted and scale.unit == ARBITRARY
     if math.isfinite(scale.first) or math.isfinite(scale.last):
         outside = (numbers < scale.first) | (numbers > scale.last)
         if (outside if padded is None else outside & ~padded).any():
             return None
+    if table is not None:
+        return _looked_up(numbers, table, padded, inverted=inverted)
+    if inverted:
+        low, high = _range(plan, signed=stored.dtype.kind == "i")
+        numbers = low + high - numbers
     if not (scale.slope.is_integer() and scale.intercept.is_integer()):
         return numbers * np.float64(scale.slope) + scale.intercept, padded
     values = numbers if scale.slope == 1 else numbers * int(scale.slope)
     return (values if scale.intercept == 0 else values + int(scale.intercept)), padded
 
 
+def _looked_up(
+    numbers: np.ndarray, table: Table, padded: np.ndarray | None, *, inverted: bool
+) -> tuple[np.ndarray, np.ndarray | None] | None:
+    measured = numbers if padded is None else np.where(padded, table.first, numbers)
+    values = table.of(measured)
+    if values is None:
+        return None
+    return (table.values.min() + table.values.max() - values if inverted else values), padded
+
+
 def _are_values(stored: np.ndarray, plan: PixelPlan, scale: Scale) -> bool:
     """True where the stored numbers are the values already, and fit int16."""
     bits = min(plan.bits_stored, 8 * stored.dtype.itemsize) + (stored.dtype.kind == "u")
     plain = plan.padding is None and not plan.inverted and scale.slope == 1 and scale.intercept == 0
-    return plain and bits <= 16 and not (math.isfinite(scale.first) or math.isfinite(scale.last))
+    mapped = math.isfinite(scale.first) or math.isfinite(scale.last) or scale.table != NO_TABLE
+    return plain and bits <= 16 and not mapped
 
 
 def _padded(numbers: np.ndarray, plan: PixelPlan) -> np.ndarray | None:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import types
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
@@ -32,15 +32,8 @@ def from_text(kind: Callable[..., T], text: str, **left_out: Any) -> T:
     Raises:
         ValueError, TypeError, KeyError: The text was written for another version of the class.
     """
-    built: T = _reader(kind)({**json.loads(text), **{name: _Ready(item) for name, item in left_out.items()}})
-    return built
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Ready:
-    """A value which needs no reading."""
-
-    value: Any
+    said = json.loads(text)
+    return kind(**_fields_read(kind, said), **left_out)
 
 
 def _plain(value: Any, leave_out: frozenset[str] = frozenset()) -> Any:
@@ -74,42 +67,55 @@ def _reader(kind: Any) -> Read:
     """Function which builds a value of a type from plain JSON."""
     origin, arguments = get_origin(kind), get_args(kind)
     if dataclasses.is_dataclass(kind):
-        return _dataclass_reader(kind)
+        build: Any = kind
+        return lambda value: build(**_fields_read(kind, value))
     if origin in {Union, types.UnionType}:
         return _union_reader(arguments)
     if origin is tuple:
         return _tuple_reader(arguments)
     if origin in {frozenset, set, list}:
         item = _reader(arguments[0])
-        return lambda value: origin(map(item, value))
+        return origin if item is _as_it_is else lambda value: origin(map(item, value))
     if origin is not None and issubclass(origin, Mapping):
         item = _reader(arguments[1])
         return lambda value: {key: item(one) for key, one in value.items()}
     if origin is Literal or kind in {str, int, float, bool, types.NoneType}:
-        return lambda value: value
+        return _as_it_is
     raise TypeError(f"a {kind} cannot be remembered")
 
 
-def _dataclass_reader(kind: Any) -> Read:
-    hints = get_type_hints(kind)
-    fields = {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+def _as_it_is(value: Any) -> Any:
+    """JSON's own values; most fields are such, and are not touched."""
+    return value
 
-    def read(value: Any) -> Any:
-        return kind(
-            **{
-                name: item.value if isinstance(item, _Ready) else _reader(fields[name])(item)
-                for name, item in value.items()
-            }
-        )
 
-    return read
+def _fields_read(kind: Any, said: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a dataclass as JSON gave them, those which JSON does not know built in place."""
+    for name, read in _field_readers(kind):
+        if name in said:
+            said[name] = read(said[name])
+    return said
+
+
+@cache
+def _field_readers(kind: Any) -> tuple[tuple[str, Read], ...]:
+    """Fields which are not taken as JSON gives them."""
+    hints, readers = get_type_hints(kind), list[tuple[str, Read]]()
+    for name in _fields(kind):
+        try:
+            read = _reader(hints[name])
+        except TypeError:  # a field that does not travel
+            continue
+        if read is not _as_it_is:
+            readers.append((name, read))
+    return tuple(readers)
 
 
 def _union_reader(arguments: tuple[Any, ...]) -> Read:
     some = [item for item in arguments if item is not types.NoneType]
     plain = {str, int, float, bool}
     if set(some) <= plain:
-        return lambda value: value
+        return _as_it_is
     if len(some) > 1:
         raise TypeError("a choice of several types cannot be remembered")
     item = _reader(some[0])
@@ -119,6 +125,14 @@ def _union_reader(arguments: tuple[Any, ...]) -> Read:
 def _tuple_reader(arguments: tuple[Any, ...]) -> Read:
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         item = _reader(arguments[0])
-        return lambda value: tuple(map(item, value))
+        return tuple if item is _as_it_is else lambda value: tuple(map(item, value))
     items = [_reader(argument) for argument in arguments]
+    if all(item is _as_it_is for item in items):
+        return partial(_tuple_of, len(items))
     return lambda value: tuple(item(one) for item, one in zip(items, value, strict=True))
+
+
+def _tuple_of(length: int, value: Any) -> tuple[Any, ...]:
+    if len(value) != length:
+        raise ValueError(f"a tuple has {len(value)} values, expected {length}: it is of another version")
+    return tuple(value)

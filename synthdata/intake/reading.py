@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from synthdata.intake.dicom_file import Instance
+from synthdata.intake.dicom_file import DAMAGE, Instance
 from synthdata.intake.inventory import Inventory
+from synthdata.intake.lookup import lookup_table
 from synthdata.intake.pixels import stored_slices, values_of
-from synthdata.intake.scales import scale_for
+from synthdata.intake.scales import NO_TABLE, scale_for
 from synthdata.intake.series import Series
 from synthdata.intake.volumes import Slice
 
@@ -71,7 +72,14 @@ def _read_file(
         return "pixels.undecodable"
     for (index, item), numbers in zip(members, stored, strict=True):
         scale = scale_for(item.frame.scales, unit)
-        found = None if scale is None else values_of(numbers, instance.pixels, scale)
+        if scale is None:
+            return "pixels.unit"
+        try:
+            frame = 0 if instance.pixels.tiles else item.frame.number
+            table = None if scale.table == NO_TABLE else lookup_table(data, frame, scale)
+        except DAMAGE:
+            return "pixels.lookup_table"
+        found = values_of(numbers, instance.pixels, scale, table)
         if found is None:
             return "pixels.unit"
         parts[index] = found[0]

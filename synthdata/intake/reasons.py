@@ -23,7 +23,9 @@ def _refused(explanation: str) -> Reason:
 
 
 FILES = {
-    "file.unreadable": _refused("The file cannot be read: check its rights and the disk, and copy it again."),
+    "file.unreadable": _refused(
+        "The file cannot be read (no right, a damaged disk, a link that leads nowhere): mend it, or copy it again."
+    ),
     "file.not_regular": _refused(
         "The entry is no file but a pipe, a socket or a device, which nobody reads: remove it from the folder."
     ),
@@ -62,7 +64,11 @@ ARCHIVES = {
     ),
     "archive.locked": _refused("The archive asks for a password: unpack it where the password is known."),
     "archive.nested": _refused(
-        "The archive holds another archive, which is not opened: unpack the outer one."
+        "The archive holds archives within archives, more than three deep: unpack the outer ones."
+    ),
+    "archive.other_kind": _refused(
+        "The archive is of a kind that is not opened (7z, RAR, LZ4, cabinet, disc image, Deflate64): unpack it, or "
+        "pack it as ZIP or tar."
     ),
     "archive.damaged": _refused("The archive is empty, cut or damaged: transfer it again."),
 }
@@ -96,6 +102,10 @@ DEIDENTIFICATION = {
     "deid.file_name": _held(
         "The name of the file, or of a folder below the source, looks like a name, a date or a number of a person: "
         "rename it."
+    ),
+    "deid.archive_text": _held(
+        "The archive that the file came in holds a text beside its files (a comment, an extra field, the name of an "
+        "owner or a folder) which looks like it tells of a person: pack it again without."
     ),
     "deid.unique_id": _held(
         "A UID is not well formed, or is made of a moment in time, and 113110 is not declared: give it a new one."
@@ -204,7 +214,10 @@ PIXELS = {
         "The pixel data cannot be decoded (damaged, or of an unknown syntax): transfer it again, or decompress it."
     ),
     "pixels.lookup_table": _refused(
-        "The values need a modality lookup table, which is not read yet: export linear ones."
+        "A lookup table of the values is damaged or contradicts its descriptor: export the image again."
+    ),
+    "pixels.decimal": _refused(
+        "The pixels are decimal numbers (Float Pixel Data), which no CT, MR, CR or DX image has: send the original."
     ),
     "pixels.unit": _refused(
         "No scale of the file leads to the channel's unit, or values lie outside it: export the image with that scale."

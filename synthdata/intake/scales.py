@@ -7,6 +7,7 @@ from typing import Any, Protocol
 HOUNSFIELD = "[hnsf'U]"
 ARBITRARY = "1"
 UNSTATED = frozenset({"", "US"})  # Rescale Type: unspecified
+NO_TABLE, MODALITY_TABLE = -1, -2
 
 
 class Attributes(Protocol):
@@ -19,13 +20,19 @@ class Attributes(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scale:
-    """Value = slope * stored + intercept, for stored numbers of a range."""
+    """Value = slope * stored + intercept, or an entry of a table, for stored numbers of a range."""
 
     unit: str  # UCUM; `1` for arbitrary numbers
     slope: float
     intercept: float
     first: float = float("-inf")  # stored numbers which the map covers
     last: float = float("inf")
+    table: int = NO_TABLE  # `MODALITY_TABLE`, or the number of the real-world value map which has one
+
+    @property
+    def is_usable(self) -> bool:
+        """False for a slope of zero, which makes all values one."""
+        return self.slope != 0
 
 
 def is_stated(value: Any) -> bool:
@@ -34,11 +41,15 @@ def is_stated(value: Any) -> bool:
 
 
 def scales_of(place: Attributes, modality: str) -> tuple[Scale, ...]:
-    """All linear ways to values that a file states for a frame; the modality's own comes first.
+    """All ways to values that a file states for a frame; the modality's own comes first.
 
     Source:
         DICOM PS3.3, C.11.1 (Modality LUT) and C.7.6.16.2.11 (Real World Value Mapping).
     """
+    real_world = tuple(_real_world(place.get("RealWorldValueMappingSequence") or ()))
+    tables = place.get("ModalityLUTSequence")
+    if tables:
+        return (_modality_table(tables[0], modality), *real_world)
     slope, intercept = place.get("RescaleSlope"), place.get("RescaleIntercept")
     kind = str(place.get("RescaleType") or "")
     stated = is_stated(slope) and is_stated(intercept)
@@ -51,22 +62,34 @@ def scales_of(place: Attributes, modality: str) -> tuple[Scale, ...]:
         slope=float(slope) if is_stated(slope) else 1.0,
         intercept=float(intercept) if is_stated(intercept) else 0.0,
     )
-    return (modality_scale, *_real_world(place.get("RealWorldValueMappingSequence") or ()))
+    return (modality_scale, *real_world)
+
+
+def _modality_table(item: Attributes, modality: str) -> Scale:
+    kind = str(item.get("ModalityLUTType") or "")
+    if modality == "CT":
+        unit = HOUNSFIELD if kind == "HU" else kind or "unstated"
+    else:
+        unit = ARBITRARY if kind in UNSTATED else kind
+    return Scale(unit=unit, slope=1.0, intercept=0.0, table=MODALITY_TABLE)
 
 
 def _real_world(items: Sequence[Attributes]) -> Iterator[Scale]:
-    for item in items:
+    for number, item in enumerate(items):
         units = item.get("MeasurementUnitsCodeSequence") or ()
         slope, intercept = item.get("RealWorldValueSlope"), item.get("RealWorldValueIntercept")
-        if not units or not is_stated(slope) or not is_stated(intercept):
-            continue
+        is_linear = is_stated(slope) and is_stated(intercept)
         first, last = (_bound(item, f"RealWorldValue{end}ValueMapped") for end in ("First", "Last"))
+        is_table = item.get("RealWorldValueLUTData") is not None and None not in {first, last}
+        if not units or not (is_linear or is_table):
+            continue
         yield Scale(
             unit=str(units[0].get("CodeValue", "")),
-            slope=float(slope),
-            intercept=float(intercept),
+            slope=float(slope) if is_linear else 1.0,
+            intercept=float(intercept) if is_linear else 0.0,
             first=float("-inf") if first is None else first,
             last=float("inf") if last is None else last,
+            table=NO_TABLE if is_linear else number,
         )
 
 
@@ -84,8 +107,10 @@ def scale_for(scales: Sequence[Scale], unit: str) -> Scale | None:
         scales: What the file states, the modality's own first.
         unit: UCUM unit of the channel; empty: the modality's own, whatever its unit.
     """
-    if not unit:
-        return scales[0]
-    if unit == ARBITRARY:  # numbers without a unit: the modality's own, else none is better than another
-        return scales[0]
-    return next((scale for scale in scales if scale.unit == unit), None)
+    own = scales[0] if scales[0].is_usable else None
+    if unit in {
+        "",
+        ARBITRARY,
+    }:  # numbers without a unit: the modality's own, else none is better than another
+        return own
+    return next((scale for scale in scales if scale.unit == unit and scale.is_usable), None)

@@ -116,12 +116,15 @@ def _projections(slices: Sequence[Slice]) -> list[Series]:
 
 
 def _volume(volume: Volume, description: str) -> Series:
-    first = volume.slices[0].frame
-    orientation = np.asarray(first.orientation)
+    orientation = np.asarray(volume.slices[0].frame.orientation)
     whole = all(len(item.frame.position_mm) == 3 for item in volume.slices)
-    if not whole or first.spacing_mm is None or not _is_orthonormal(orientation):
+    if not whole or not _is_orthonormal(orientation):
         return _refused(volume, description, {"series.no_geometry"})
     slices = sorted_along(volume.slices, normal_of(orientation))
+    first = slices[0].frame  # of which the others may differ by a little
+    orientation = np.asarray(first.orientation)
+    if first.spacing_mm is None:
+        return _refused(volume, description, {"series.no_geometry"})
     result = stack_of(
         np.array([item.frame.position_mm for item in slices]),
         orientation,

@@ -82,8 +82,13 @@ def take_in(
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
         return last
-    inventory = Inventory()
-    with kept_memory(), Crew() as crew, quiet_parsers(), unpacked(listing.entries, inventory) as entries:
+    inventory = Inventory(policy)
+    with (
+        kept_memory(),
+        Crew() as crew,
+        quiet_parsers(),
+        unpacked(listing.entries, inventory, cursor=cursor) as entries,
+    ):
         opening = Opening(
             spec=spec,
             names=names,
@@ -95,6 +100,7 @@ def take_in(
         )
         source, table = opening.open(folder, entries)
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
+        inventory.hold_archived()
         review.apply(spec, inventory)
         shards = CaseShards(private, _case_set(spec), cursor, inventory, crew, progress)
         case_set, patients = shards.write(

@@ -1,11 +1,13 @@
 """Names of files: telephone numbers are found in them, names that studies give pass."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from synthdata.intake import inspect
 from synthdata.intake.deny_list import DenyList
-from synthdata.intake.file_names import judge_file_names
+from synthdata.intake.file_names import identifies, judge_file_names
 from synthdata.intake.inventory import SeenFile
 from synthdata.intake.person_names import has_foreign_words, is_protocol_path, names_a_person
 from synthdata.intake.text_patterns import looks_identifying
@@ -127,3 +129,19 @@ def test_words_cut_short_or_with_one_letter_amiss_are_not_foreign(text) -> None:
 @pytest.mark.parametrize("letters", ["xa", "lung"])
 def test_a_word_without_end_is_one_that_nobody_knows(letters: str) -> None:
     assert has_foreign_words(f"{letters * 20_000}q Quorlwick")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [b"M\xfcller_Hans.dcm", b"Jos\xe9_Garc\xeda", "Иванов".encode("cp1251"), "山田太郎".encode("shift_jis")],
+)
+def test_a_name_that_is_no_utf_8_is_read_or_held(name) -> None:
+    assert identifies(os.fsdecode(name))
+    assert not identifies(os.fsdecode(b"s\xe9rie_1.dcm"))
+
+
+def test_folders_below_the_working_folder_are_judged(build, tmp_path, monkeypatch) -> None:
+    grid = build.grid(shape_zyx=(3, 8, 6))
+    build.write(tmp_path / "Doe_Jane", build.series("PAT-1", grid))
+    monkeypatch.chdir(tmp_path)
+    assert inspect(Path()).quarantined == 3

@@ -13,7 +13,7 @@ from pydicom import dcmread
 
 from synthdata.errors import SourceError
 from synthdata.intake.dicom_file import DAMAGE
-from synthdata.intake.inventory import MAXIMUM_BYTES
+from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.remote.dicomweb import DicomWeb, InstanceRow, StudyRow
 from synthdata.intake.remote.landing import PART, Fetched, Landing, on_landing
 from synthdata.intake.remote.problems import EMPTY, LaterError, NotThereError, RefusedError
