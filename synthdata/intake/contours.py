@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from pydicom import dcmread
@@ -13,7 +14,11 @@ from synthdata.intake.painting import Canvas
 from synthdata.intake.stack import Stack, normal_of
 
 FLAT_MM = 0.1  # a contour whose points leave its plane by more is not planar
-SAME_PLANE_DECIMALS = 2
+SAME_PLANE_MM = 0.02
+EDGE = 1e-3  # pixels: a centre this near to a contour lies on it
+MOST_SKIPPED = 3.5  # slices: planes further apart than that are regions of their own, with nothing between
+EVEN = 1.5  # of the median distance of planes: a wider gap is one
+CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +27,7 @@ class Contours:
 
     points_mm: tuple[np.ndarray, ...]  # LPS, shape (m, 3) each
     values: tuple[int, ...]  # mask value of each contour
+    regions: tuple[int, ...]  # ROI Number of each contour
     frame_of_reference: str
     source_uids: frozenset[str]
     unknown_labels: int  # regions which the spec does not name
@@ -57,17 +63,20 @@ def _contours(dataset: Dataset, labels: Mapping[str, int]) -> Contours:
     }
     if len(frames) > 1:
         raise ValueError("regions differ in frame of reference")
-    points, values = [], []
+    points, values, numbers = [], [], []
     for item in dataset.ROIContourSequence:
-        value = known.get(names[int(item.ReferencedROINumber)], 0)
+        number = int(item.ReferencedROINumber)
+        value = known.get(names[number], 0)
         for contour in item.get("ContourSequence") or () if value else ():
-            if contour.get("ContourGeometricType") != "CLOSED_PLANAR":
+            if contour.get("ContourGeometricType") not in CLOSED:
                 raise ValueError("a region has other than closed planar contours")
             points.append(np.array(contour.ContourData, dtype=float).reshape(-1, 3))
             values.append(value)
+            numbers.append(number)
     return Contours(
         points_mm=tuple(points),
         values=tuple(values),
+        regions=tuple(numbers),
         frame_of_reference=next(iter(frames), ""),
         source_uids=frozenset(_sources(dataset)),
         unknown_labels=sum(name not in known for name in names.values()),
@@ -85,8 +94,9 @@ def _sources(dataset: Dataset) -> Iterator[str]:
 def fill(contours: Contours, stack: Stack) -> Canvas | None:
     """Mask of contours on the grid of an image.
 
-    A slice takes the contours of the plane next to it, where that is within half the distance of planes or of slices.
-    Contours of one region and plane are filled by the even-odd rule, so an inner one is a hole.
+    A slice takes the contours of the plane next to it, within half the distance of slices; between planes which skip up
+    to three slices, all of them alike, it takes the nearest plane. Contours of one region and plane are filled by the
+    even-odd rule, so an inner one is a hole; a pixel whose centre lies on a contour belongs to the region.
 
     Args:
         contours: Closed planar contours with labels.
@@ -99,45 +109,79 @@ def fill(contours: Contours, stack: Stack) -> Canvas | None:
     axes = stack.grid.axes
     normal = normal_of(np.concatenate([axes[2], axes[1]]))
     heights = stack.positions_mm @ normal
-    for value in sorted(set(contours.values)):
-        planes = _planes(contours, value, normal)
+    step = max(_median_step(heights), stack.grid.spacing_mm[0])
+    for region in sorted(set(contours.regions)):
+        planes = _planes(contours, region, normal)
         if planes is None:
             return None
         places = np.array(sorted(planes))
-        reach = max(_half_step(places), _half_step(heights), stack.grid.spacing_mm[0] / 2) + 1e-3
-        if places.min() > heights.max() + reach or places.max() < heights.min() - reach:
+        nearest = _nearest_planes(places, heights, step)
+        if not (nearest >= 0).any() or not any(_is_in_view(one, stack) for one in chain(*planes.values())):
             return None
-        for index, height in enumerate(heights):
-            place = places[np.abs(places - height).argmin()]
-            if abs(place - height) <= reach:
-                canvas.paint(value, index, _filled(planes[place], stack, index))
+        value = contours.values[contours.regions.index(region)]
+        for index, plane in enumerate(nearest):
+            if plane >= 0:
+                canvas.paint(value, index, _filled(planes[places[plane]], stack, index))
     return canvas
 
 
-def _half_step(places: np.ndarray) -> float:
-    return float(np.median(np.diff(np.sort(places)))) / 2 if len(places) > 1 else 0.0
+def _is_in_view(points: np.ndarray, stack: Stack) -> bool:
+    """True where a contour reaches into the columns and rows of the image."""
+    local = points - stack.grid.origin_mm
+    y, x = (local @ stack.grid.axes[axis] / stack.grid.spacing_mm[axis] for axis in (1, 2))
+    rows, columns = stack.grid.shape_zyx[1:]
+    return bool(max(y.min() - rows, -y.max(), x.min() - columns, -x.max()) <= 0)
 
 
-def _planes(contours: Contours, value: int, normal: np.ndarray) -> dict[float, list[np.ndarray]] | None:
-    """Contours of a label by the height of their plane; None where one lies across the slices."""
+def _nearest_planes(places: np.ndarray, heights: np.ndarray, step: float) -> np.ndarray:
+    """Number of the plane that each slice takes, -1 where it takes none."""
+    distances = np.abs(heights[:, None] - places)
+    nearest: np.ndarray = distances.argmin(axis=1)
+    taken = distances.min(axis=1) <= step / 2 + 1e-3
+    usual = _median_step(places)
+    if len(places) > 2 and usual <= MOST_SKIPPED * step:
+        above = np.searchsorted(places, heights)
+        between = (above > 0) & (above < len(places))
+        gaps = np.zeros(len(heights))
+        gaps[between] = (places[1:] - places[:-1])[above[between] - 1]
+        taken |= between & (gaps <= EVEN * usual)
+    return np.where(taken, nearest, -1)
+
+
+def _median_step(places: np.ndarray) -> float:
+    return float(np.median(np.diff(np.sort(places)))) if len(places) > 1 else 0.0
+
+
+def _planes(contours: Contours, region: int, normal: np.ndarray) -> dict[float, list[np.ndarray]] | None:
+    """Contours of a region by the height of their plane; None where one lies across the slices."""
+    own = [
+        points
+        for points, number in zip(contours.points_mm, contours.regions, strict=True)
+        if number == region
+    ]
+    if any(np.ptp(points @ normal) > FLAT_MM for points in own):
+        return None
     planes: dict[float, list[np.ndarray]] = {}
-    for points, own in zip(contours.points_mm, contours.values, strict=True):
-        if own == value:
-            heights = points @ normal
-            if np.ptp(heights) > FLAT_MM:
-                return None
-            planes.setdefault(round(float(heights.mean()), SAME_PLANE_DECIMALS), []).append(points)
+    place = -np.inf
+    for height, points in sorted(
+        ((float((one @ normal).mean()), one) for one in own), key=lambda pair: pair[0]
+    ):
+        place = place if height - place <= SAME_PLANE_MM else height
+        planes.setdefault(place, []).append(points)
     return planes
 
 
 def _filled(polygons: list[np.ndarray], stack: Stack, index: int) -> np.ndarray:
-    """Pixels (y, x) of an acquired slice whose centres lie inside an odd number of polygons."""
+    """Pixels (y, x) of an acquired slice whose centres lie inside an odd number of polygons, or on one."""
     axes, spacing = stack.grid.axes, stack.grid.spacing_mm
     inside = np.zeros(stack.shape_yx, dtype=bool)
+    edges = inside.copy()
     for points in polygons:
         local = points - stack.positions_mm[index]
-        inside ^= polygon_pixels(local @ axes[1] / spacing[1], local @ axes[2] / spacing[2], stack.shape_yx)
-    return inside
+        y, x = local @ axes[1] / spacing[1], local @ axes[2] / spacing[2]
+        inside ^= polygon_pixels(y, x, stack.shape_yx)
+        edges |= edge_pixels(y, x, stack.shape_yx)
+    return inside | edges
 
 
 def polygon_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> np.ndarray:
@@ -160,4 +204,33 @@ def polygon_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> n
     result = np.zeros(shape_yx, dtype=bool)
     for row in np.flatnonzero(crossing.any(axis=1)):
         result[row] = (np.searchsorted(np.sort(at[row]), columns, side="right") % 2).astype(bool)
+    return result
+
+
+def edge_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> np.ndarray:
+    """Pixels whose centres lie on a closed polygon, as those of outlines that were drawn from pixel to pixel.
+
+    Args:
+        y: Rows of the corners, in pixels, shape (m,).
+        x: Columns of the corners, shape (m,).
+        shape_yx: Rows and columns of the image.
+
+    Returns:
+        bool (y, x).
+    """
+    result = np.zeros(shape_yx, dtype=bool)
+    for y_from, x_from, y_to, x_to in zip(y, x, np.roll(y, -1), np.roll(x, -1), strict=True):
+        along = np.array([y_to - y_from, x_to - x_from])
+        axis = int(np.abs(along).argmax())  # the one along which no pixel centre is passed over
+        start, end = sorted(((y_from, x_from)[axis], (y_to, x_to)[axis]))
+        first, last = max(np.ceil(start - EDGE), 0), min(np.floor(end + EDGE), shape_yx[axis] - 1)
+        steps = np.arange(first, last + 1)
+        if not steps.size:
+            continue
+        share = (steps - (y_from, x_from)[axis]) / along[axis] if along[axis] else np.zeros(len(steps))
+        across = (y_from, x_from)[1 - axis] + share * along[1 - axis]
+        near = np.abs(across - np.rint(across)) <= EDGE
+        near &= (np.rint(across) >= 0) & (np.rint(across) < shape_yx[1 - axis])
+        pair = [steps[near].astype(int), np.rint(across[near]).astype(int)]
+        result[pair[axis], pair[1 - axis]] = True
     return result

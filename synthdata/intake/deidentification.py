@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.tag import BaseTag
 from pydicom.uid import (
+    UID,
     ComputedRadiographyImageStorage,
     CTImageStorage,
     DigitalXRayImageStorageForPresentation,
@@ -36,7 +37,8 @@ PROJECTIONS = frozenset(
         DigitalXRayImageStorageForProcessing,
     }
 )
-ALLOWED = VOLUMES | PROJECTIONS | {SegmentationStorage, RTStructureSetStorage}
+LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")  # Label Map Segmentation, younger than the parser
+ALLOWED = VOLUMES | PROJECTIONS | {SegmentationStorage, LABEL_MAP_STORAGE, RTStructureSetStorage}
 HEAD_PARTS = (
     "HEAD",
     "BRAIN",

@@ -21,7 +21,7 @@ from pydicom.uid import (
 )
 
 from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
-from synthdata.intake.deidentification import VOLUMES, FileFrame, codes_of
+from synthdata.intake.deidentification import LABEL_MAP_STORAGE, VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.frames import (
     Frame,
@@ -45,7 +45,7 @@ PREAMBLE_BYTES = 128
 PARSERS = ("pydicom", "nibabel.global")  # loggers
 UNDEFINED_LENGTH = 0xFFFFFFFF
 TRANSFER_SYNTAXES = "1.2.840.10008.1.2."  # of the standard; some are younger than the parser
-MASKS = frozenset({SegmentationStorage, RTStructureSetStorage})
+MASKS = frozenset({SegmentationStorage, LABEL_MAP_STORAGE, RTStructureSetStorage})
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 DAMAGE = (  # what parsers raise on bytes that are not what they claim
     ValueError,

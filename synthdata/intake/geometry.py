@@ -7,6 +7,7 @@ import numpy as np
 from synthdata.errors import ShapeError
 from synthdata.records.grid import Grid
 
+HALF = 0.5 + 1e-6  # of a voxel, with what rounding adds
 ORTHOGONAL = 1e-3  # largest cosine between two axes of a grid
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -94,7 +95,7 @@ def resample(
         source: Grid of the array.
         target: Grid asked for.
         order: 0 nearest (masks), 1 linear (images).
-        fill: Value outside the source.
+        fill: Value outside the source, whose voxels reach half a voxel beyond their centres.
 
     Returns:
         Array of the target's shape; float32 for order 1, else the type of the array.
@@ -112,11 +113,21 @@ def resample(
         offset=matrix[:3, 3],
         output_shape=target.shape_zyx,
         order=order,
-        mode="constant",
-        cval=fill,
+        mode="nearest",
         prefilter=False,
     )
+    resampled[_outside(matrix, array.shape, target.shape_zyx)] = fill
     return resampled
+
+
+def _outside(matrix: np.ndarray, source: tuple[int, ...], target: tuple[int, int, int]) -> np.ndarray:
+    """Voxels (z, y, x) of the target whose centres lie in no voxel of the source; these reach half a voxel further."""
+    z, y, x = np.ogrid[: target[0], : target[1], : target[2]]
+    outside = np.zeros(target, dtype=bool)
+    for row, length in zip(matrix, source, strict=False):
+        place = row[0] * z + row[1] * y + (row[2] * x + row[3])
+        outside |= (place < -HALF) | (place > length - 1 + HALF)
+    return outside
 
 
 def _shifted(array: np.ndarray, matrix: np.ndarray, shape: tuple[int, int, int], fill: float) -> np.ndarray:

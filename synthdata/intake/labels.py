@@ -10,11 +10,14 @@ from pydicom.dataset import Dataset
 
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.geometry import grid_of_slices, overlaps, resample
+from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.painting import Canvas
 from synthdata.intake.stack import Stack
 from synthdata.records.grid import Grid
 
-ON_GRID = 0.02  # of a voxel: a frame this near to a slice lies on it
+ON_GRID = 0.02  # of the distance of slices: stated and found ones agree so far
+OFF_LEVEL = 0.05  # of that distance: frames lie no further from the slices of their own grid
+LEVEL_MM = 0.01  # frames nearer to each other than that lie at one height
 ON_SLICE_MM = 0.05
 FRACTION = 0.5  # of the maximum: a voxel of a fractional segment belongs to it
 
@@ -28,7 +31,7 @@ class Segmentation:
     positions_mm: np.ndarray  # LPS of the first pixel of each frame, shape (f, 3)
     orientation: np.ndarray  # LPS cosines of a row, then of a column, shape (6,)
     spacing_yx: tuple[float, float]
-    thickness_mm: float
+    steps_mm: tuple[float, ...]  # distances of slices which the file states, the likeliest first
     frame_of_reference: str  # empty where the image is a projection
     source_uids: frozenset[str]  # SOP Instance UIDs of the images that it was drawn on
     unknown_labels: int  # segments which the spec does not name
@@ -67,18 +70,21 @@ def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
     groups = list(dataset.PerFrameFunctionalGroupsSequence)
     measures = _group(groups[0], shared, "PixelMeasuresSequence")
     positions, orientations = _planes(groups, shared, projection="FrameOfReferenceUID" not in dataset)
+    if dataset.get("SegmentationType", "BINARY") == "LABELMAP":
+        segments.pop(int(dataset.get("PixelPaddingValue", 0)), None)  # what belongs to no segment
+        frames, values, origin = _labelled(dataset, len(groups), segments)
+    else:
+        frames, origin = _frames(dataset, len(groups)), np.arange(len(groups))
+        numbers = [_group(item, shared, "SegmentIdentificationSequence") for item in groups]
+        values = np.array([segments[int(item.ReferencedSegmentNumber)] for item in numbers])
+    stated = (measures.get("SpacingBetweenSlices"), measures.get("SliceThickness"))
     return Segmentation(
-        frames=_frames(dataset, len(groups)),
-        values=np.array(
-            [
-                segments[int(_group(item, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)]
-                for item in groups
-            ]
-        ),
-        positions_mm=positions,
+        frames=frames,
+        values=values,
+        positions_mm=positions[origin],
         orientation=orientations[0],
         spacing_yx=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
-        thickness_mm=float(measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1),
+        steps_mm=tuple(abs(float(step)) for step in stated if step),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
         source_uids=frozenset(
             str(item.ReferencedSOPInstanceUID)
@@ -87,6 +93,28 @@ def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
         ),
         unknown_labels=sum(value == 0 for value in segments.values()),
     )
+
+
+def _labelled(
+    dataset: Dataset, count: int, segments: Mapping[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A frame (y, x) for each label of a frame of a label map, their mask values, and the frames they came from.
+
+    Source:
+        DICOM PS3.3, C.8.20.2 (Segmentation Type LABELMAP).
+    """
+    numbers = np.asarray(dataset.pixel_array).reshape(count, int(dataset.Rows), int(dataset.Columns))
+    if not set(np.unique(numbers).tolist()) <= {int(dataset.get("PixelPaddingValue", 0)), *segments}:
+        raise ValueError("a label map has numbers without a segment")
+    frames, values, origin = [], [], []
+    for value in sorted(set(segments.values()) - {0}):
+        there = np.isin(numbers, [number for number, own in segments.items() if own == value])
+        for frame in np.flatnonzero(there.any(axis=(1, 2))):
+            frames.append(there[frame])
+            values.append(value)
+            origin.append(int(frame))
+    empty = np.zeros((0, *numbers.shape[1:]), dtype=bool)
+    return np.stack(frames) if frames else empty, np.array(values, int), np.array(origin, int)
 
 
 def _planes(groups: list[Dataset], shared: Dataset, *, projection: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -124,7 +152,7 @@ def _frames(dataset: Dataset, count: int) -> np.ndarray:
     return values > 0
 
 
-def place(segmentation: Segmentation, stack: Stack) -> Canvas | None:
+def place(segmentation: Segmentation, stack: Stack) -> Canvas | str:
     """Mask of a segmentation on the grid of an image.
 
     Args:
@@ -132,9 +160,11 @@ def place(segmentation: Segmentation, stack: Stack) -> Canvas | None:
         stack: Slices of the image.
 
     Returns:
-        What was painted; None where the segmentation lies outside the image.
+        What was painted, or a reason: the segmentation lies outside the image, or its frames on no grid.
     """
     canvas = Canvas(stack)
+    if not len(segmentation.frames):
+        return canvas
     slices = _slices_of(segmentation, stack)
     if slices is not None:
         for value in segmentation.mask_values():
@@ -142,8 +172,10 @@ def place(segmentation: Segmentation, stack: Stack) -> Canvas | None:
                 canvas.paint(value, int(slices[frame]), segmentation.frames[frame])
         return canvas
     own = _own_grid(segmentation)
-    if own is None or not overlaps(own, stack.grid):
-        return None
+    if own is None:
+        return "mask.unreadable"
+    if not overlaps(own, stack.grid):
+        return "mask.off_grid"
     index = np.rint((segmentation.positions_mm - own.origin_mm) @ own.axes[0] / own.spacing_mm[0]).astype(int)
     for value in segmentation.mask_values():
         volume = np.zeros(own.shape_zyx, np.uint8)
@@ -171,19 +203,34 @@ def _slices_of(segmentation: Segmentation, stack: Stack) -> np.ndarray | None:
 
 
 def _own_grid(segmentation: Segmentation) -> Grid | None:
-    """Smallest even grid which holds all frames; None where they do not lie on one."""
+    """Smallest even grid which holds all frames; None where they do not lie on one, or it would fill the memory."""
     row, column = segmentation.orientation[:3], segmentation.orientation[3:]
     normal = np.cross(row, column)
     along = segmentation.positions_mm @ normal
-    levels = np.unique(np.round(along, 3))
-    step = float(np.diff(levels).min()) if len(levels) > 1 else segmentation.thickness_mm
-    index = (along - along.min()) / step
     first = segmentation.positions_mm[along.argmin()]
     lateral = segmentation.positions_mm - first - (along - along.min())[:, None] * normal
-    if (
-        np.abs(index - np.rint(index)).max() > ON_GRID * max(1.0, index.max())
-        or np.abs(lateral).max() > ON_GRID
-    ):
+    step = _step(np.sort(along - along.min()), segmentation.steps_mm)
+    if step is None or np.abs(lateral).max() > ON_SLICE_MM:
         return None
-    shape = (int(np.rint(index.max())) + 1, *segmentation.frames.shape[1:])
+    shape = (int(np.rint(np.ptp(along) / step)) + 1, *segmentation.frames.shape[1:])
+    if np.prod(shape, dtype=float) > MAXIMUM_BYTES:
+        return None
     return grid_of_slices(first, segmentation.orientation, segmentation.spacing_yx, step, shape)
+
+
+def _step(along: np.ndarray, stated: tuple[float, ...]) -> float | None:
+    """Distance of slices on which frames at sorted heights, from 0 on, lie; None where there is none.
+
+    A stated distance comes first: where a label is missing on some slices, the frames are further apart than they.
+    """
+    gaps = np.diff(along)
+    apart = gaps[gaps > LEVEL_MM]
+    if not apart.size:
+        return next(iter(stated), 1.0)
+    for step in (*stated, float(apart.min())):
+        count = round(float(along[-1]) / step)
+        even = along[-1] / max(count, 1)
+        off = np.abs(along / even - np.rint(along / even)).max()
+        if count and abs(even - step) <= ON_GRID * step and off <= OFF_LEVEL:
+            return float(even)
+    return None

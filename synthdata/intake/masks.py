@@ -53,12 +53,13 @@ def _drawn(
     same_world = found.frame_of_reference == image.first.frame_of_reference
     if not image.first.frame_of_reference:  # a projection: only the reference tells which image is meant
         same_world &= not found.source_uids.isdisjoint(item.sop_uid for item in image.instances)
-    drawn = None
+    drawn: Canvas | str | None = None
     if same_world:
         on = image.stack
         drawn = fill(found, on) if isinstance(found, Contours) else place(found, on)
-    if drawn is None:
-        instance.seen.reasons.add("mask.off_grid")
+    if not isinstance(drawn, Canvas):
+        instance.seen.reasons.add(drawn or "mask.off_grid")
+        return None
     return drawn
 
 

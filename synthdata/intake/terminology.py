@@ -1,25 +1,49 @@
-"""Coded meaning of the segments of a SEG object."""
+"""Coded meaning of the segments of a SEG object, and of the regions of a structure set."""
 
 import re
 from collections.abc import Iterator
+from typing import Any
+
+from pydicom.sr._snomed_dict import mapping
 
 from synthdata.intake.header import Header
 
 CODE = re.compile(r"[1-9][0-9]{5,17}")  # a SNOMED CT identifier
 MEANING = re.compile(r"[A-Za-z][A-Za-z ,()/'-]{1,63}")  # words alone: the meaning goes to the release
-SNOMED = frozenset({"SCT", "SNOMED-CT"})  # SRT holds codes of an older kind, which SCT replaced
+SNOMED = frozenset({"SCT", "SNOMED-CT"})
+OLDER = frozenset({"SRT", "SNM3", "99SDM"})  # codes such as T-62000, which SCT replaced
 
 
 def segment_codes(header: Header) -> Iterator[tuple[str, str]]:
-    """Label of each segment with `<SNOMED CT code>|<meaning>` of its property type, where it states one.
+    """Label of each segment or region with `<SNOMED CT code>|<meaning>`, where it states one.
 
     Source:
-        DICOM PS3.3, C.8.20.4 (Segment Description) and PS3.16, chapter 8 (coding schemes).
+        DICOM PS3.3, C.8.20.4 (Segment Description) and C.8.8.8 (RT ROI Observations); PS3.16, chapter 8 (coding
+        schemes) and annex L (identifiers of SNOMED RT and of SNOMED CT).
     """
     for segment in header.get("SegmentSequence") or ():
-        kinds = segment.get("SegmentedPropertyTypeCodeSequence") or ()
-        for kind in kinds[:1]:
-            code, meaning = str(kind.get("CodeValue", "")).strip(), str(kind.get("CodeMeaning", "")).strip()
-            known = str(kind.get("CodingSchemeDesignator", "")) in SNOMED
-            if known and CODE.fullmatch(code) and MEANING.fullmatch(meaning):
-                yield str(segment.get("SegmentLabel", "")), f"{code}|{meaning}"
+        found = _coded(segment.get("SegmentedPropertyTypeCodeSequence") or ())
+        if found:
+            yield str(segment.get("SegmentLabel", "")), found
+    names = {
+        item.get("ROINumber"): item.get("ROIName", "") for item in header.get("StructureSetROISequence") or ()
+    }
+    for region in header.get("RTROIObservationsSequence") or ():
+        found = _coded(region.get("RTROIIdentificationCodeSequence") or ())
+        if found and region.get("ReferencedROINumber") in names:
+            yield str(names[region.get("ReferencedROINumber")]), found
+
+
+def _coded(kinds: Any) -> str:
+    """The first code of a sequence as SNOMED CT; empty where it is of another scheme."""
+    for kind in kinds[:1]:
+        code = str(kind.get("CodeValue") or kind.get("LongCodeValue") or "").strip()
+        meaning, scheme = (
+            str(kind.get("CodeMeaning", "")).strip(),
+            str(kind.get("CodingSchemeDesignator", "")),
+        )
+        if scheme in OLDER:
+            code = str(mapping["SRT"].get(code, ""))
+        if scheme in SNOMED | OLDER and CODE.fullmatch(code) and MEANING.fullmatch(meaning):
+            return f"{code}|{meaning}"
+    return ""

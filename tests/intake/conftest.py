@@ -1,5 +1,6 @@
 """A small clean DICOM study in code, for tests which then break one thing of it."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import RTStructureSetStorage
 
 from synthdata.dicom import (
     Deidentification,
@@ -76,6 +78,44 @@ def make_mask(patient: str, sources: list[Dataset], grid: Grid, mask: np.ndarray
     return segmentation_dataset(mask, grid, sources, labels=LABELS, codes=CODES, header=header)
 
 
+def make_structure_set(
+    source: Dataset, contours: dict[str, list[np.ndarray]], kind: str = "CLOSED_PLANAR"
+) -> Dataset:
+    """An RTSTRUCT on the frame of reference of an image; contours are LPS points by the name of their region."""
+    dataset = copy.deepcopy(source)
+    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
+        delattr(dataset, keyword)
+    for keyword in ("PixelRepresentation", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"):
+        delattr(dataset, keyword)
+    dataset.SOPClassUID, dataset.Modality = RTStructureSetStorage, "RTSTRUCT"
+    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = "1.2.3.7", "1.2.3.8"
+    regions, drawn = [], []
+    for number, (name, outlines) in enumerate(contours.items(), 1):
+        region, drawing = Dataset(), Dataset()
+        region.ROINumber, region.ROIName = number, name
+        region.ReferencedFrameOfReferenceUID = source.FrameOfReferenceUID
+        drawing.ReferencedROINumber, drawing.ContourSequence = number, []
+        for points in outlines:
+            contour = Dataset()
+            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
+            contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
+            drawing.ContourSequence.append(contour)
+        regions.append(region)
+        drawn.append(drawing)
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = regions, drawn
+    code = copy.deepcopy(dataset.DeidentificationMethodCodeSequence[0])
+    code.CodeValue, code.CodeMeaning = "113105", "Clean Descriptors Option"
+    dataset.DeidentificationMethodCodeSequence.append(code)
+    return dataset
+
+
+def make_outline(grid: Grid, z: float, low_yx, high_yx) -> np.ndarray:
+    """A rectangle on a slice, half a voxel around the voxels low to high - 1; LPS points (4, 3)."""
+    (y0, x0), (y1, x1) = np.subtract(low_yx, 0.5), np.subtract(high_yx, 0.5)
+    index = np.array([[z, y0, x0, 1], [z, y0, x1, 1], [z, y1, x1, 1], [z, y1, x0, 1]])
+    return (index @ grid.affine.T)[:, :3]
+
+
 def write(folder: Path, datasets: list[Dataset], prefix: str = "") -> list[Path]:
     paths = [folder / f"{prefix}{index:04d}.dcm" for index in range(len(datasets))]
     for path, dataset in zip(paths, datasets, strict=True):
@@ -119,6 +159,7 @@ def build() -> Callable:
     class Build:
         key, labels, oblique, age = KEY, LABELS, OBLIQUE, AGE
         grid, image, series = staticmethod(make_grid), staticmethod(make_image), staticmethod(make_series)
+        structure_set, outline = staticmethod(make_structure_set), staticmethod(make_outline)
         mask, spec, write = staticmethod(make_mask), staticmethod(make_spec), staticmethod(write)
 
     return Build

@@ -7,6 +7,7 @@ from synthdata.errors import ShapeError
 from synthdata.intake import take_in
 from synthdata.intake.geometry import grid_of_affine, overlaps, resample
 from synthdata.records import Grid
+from synthdata.records.grid import AXIAL
 from synthdata.records.parquet import read_cases
 
 
@@ -78,3 +79,53 @@ def test_grids_side_by_side_do_not_overlap() -> None:
     here = Grid(shape_zyx=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0))
     assert overlaps(here, here)
     assert not overlaps(Grid(shape_zyx=(4, 4, 4), spacing_mm=(1.0, 1.0, 1.0), origin_mm=(50.0, 0, 0)), here)
+
+
+def test_a_coarse_array_fills_the_whole_of_its_outermost_voxels() -> None:
+    coarse = Grid(shape_zyx=(2, 1, 1), spacing_mm=(6.0, 6.0, 6.0), origin_mm=(0.0, 0.0, 0.0))
+    fine = Grid(shape_zyx=(16, 8, 8), spacing_mm=(1.0, 1.0, 1.0), origin_mm=(-3.5, -3.5, -4.5))
+    array = np.array([[[3]], [[7]]], np.uint8)
+    expected = np.zeros(fine.shape_zyx, np.uint8)  # 6 mm each, from -3 to 9 mm
+    expected[2:8, 1:7, 1:7], expected[8:14, 1:7, 1:7] = 3, 7
+    np.testing.assert_array_equal(resample(array, coarse, fine, order=0, fill=0), expected)
+    linear = resample(array, coarse, fine, order=1, fill=-1)
+    np.testing.assert_array_equal(linear >= 0, expected > 0)
+    assert linear[2, 3, 3] == 3
+    assert linear[13, 3, 3] == 7
+
+
+@pytest.mark.parametrize("shift", [-1e-5, 1e-5])
+def test_a_rounding_of_the_origin_costs_no_border(shift) -> None:
+    source = Grid(shape_zyx=(4, 5, 6), spacing_mm=(3.0, 2.0, 1.0))
+    target = Grid(shape_zyx=(4, 5, 6), spacing_mm=(3.0, 2.0, 1.0 + 1e-4), origin_mm=(shift, shift, shift))
+    array = np.arange(1, 121, dtype=np.int16).reshape(4, 5, 6)
+    np.testing.assert_array_equal(resample(array, source, target, order=0, fill=0), array)
+
+
+def as_simpleitk(sitk, array: np.ndarray, grid: Grid):
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetOrigin(grid.origin_mm)
+    image.SetDirection(grid.axes[::-1].T.ravel().tolist())
+    return image
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_resampling_gives_what_simpleitk_gives(seed) -> None:
+    sitk = pytest.importorskip("SimpleITK")
+    rng = np.random.default_rng(seed)
+    axes, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+    source = Grid(shape_zyx=(7, 9, 8), spacing_mm=tuple(rng.uniform(1, 4, 3)))
+    target = Grid(
+        shape_zyx=(12, 15, 14),
+        spacing_mm=tuple(rng.uniform(0.6, 3, 3)),
+        origin_mm=tuple(rng.uniform(-5, 5, 3)),
+        direction=tuple((axes * np.sign(np.linalg.det(axes))).ravel().tolist()) if seed % 2 else AXIAL,
+    )
+    array = rng.integers(1, 9, source.shape_zyx).astype(np.uint8)
+    reference = as_simpleitk(sitk, np.zeros(target.shape_zyx, np.float32), target)
+    for order, method, kind in ((0, sitk.sitkNearestNeighbor, np.uint8), (1, sitk.sitkLinear, np.float32)):
+        moved = as_simpleitk(sitk, array.astype(kind), source)
+        theirs = sitk.GetArrayFromImage(sitk.Resample(moved, reference, sitk.Transform(), method, 0.0))
+        ours = resample(array.astype(kind), source, target, order=order, fill=0)
+        assert np.abs(ours.astype(float) - theirs).max() < 1e-5

@@ -1,6 +1,5 @@
 """Masks beyond the plain case: contours, fractions, overlaps, tilted images, codes that travel."""
 
-import copy
 import os
 from pathlib import Path
 
@@ -8,8 +7,6 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.dataset import Dataset
-from pydicom.uid import RTStructureSetStorage
 
 from synthdata.intake import take_in
 from synthdata.intake.contours import polygon_pixels
@@ -40,48 +37,14 @@ def box(grid, low=(1, 2, 1), high=(3, 6, 4)) -> np.ndarray:
     return mask
 
 
-def structure_set(build, source: Dataset, contours: dict[str, list[np.ndarray]], kind="CLOSED_PLANAR"):
-    """An RTSTRUCT on the frame of reference of an image; contours are LPS points by the name of their region."""
-    dataset = copy.deepcopy(source)
-    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit"):
-        delattr(dataset, keyword)
-    for keyword in ("PixelRepresentation", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient"):
-        delattr(dataset, keyword)
-    dataset.SOPClassUID, dataset.Modality = RTStructureSetStorage, "RTSTRUCT"
-    dataset.SOPInstanceUID, dataset.SeriesInstanceUID = "1.2.3.7", "1.2.3.8"
-    regions, drawn = [], []
-    for number, (name, outlines) in enumerate(contours.items(), 1):
-        region, drawing = Dataset(), Dataset()
-        region.ROINumber, region.ROIName = number, name
-        region.ReferencedFrameOfReferenceUID = source.FrameOfReferenceUID
-        drawing.ReferencedROINumber, drawing.ContourSequence = number, []
-        for points in outlines:
-            contour = Dataset()
-            contour.ContourGeometricType, contour.NumberOfContourPoints = kind, len(points)
-            contour.ContourData = [f"{value:.4f}" for value in points.ravel()]
-            drawing.ContourSequence.append(contour)
-        regions.append(region)
-        drawn.append(drawing)
-    dataset.StructureSetROISequence, dataset.ROIContourSequence = regions, drawn
-    code = copy.deepcopy(dataset.DeidentificationMethodCodeSequence[0])
-    code.CodeValue, code.CodeMeaning = "113105", "Clean Descriptors Option"
-    dataset.DeidentificationMethodCodeSequence.append(code)
-    return dataset
-
-
-def outline(grid, z: int, low_yx, high_yx) -> np.ndarray:
-    """A rectangle on a slice, half a voxel around the voxels low to high - 1; LPS points (4, 3)."""
-    (y0, x0), (y1, x1) = np.subtract(low_yx, 0.5), np.subtract(high_yx, 0.5)
-    index = np.array([[z, y0, x0, 1], [z, y0, x1, 1], [z, y1, x1, 1], [z, y1, x0, 1]])
-    return (index @ grid.affine.T)[:, :3]
-
-
 @pytest.mark.parametrize("oblique", [False, True])
 def test_contours_are_filled_on_their_slices_with_their_holes(build, scans, private, oblique) -> None:
     grid = build.grid(direction=build.oblique) if oblique else build.grid()
     series = build.series("PAT-1", grid)
-    outlines = [outline(grid, z, (1, 0), (7, 5)) for z in (1, 2, 3)] + [outline(grid, 2, (3, 2), (5, 4))]
-    build.write(scans, [*series, structure_set(build, series[0], {"Lesion": outlines, "bladder": []})])
+    outlines = [build.outline(grid, z, (1, 0), (7, 5)) for z in (1, 2, 3)] + [
+        build.outline(grid, 2, (3, 2), (5, 4))
+    ]
+    build.write(scans, [*series, build.structure_set(series[0], {"Lesion": outlines, "bladder": []})])
     report = take(build, scans, private)
     assert report.accepted == 6, codes(report)
     expected = box(grid, (1, 1, 0), (4, 7, 5))
@@ -92,8 +55,8 @@ def test_contours_are_filled_on_their_slices_with_their_holes(build, scans, priv
 def test_contours_on_every_second_slice_fill_those_between(build, scans, private) -> None:
     grid = build.grid()
     series = build.series("PAT-1", grid)
-    outlines = [outline(grid, z, (1, 0), (7, 5)) for z in (0, 2, 4)]
-    build.write(scans, [*series, structure_set(build, series[0], {"lesion": outlines})])
+    outlines = [build.outline(grid, z, (1, 0), (7, 5)) for z in (0, 2, 4)]
+    build.write(scans, [*series, build.structure_set(series[0], {"lesion": outlines})])
     np.testing.assert_array_equal(
         only_mask(take(build, scans, private), private), box(grid, (0, 1, 0), (5, 7, 5))
     )
@@ -103,8 +66,8 @@ def test_contours_on_every_second_slice_fill_those_between(build, scans, private
 def test_contours_that_lie_elsewhere_or_are_none_are_refused(build, scans, private, kind, code) -> None:
     grid = build.grid()
     series = build.series("PAT-1", grid)
-    away = outline(grid, 40, (1, 0), (7, 5))
-    build.write(scans, [*series, structure_set(build, series[0], {"lesion": [away]}, kind)])
+    away = build.outline(grid, 40, (1, 0), (7, 5))
+    build.write(scans, [*series, build.structure_set(series[0], {"lesion": [away]}, kind)])
     assert codes(take(build, scans, private)) == {code: 1, "case.companion": 5}
 
 
