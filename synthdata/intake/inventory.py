@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from synthdata.errors import SynthDataError
 from synthdata.intake.listing import MAXIMUM_BYTES, Listing, Stamp, is_settled, list_files, stamp_of
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
@@ -158,6 +159,8 @@ def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
                 return b"", stamp_of(before), "file.too_large"
             data = reader.read(before.st_size + 1)  # no larger a buffer than it takes; one more shows growth
             stamp = stamp_of(os.fstat(reader.fileno()))
+    except SynthDataError:  # its archive could not be unpacked, since the disk is full
+        raise
     except OSError as error:
         no_file = error.errno == errno.ENXIO  # a socket
         return b"", None, "file.not_regular" if no_file else "file.unreadable"

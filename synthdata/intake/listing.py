@@ -56,8 +56,13 @@ class Listing:
 
 
 def is_settled(stamp: Stamp | None, time_ns: int) -> bool:
-    """True where a change after that time must give another stamp. Compare Git's "racy" index entries."""
-    return stamp is not None and max(stamp[1], stamp[2]) + RACY_NS < time_ns
+    """True where a change after that time must give another stamp. Compare Git's "racy" index entries.
+
+    A file whose content is from the future, by a clock that was ahead, is as good: a change would date it back.
+    """
+    if stamp is None:
+        return False
+    return stamp[2] + RACY_NS < time_ns and abs(stamp[1] - time_ns) > RACY_NS
 
 
 def stamp_of(found: os.stat_result) -> Stamp:

@@ -1,5 +1,6 @@
 """Scans of a real Orthanc: what is new is fetched, nothing twice, nothing lost, whatever the server does."""
 
+import email.utils
 import hashlib
 import re
 import threading
@@ -231,7 +232,7 @@ def test_a_server_that_asks_to_wait_is_given_the_time(proxy, tmp_path, monkeypat
     fetch(proxy.url, tmp_path / "landing")
     assert len(waited) == 1
     assert 7 <= waited[0] < 8
-    later = web_client.email.utils.formatdate(time.time() + 3600, usegmt=True)
+    later = email.utils.formatdate(time.time() + 3600, usegmt=True)
     proxy.spoil = lambda _number, _path: Fault(status=503, headers={"Retry-After": later})
     with pytest.raises(SourceError, match=r"asks to wait 3[56]\d\d s, so run it again after that"):
         fetch(proxy.url, tmp_path / "landing")

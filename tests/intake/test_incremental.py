@@ -321,3 +321,15 @@ def test_an_emptied_folder_is_told_and_not_taken_for_a_removal(build, scans, pri
         path.unlink()
     with pytest.raises(SourceError, match="is empty"):
         take(build, scans, private)
+
+
+def test_a_file_from_the_future_is_read_once(build, scans, private, reads, monkeypatch) -> None:
+    """Copied from a machine whose clock was ahead; its inode has the time of this one."""
+    monkeypatch.setattr(listing, "RACY_NS", 1)
+    for path in study(build, scans, 1):
+        os.utime(path, (time.time() + 10**8,) * 2)
+    time.sleep(0.01)
+    take(build, scans, private)
+    reads.clear()
+    take(build, scans, private)
+    assert reads == []

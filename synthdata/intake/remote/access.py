@@ -4,7 +4,6 @@ import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.remote.dicomweb import DicomWeb
@@ -74,16 +73,17 @@ def fetch(address: str, root: Path, *, progress: Progress = silent) -> Fetched:
 
 
 def _bucket(address: str) -> "S3Store":
-    parts = urlsplit(address)
-    if not parts.netloc:
+    """The prefix as it stands: a key may hold signs that mean something in other addresses."""
+    bucket, _, prefix = address.partition("://")[2].partition("/")
+    if not bucket:
         raise ConfigError("the address of the scans names no bucket, expected s3://bucket/prefix: mend it")
     from synthdata.storage.s3 import S3Store
 
-    return S3Store(bucket=parts.netloc, prefix=parts.path.strip("/"))
+    return S3Store(bucket=bucket, prefix=prefix.strip("/"))
 
 
 def _kind(address: str) -> str:
-    scheme = urlsplit(address).scheme
+    scheme = address.partition(":")[0].lower()
     if scheme != "s3" and scheme not in WEB:
         raise ConfigError(
             f"the address of the scans begins with {scheme!r}, expected https:// (DICOMweb) or s3://: mend it"

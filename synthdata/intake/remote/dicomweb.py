@@ -16,8 +16,10 @@ from synthdata.intake.remote.web_client import Patience, WebClient
 T = TypeVar("T")
 
 PAGE = 200  # rows of one search: no server refuses that, and none has to hold much
+MOST_ROWS = 20_000  # of one search on a server that knows no pages
 STUDY, SERIES, INSTANCE = "0020000D", "0020000E", "00080018"
 SERIES_COUNT, INSTANCE_COUNT = "00201206", "00201208"
+COUNT = re.compile(r"[0-9]{1,9}")
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 UID = re.compile(r"[0-9A-Za-z._-]{1,64}")
 DICOM = (
@@ -38,6 +40,11 @@ class StudyRow:
     def name(self) -> str:
         """Of its folder on this machine, and in what is remembered."""
         return short(self.uid)
+
+    @property
+    def instances(self) -> int:
+        """How many it has, by the search; 0 where the server does not tell."""
+        return int(self.mark.partition(":")[2] or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ class DicomWeb:
 
     def _files(self, path: Sequence[str]) -> Files:
         with self._client.answer(path, DICOM) as (content_type, chunks):
+            if not content_type:
+                return
             if content_type.partition(";")[0].strip().lower() == "application/dicom":
                 yield chunks
                 return
@@ -103,19 +112,37 @@ class DicomWeb:
             yield from Multipart(chunks, boundary).parts()
 
     def _pages(self, path: Sequence[str], query: Sequence[tuple[str, str]], key: str) -> Iterator[Row]:
-        """Rows until a page brings nothing new; a server that knows no offset gives the same page again."""
-        seen: set[str] = set()
+        """All rows, each once: by pages, or all at once where the server does not know what an offset is."""
+        found: dict[str, Row] = {}
         offset = 0
         while True:
-            page = [("limit", str(PAGE)), ("offset", str(offset))]
-            rows = self._client.rows(path, [*query, *page])
-            new = {_uid(row, key): row for row in rows}
-            for uid in new.keys() - seen:
-                yield new[uid]
-            if not new.keys() - seen:
-                return
-            seen |= new.keys()
+            rows = self._page(path, query, PAGE, offset)
+            before = len(found)
+            found |= {_uid(row, key): row for row in rows}
+            if not rows:
+                break
+            if len(found) == before:
+                found |= self._at_once(path, query, key)
+                break
             offset += len(rows)
+        yield from found.values()
+
+    def _at_once(
+        self, path: Sequence[str], query: Sequence[tuple[str, str]], key: str
+    ) -> Iterator[tuple[str, Row]]:
+        """Rows of a server which gives the same page whatever the offset."""
+        rows = self._page(path, query, MOST_ROWS, 0)
+        if len(rows) >= MOST_ROWS:
+            raise SourceError(
+                "the DICOMweb server gives the same page of a search whatever the offset, and has more than one page, "
+                "expected paging: narrow the search by a query in the address"
+            )
+        return ((_uid(row, key), row) for row in rows)
+
+    def _page(
+        self, path: Sequence[str], query: Sequence[tuple[str, str]], limit: int, offset: int
+    ) -> list[Row]:
+        return self._client.rows(path, [*query, ("limit", str(limit)), ("offset", str(offset))])
 
 
 def short(uid: str) -> str:
@@ -141,5 +168,8 @@ def _uid(row: Row, key: str) -> str:
 
 
 def _mark(row: Row) -> str:
-    counts = [values[0] if (values := _values(row, key)) else None for key in (SERIES_COUNT, INSTANCE_COUNT)]
-    return "" if None in counts else ":".join(str(int(count)) for count in counts if count is not None)
+    counts = [
+        str(values[0]).strip() if (values := _values(row, key)) else ""
+        for key in (SERIES_COUNT, INSTANCE_COUNT)
+    ]
+    return ":".join(counts) if all(map(COUNT.fullmatch, counts)) else ""

@@ -4,6 +4,7 @@ A study comes to intake when all of its instances are here. What was fetched is 
 never stands beyond something that is not safe on this disk.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -16,7 +17,15 @@ from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.remote.dicomweb import DicomWeb, InstanceRow, StudyRow
 from synthdata.intake.remote.landing import PART, Fetched, Landing, on_landing
-from synthdata.intake.remote.problems import EMPTY, LaterError, NotThereError, RefusedError
+from synthdata.intake.remote.problems import (
+    EMPTY,
+    FEWER,
+    TWO_OF_ONE,
+    BusyError,
+    LaterError,
+    RefusedError,
+    StudyError,
+)
 from synthdata.progress import Progress
 
 FAILURES_IN_A_ROW = 3  # studies; then it is the server and not the study
@@ -35,24 +44,33 @@ def fetch_studies(web: DicomWeb, landing: Landing, progress: Progress) -> Fetche
     if not studies:  # rather a wrong address than an archive that was emptied: what is here stays
         raise SourceError(EMPTY)
     done.seen = len(studies)
+    try:
+        _fetch_new(web, landing, sorted(studies, key=lambda one: one.name), done, progress)
+    finally:
+        landing.memory.flush()  # what came is known, however the run ends
+    done.removed = _remove_gone(web, landing, {row.name: row for row in studies})
+    landing.memory.close({row.name for row in studies})
+    return done
+
+
+def _fetch_new(
+    web: DicomWeb, landing: Landing, studies: Sequence[StudyRow], done: Fetched, progress: Progress
+) -> None:
     row_of_failures = 0
-    for count, row in enumerate(sorted(studies, key=lambda one: one.name), 1):
+    for count, row in enumerate(studies, 1):
         if not _is_known(row, landing):
             try:
                 _StudyFetch(web, landing, row).run()
                 done.fetched += 1
                 row_of_failures = 0
-            except (RefusedError, OSError):  # another study would meet the same
+            except (RefusedError, BusyError, OSError):  # another study would meet the same
                 raise
             except SourceError as error:
                 done.failed.append(error)
-                row_of_failures += 1
-                if row_of_failures == FAILURES_IN_A_ROW or row_of_failures == len(studies):
+                row_of_failures += not isinstance(error, StudyError)
+                if row_of_failures == FAILURES_IN_A_ROW or len(done.failed) == len(studies):
                     raise
         progress(count, len(studies), "fetching studies")
-    done.removed = _remove_gone(web, landing, {row.name: row for row in studies})
-    landing.memory.close({row.name for row in studies})
-    return done
 
 
 def _is_known(row: StudyRow, landing: Landing) -> bool:
@@ -97,9 +115,11 @@ class _StudyFetch:
         """Fetch what is missing, then hand it over and remember it."""
         listed = self._web.instances(self._row.uid)
         if not listed:
-            raise NotThereError(
+            raise StudyError(
                 "the DICOMweb server shows a study without instances, expected some: see whether it was deleted"
             )
+        if len(listed) < self._row.instances:
+            raise StudyError(FEWER)
         with on_landing():
             self._incoming.mkdir(parents=True, exist_ok=True)
             for path in self._incoming.glob(f"*{PART}"):  # of a killed run
@@ -109,11 +129,7 @@ class _StudyFetch:
             series.setdefault(instance.series, []).append(instance)
         for instances in series.values():
             self._fetch_series(instances)
-        self._landing.promote(self._row.name)
-        with on_landing():
-            for path in self._whole.iterdir():
-                if path.name not in {instance.file for instance in listed}:  # deleted on the server
-                    path.unlink()
+        self._landing.promote(self._row.name, {instance.file for instance in listed})
         self._landing.memory.put(self._row.name, f"{len(series)}:{len(listed)}")
 
     def _fetch_series(self, instances: Sequence[InstanceRow]) -> None:
@@ -160,11 +176,17 @@ class _StudyFetch:
             wanted: Instances by UID; that of the empty text takes a file which tells none, and intake will judge it.
         """
         part = self._incoming / f"file{PART}"
+        came: dict[str, bytes] = {}
         for chunks in files:
             with on_landing(), part.open("wb") as writer:
+                digest = hashlib.sha256()
                 for chunk in _bounded(chunks):
                     writer.write(chunk)
-            instance = wanted.get(_uids(part)[1])
+                    digest.update(chunk)
+            study, uid = _uids(part)
+            instance = wanted.get(uid) if study in {self._row.uid, ""} else None
+            if instance is not None and came.setdefault(uid, digest.digest()) != digest.digest():
+                raise StudyError(TWO_OF_ONE)
             with on_landing():
                 if instance is None:
                     part.unlink()
@@ -177,7 +199,7 @@ def _bounded(chunks: Iterator[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         size += len(chunk)
         if size > MAXIMUM_BYTES:
-            raise SourceError(
+            raise StudyError(
                 "the DICOMweb server sends a file of more than 1 GiB, expected less: split it in the archive"
             )
         yield chunk

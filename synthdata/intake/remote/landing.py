@@ -2,7 +2,7 @@
 
 import fcntl
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from synthdata.intake.memory import Memory
 from synthdata.storage.disk import disk_sentence
 from synthdata.storage.folder import FolderStore
 
+OLD = ".old"  # suffix of a folder which another one has taken the place of
 PART = ".part"  # suffix of a file which is not whole yet
 
 
@@ -68,16 +69,27 @@ class Landing:
         """True where no whole scan is there."""
         return not any(path.is_file() for path in self.scans.rglob("*"))
 
-    def promote(self, name: str) -> None:
-        """Move a folder of `incoming`, which is whole now, to `scans`."""
+    def promote(self, name: str, files: Collection[str]) -> None:
+        """Let a folder of `scans` hold exactly these files, those of `incoming` and those that it has, all at once.
+
+        Args:
+            name: Of the folder, which is whole with what is in `incoming`.
+            files: Names; others are no longer on the server.
+        """
         here, there = self.incoming / name, self.scans / name
+        old = self.incoming / f"{name}{OLD}"
         with on_landing():
-            there.mkdir(parents=True, exist_ok=True)
-            if here.is_dir():
-                for path in sorted(here.iterdir()):
-                    if path.suffix != PART:
-                        path.replace(there / path.name)
-                shutil.rmtree(here)
+            for path in list(here.iterdir()):
+                if path.name not in files:
+                    path.unlink()
+            if there.is_dir():
+                for path in there.iterdir():
+                    if path.name in files and not (here / path.name).exists():
+                        (here / path.name).hardlink_to(path)
+                shutil.rmtree(old, ignore_errors=True)
+                there.rename(old)
+            here.rename(there)
+            shutil.rmtree(old, ignore_errors=True)
 
     def remove(self, name: str) -> None:
         """Forget a folder of scans."""

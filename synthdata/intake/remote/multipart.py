@@ -6,7 +6,7 @@ Source: RFC 2046, 5.1.1 (syntax of multipart bodies); DICOM PS3.18, 8.6.1.2 (mul
 from collections.abc import Iterable, Iterator
 from email.message import Message
 
-from synthdata.intake.remote.problems import CUT, LaterError
+from synthdata.intake.remote.problems import CUT, NO_BOUNDARY, LaterError
 
 HEADER_BYTES = 64 << 10  # of one part; and of what comes before the first
 
@@ -27,6 +27,7 @@ class Multipart:
         self._chunks = iter(chunks)
         self._delimiter = b"\r\n--" + boundary
         self._buffer = bytearray(b"\r\n")  # so that the first boundary looks like the others
+        self._end = NO_BOUNDARY  # what an end means that comes too early
 
     def parts(self) -> Iterator[Iterator[bytes]]:
         """Bodies of the parts, as chunks.
@@ -36,6 +37,7 @@ class Multipart:
         """
         for _ in self._until(self._delimiter, HEADER_BYTES):
             pass
+        self._end = CUT
         while not self._closed():
             for _ in self._until(b"\r\n\r\n", HEADER_BYTES):  # headers of the part
                 pass
@@ -60,7 +62,7 @@ class Multipart:
                 seen += ready
                 del self._buffer[:ready]
             if most and seen > most:
-                raise LaterError(CUT)
+                raise LaterError(self._end)
             self._more()
         if at:
             yield bytes(self._buffer[:at])
@@ -69,5 +71,5 @@ class Multipart:
     def _more(self) -> None:
         chunk = next(self._chunks, None)
         if chunk is None:
-            raise LaterError(CUT)
+            raise LaterError(self._end)
         self._buffer += chunk

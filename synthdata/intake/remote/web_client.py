@@ -3,30 +3,29 @@
 An answer's own text, the address of a study and the credentials never come into a message.
 """
 
-import email.utils
 import json
 import os
 import random
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit
 
 import urllib3
 
 from synthdata.errors import ConfigError, SourceError, SynthDataError
-from synthdata.intake.remote.problems import CUT, DOWN, SLOW, LaterError, NotThereError, RefusedError
+from synthdata.intake.remote.credentials import PASSWORD, TOKEN, USER, credentials
+from synthdata.intake.remote.problems import BAD_ADDRESS, CUT, DOWN, SLOW, BusyError, LaterError
+from synthdata.intake.remote.statuses import check
 
 T = TypeVar("T")
 
-USER, PASSWORD, TOKEN = "SYNTHDATA_DICOMWEB_USER", "SYNTHDATA_DICOMWEB_PASSWORD", "SYNTHDATA_DICOMWEB_TOKEN"
 CHUNK_BYTES = 1 << 18
 JSON_BYTES = 64 << 20  # of one page of answers
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-LATER = frozenset({408, 425, 429, 500, 502, 503, 504})  # worth another try
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,28 +70,24 @@ class WebClient:
         Raises:
             ConfigError: The address is none, holds credentials, or would send them in the clear.
         """
-        parts = urlsplit(address)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ConfigError(
-                "the address of the DICOMweb server is none, expected https://host/path: mend it"
-            )
+        parts, port = _parts_of(address)
         if parts.username is not None or parts.password is not None:
             raise ConfigError(
                 f"the address of the DICOMweb server holds credentials, expected none: put them into {USER} and "
                 f"{PASSWORD}, or {TOKEN}"
             )
-        self._headers = _credentials()
-        if self._headers and parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        name = parts.hostname or ""
+        host = f"[{name}]" if ":" in name else name
+        self._headers = credentials()
+        if self._headers and parts.scheme == "http" and host not in LOOPBACK:
             raise ConfigError(
                 "the credentials of the DICOMweb server would travel in the clear, expected an https:// address: "
                 "use TLS, or unset them"
             )
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        port = f":{parts.port}" if parts.port else ""
         self._base = f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
         self.filters = parse_qsl(parts.query)
         self._patience = patience
-        self._pool = _pool(self._base, parts.hostname)
+        self._pool = _pool(self._base, name)
 
     @contextmanager
     def answer(
@@ -114,7 +109,7 @@ class WebClient:
                 preload_content=False,
             )
             try:
-                _check(found.status, found.headers)
+                check(found.status, found.headers)
                 if found.status == 204:
                     yield "", iter(())
                 else:
@@ -138,7 +133,7 @@ class WebClient:
                 data = b"".join(_bounded(chunks, JSON_BYTES))
             try:
                 found = json.loads(data) if data.strip() else []
-            except ValueError:
+            except (ValueError, RecursionError):
                 raise LaterError.of(
                     "the DICOMweb server answered a search with something that is no JSON (a login page?), expected "
                     "application/dicom+json: check the address"
@@ -165,14 +160,14 @@ class WebClient:
     def _pause(self, attempt: int, error: LaterError) -> None:
         most = self._patience.longest_pause_s
         if error.wait_s is not None and error.wait_s > most:
-            raise SourceError(f"{error}; it asks to wait {error.wait_s:.0f} s, so run it again after that")
+            raise BusyError(f"{error}; it asks to wait {error.wait_s:.0f} s, so run it again after that")
         drawn = random.uniform(0, min(most, self._patience.first_pause_s * 2 ** (attempt - 1)))  # noqa: S311
         time.sleep(drawn if error.wait_s is None else error.wait_s + drawn)
 
     def _chunks(self, found: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         end = time.monotonic() + self._patience.answer_s
         with self._told():
-            for chunk in found.stream(CHUNK_BYTES, decode_content=False):
+            for chunk in found.stream(CHUNK_BYTES, decode_content=True):
                 if time.monotonic() > end:
                     raise LaterError(SLOW)
                 yield chunk
@@ -193,10 +188,22 @@ class WebClient:
             raise LaterError(SLOW) from error
         except SynthDataError:  # of whoever reads the answer
             raise
-        except urllib3.exceptions.ProtocolError as error:
+        except (urllib3.exceptions.ProtocolError, urllib3.exceptions.DecodeError) as error:
             raise LaterError(CUT) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise LaterError(DOWN) from error
+
+
+def _parts_of(address: str) -> tuple[SplitResult, str]:
+    """Parts of an address, and its port with the colon before it."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:  # an odd bracket, a port that is none
+        raise ConfigError(BAD_ADDRESS) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not address.isprintable():
+        raise ConfigError(BAD_ADDRESS)
+    return parts, port
 
 
 def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
@@ -209,55 +216,6 @@ def _bounded(chunks: Iterator[bytes], most: int) -> Iterator[bytes]:
                 "support limit and offset"
             )
         yield chunk
-
-
-def _check(status: int, headers: Mapping[str, str]) -> None:
-    """Raise for an answer which holds nothing that was asked for."""
-    if status in {200, 204, 206}:
-        return
-    if status in {401, 403}:
-        raise RefusedError(
-            f"the DICOMweb server refused the credentials ({status}), expected an account with the right to read: "
-            f"set {USER} and {PASSWORD}, or {TOKEN}, and run it again"
-        )
-    if status in {404, 410}:
-        raise NotThereError(
-            f"the DICOMweb server does not have what was asked for ({status}), expected its root as address, such as "
-            "https://host/dicom-web: check it"
-        )
-    if status in LATER:
-        what = "asks for fewer questions" if status == 429 else "failed"
-        raise LaterError.of(
-            f"the DICOMweb server {what} ({status}), expected an answer: see its log, and run it again, it goes on "
-            "where it was",
-            _wait_s(headers.get("Retry-After", "")),
-        )
-    if 300 <= status < 400:
-        raise SourceError(
-            f"the DICOMweb server sends elsewhere ({status}), which is not followed: name the address that it moved to"
-        )
-    raise SourceError(
-        f"the DICOMweb server refused the question ({status}), expected QIDO-RS and WADO-RS: check the address and "
-        "what the server supports"
-    )
-
-
-def _wait_s(text: str) -> float | None:
-    """Seconds of a Retry-After header, which is a number or a date."""
-    if text.strip().isdigit():
-        return float(text)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time()) if text else None
-    except ValueError:
-        return None
-
-
-def _credentials() -> dict[str, str]:
-    if token := os.environ.get(TOKEN, ""):
-        return {"Authorization": f"Bearer {token}"}
-    if user := os.environ.get(USER, ""):
-        return dict(urllib3.make_headers(basic_auth=f"{user}:{os.environ.get(PASSWORD, '')}"))
-    return {}
 
 
 def _pool(base: str, host: str) -> urllib3.PoolManager:
