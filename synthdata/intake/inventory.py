@@ -151,14 +151,17 @@ def files_below(folder: Path) -> list[Path]:
 def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
     """Bytes of a file, its stamp and an empty text, or no bytes and the reason why it cannot be used."""
     try:
-        with os.fdopen(_opened(path), "rb") as reader:
-            before = os.fstat(reader.fileno())
+        handle = _opened(path)
+        try:
+            before = os.fstat(handle)
             if not stat.S_ISREG(before.st_mode):
                 return b"", None, "file.not_regular"
             if before.st_size > MAXIMUM_BYTES:
                 return b"", stamp_of(before), "file.too_large"
-            data = reader.read(before.st_size + 1)  # no larger a buffer than it takes; one more shows growth
-            stamp = stamp_of(os.fstat(reader.fileno()))
+            data = _read_whole(handle, before.st_size + 1)  # one more byte shows growth
+            stamp = stamp_of(os.fstat(handle))
+        finally:
+            os.close(handle)
     except SynthDataError:  # its archive could not be unpacked, since the disk is full
         raise
     except OSError as error:
@@ -178,3 +181,11 @@ def _opened(path: Path) -> int:
         if not restore(path):
             raise
         return os.open(path, flags)
+
+
+def _read_whole(handle: int, most_bytes: int) -> bytes:
+    """Bytes of an open file up to its end, which a network may give in parts."""
+    data = os.read(handle, most_bytes)
+    while 0 < len(data) < most_bytes and (more := os.read(handle, most_bytes - len(data))):
+        data += more
+    return data

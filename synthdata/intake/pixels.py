@@ -219,6 +219,8 @@ def narrow(volume: np.ndarray) -> np.ndarray | None:
     Args:
         volume: Values of any shape and numeric type.
     """
+    if volume.dtype == np.int16 and volume.dtype.isnative:
+        return volume
     if volume.dtype.kind == "f" and not np.isfinite(volume).all():
         return None
     inside = volume.size and volume.min() >= INT16.min and volume.max() <= INT16.max

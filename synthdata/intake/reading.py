@@ -28,17 +28,16 @@ def read_volume(series: Series, inventory: Inventory, *, unit: str) -> np.ndarra
     """
     if series.stack is None:
         return None
-    parts: dict[int, np.ndarray] = {}
-    padding: dict[int, np.ndarray] = {}
+    parts = _Slices(len(series.slices))
     for instance, members in _by_file(series):
         data = inventory.reread(instance.seen)
         if data is None:
             return None
-        reason = _read_file(instance, data, members, unit, parts, padding)
+        reason = _read_file(instance, data, members, unit, parts)
         if reason:
             instance.seen.reasons.add(reason)
             return None
-    volume = np.stack([parts[index] for index in range(len(series.slices))])
+    volume, padding = parts.values, parts.padding
     if padding:
         lowest = AIR_HU if series.first.modality == "CT" else _lowest(volume, padding)
         for index, padded in padding.items():
@@ -63,8 +62,7 @@ def _read_file(
     data: bytes,
     members: list[tuple[int, Slice]],
     unit: str,
-    parts: dict[int, np.ndarray],
-    padding: dict[int, np.ndarray],
+    parts: "_Slices",
 ) -> str:
     """Add values and padding of a file's slices by their place in the volume; returns a reason where that fails."""
     stored = stored_slices(instance, data, [item.frame for _, item in members])
@@ -82,10 +80,28 @@ def _read_file(
         found = values_of(numbers, instance.pixels, scale, table)
         if found is None:
             return "pixels.unit"
-        parts[index] = found[0]
-        if found[1] is not None:
-            padding[index] = found[1]
+        parts.put(index, *found)
     return ""
+
+
+class _Slices:
+    """Slices of a volume, put where they belong as they come: the bytes of their files are let go."""
+
+    def __init__(self, count: int) -> None:
+        self.values = np.empty((count, 0, 0), np.int16)  # (z, y, x)
+        self.padding: dict[int, np.ndarray] = {}  # (y, x) by place
+        self._count = count
+
+    def put(self, index: int, values: np.ndarray, padded: np.ndarray | None) -> None:
+        """Take values (y, x) of the type that holds all of them, and where they stand for no measurement."""
+        if not self.values.size:
+            self.values = np.empty((self._count, *values.shape), values.dtype)
+        elif values.dtype != self.values.dtype:
+            kind = np.result_type(values.dtype, self.values.dtype)
+            self.values = self.values.astype(kind, copy=False)
+        self.values[index] = values
+        if padded is not None:
+            self.padding[index] = padded
 
 
 def _lowest(volume: np.ndarray, padding: dict[int, np.ndarray]) -> float:
