@@ -9,7 +9,7 @@ series per such second. The intake also writes its cases, and reads the unchange
 With --cold the files are written to disk and dropped from the page cache before each reader, and the rates are per
 second of the clock, since a reader that waits for a disk uses no processor. With --clock they stay in the page cache,
 rates are per second of the clock too, and both the intake and SimpleITK read in one process and in as many as there are
-cores, which the intake uses by itself from some 90 series on (`SYNTHDATA_WORKERS` says how many).
+cores, which the intake uses by itself from some ten series on (`SYNTHDATA_WORKERS` says how many).
 
     OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 300 --encodings native --clock --keep FOLDER
 """

@@ -1,16 +1,18 @@
 """Independent pieces of work on several cores, with results in the order in which the work was given."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing.process import BaseProcess
 from types import ModuleType
 from typing import Any, Generic, Self, TypeVar
 
@@ -18,11 +20,13 @@ from synthdata.errors import ConfigError, WorkerError
 
 SETTING = "SYNTHDATA_WORKERS"  # how many processes may share work; none given: the cores
 MOST_WORKERS = 16
+SLOW_START = 10  # times as much work is worth a process that starts from new as is worth a copy of this one
 AHEAD = 2  # pieces per worker which are given out at a time; bounds memory and the wait after Ctrl-C
 ENDED_EARLY = (
     "a process which shared the work ended before it was done, maybe for want of memory: "
     "run it again with more memory, or on fewer cores (taskset)"
 )
+LOG = logging.getLogger(__name__)
 Piece = TypeVar("Piece")
 Result = TypeVar("Result")
 
@@ -101,6 +105,7 @@ class Crew:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
         self._hands: list[Future[None]] = []  # done where a process has started
+        self._alone = False  # since no process could be started
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +113,17 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:  # one that has not even started is not waited for
             self._pool.shutdown(wait=all(hand.done() for hand in self._hands), cancel_futures=True)
+
+    def workers_for(self, pieces: int, *, least: int) -> int:
+        """Processes which pay for that much work, as the function `workers_for` gives them.
+
+        Args:
+            pieces: Of the work.
+            least: Pieces that are worth a copy of this process; `SLOW_START` times as many where one must start from
+                new.
+        """
+        quick = self._pool is not None or _start_method() == "fork"
+        return workers_for(pieces, least=least if quick else SLOW_START * least)
 
     def in_order(
         self, function: Callable[[Piece], Result], pieces: Sequence[Piece], *, workers: int
@@ -124,10 +140,11 @@ class Crew:
             WorkerError: A process was killed, or ended by itself.
             Exception: Whatever the function raises; what was not begun is then left out.
         """
-        if workers == 1:
+        pool = self._started(function, workers - 1) if workers > 1 else None
+        if pool is None:
             yield from map(function, pieces)
             return
-        step = _Step(self._started(function, workers - 1), function, pieces)
+        step = _Step(pool, function, pieces)
         try:
             for hand in self._hands:
                 hand.add_done_callback(step.give)
@@ -140,13 +157,34 @@ class Crew:
         finally:
             step.close()
 
-    def _started(self, function: Callable[[Piece], Result], others: int) -> ProcessPoolExecutor:
-        """The pool, whose processes import the module of the function before they get a piece."""
-        if self._pool is None:
-            self._pool = _pool(others, start=_start_method())
-            with _plain_start():
-                self._hands = [self._pool.submit(_import_module_of, function) for _ in range(others)]
+    def _started(self, function: Callable[[Piece], Result], others: int) -> ProcessPoolExecutor | None:
+        """The pool, whose processes import the function's module before they get a piece; None where none start."""
+        if self._pool is None and not self._alone:
+            before = set(multiprocessing.active_children())
+            try:
+                pool = _pool(others, start=_start_method())
+                with _plain_start():
+                    self._hands = [pool.submit(_import_module_of, function) for _ in range(others)]
+                self._pool = pool
+            except (
+                OSError,
+                NotImplementedError,
+                ImportError,
+            ) as error:  # no memory, no more processes, no semaphores
+                self._alone = True
+                _end(set(multiprocessing.active_children()) - before)
+                LOG.warning(
+                    "no process can be started to share the work (%s): this one does it alone, more slowly",
+                    type(error).__name__,
+                )
         return self._pool
+
+
+def _end(children: Iterable[BaseProcess]) -> None:
+    """End processes that nobody will give work."""
+    for child in children:
+        child.kill()
+        child.join()
 
 
 class _Step(Generic[Piece, Result]):

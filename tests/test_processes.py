@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -6,10 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
+from synthdata import processes
 from synthdata.errors import ConfigError, WorkerError
 from synthdata.processes import Crew, in_order, in_parts, workers_for
 
@@ -101,6 +104,34 @@ def test_a_crew_takes_the_pieces_of_all_steps_in_their_order() -> None:
         for workers in (1, 2, 3):
             found = list(crew.in_order(square, numbers, workers=workers))
             assert found == [square(number) for number in numbers]
+
+
+@pytest.mark.parametrize("which", [1, 2])
+def test_a_crew_without_others_does_the_work_alone_and_says_so(monkeypatch, caplog, which: int) -> None:
+    start, calls, before = BaseProcess.start, [], set(multiprocessing.active_children())
+
+    def refuse_to_start(process: BaseProcess) -> None:
+        calls.append(process)
+        if len(calls) >= which:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+        start(process)
+
+    monkeypatch.setattr(processes, "_start_method", lambda: "fork")
+    monkeypatch.setattr(BaseProcess, "start", refuse_to_start)
+    with Crew() as crew:
+        for _ in range(2):
+            assert list(crew.in_order(square, [1, 2, 3], workers=3)) == [1, 4, 9]
+        assert set(multiprocessing.active_children()) <= before  # one that had started is ended
+    assert [record.getMessage() for record in caplog.records] == [
+        "no process can be started to share the work (BlockingIOError): this one does it alone, more slowly"
+    ]
+
+
+def test_a_process_that_starts_from_new_is_worth_more_work_than_a_copy(monkeypatch) -> None:
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "2")
+    for start, found in (("fork", [1, 2, 2]), ("spawn", [1, 1, 2])):
+        monkeypatch.setattr(processes, "_start_method", lambda start=start: start)
+        assert [Crew().workers_for(pieces, least=10) for pieces in (19, 20, 200)] == found
 
 
 def test_this_process_works_beside_the_others_of_a_crew() -> None:

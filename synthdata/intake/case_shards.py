@@ -16,7 +16,7 @@ from synthdata.intake.cursor import Cursor
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.open_shards import Member, OpenShard
 from synthdata.intake.units import BuiltRun, Effects, RunOrder, Unit, book, build_run, built, full, runs_of
-from synthdata.processes import Crew, workers_for
+from synthdata.processes import Crew
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet, ShardRef
 from synthdata.records.codec import build_value
@@ -24,7 +24,7 @@ from synthdata.storage.disk import on_disk
 from synthdata.storage.folder import FolderStore
 from synthdata.storage.protocol import ObjectStore
 
-BYTES_PER_WORKER = 100 << 20  # of scans take about as long as a process to start
+BYTES_PER_WORKER = 12 << 20  # of voxels take longer than a copy of the process
 
 
 class CaseShards:
@@ -70,8 +70,8 @@ class CaseShards:
         new = [
             all(not unit.key or self._cursor.recall_case(unit.key) is None for unit in run) for run in runs
         ]
-        much = sum(unit.size_bytes for run, fresh in zip(runs, new, strict=True) if fresh for unit in run)
-        workers = min(workers_for(much, least=BYTES_PER_WORKER), max(1, sum(new)))
+        much = sum(unit.work_bytes for run, fresh in zip(runs, new, strict=True) if fresh for unit in run)
+        workers = min(self._crew.workers_for(much, least=BYTES_PER_WORKER), max(1, sum(new)))
         if workers == 1:
             for run in runs:
                 self._write_here(run)

@@ -103,7 +103,13 @@ class DicomSource:
                 build=StudyCase(spec=self._spec, study=study, record=record, reason=reason),
                 place=(count, len(self._studies)),
                 portable=True,
+                voxel_bytes=sum(map(_voxel_bytes, study.instances())),
             )
+
+
+def _voxel_bytes(instance: Instance) -> int:
+    rows, columns = instance.shape_yx
+    return len(instance.frames) * rows * columns * np.dtype(instance.pixels.dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

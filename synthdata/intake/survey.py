@@ -12,11 +12,12 @@ from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.processes import Crew, in_parts, workers_for
+from synthdata.processes import Crew, in_parts
 from synthdata.progress import Progress
 
-BATCH_FILES = 256
-FILES_PER_WORKER = 1000  # with their building, they take longer than a process to start
+BATCH_FILES = 256  # at most; several batches for each process, so that none is idle at the end
+BATCHES_PER_WORKER = 4
+FILES_PER_WORKER = 100  # with their building, they take longer than a copy of the process
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,11 +51,12 @@ def survey(
     with _uncollected():
         found = {entry.name: one for entry in entries if (one := cursor.recall_file(entry)) is not None}
     new = [entry for entry in entries if entry.name not in found]
+    workers = rules.crew.workers_for(len(new), least=FILES_PER_WORKER)
+    size = BATCH_FILES if workers == 1 else min(BATCH_FILES, 1 + len(new) // (BATCHES_PER_WORKER * workers))
     batches = [
         Batch(entries=part, names=rules.names, body_part=rules.body_part, policy=rules.policy)
-        for part in in_parts(new, BATCH_FILES)
+        for part in in_parts(new, size)
     ]
-    workers = workers_for(len(new), least=FILES_PER_WORKER)
     with closing(rules.crew.in_order(read_batch, batches, workers=workers)) as results:
         for batch, (read_ns, findings) in zip(batches, results, strict=False):
             for entry, finding in zip(batch.entries, findings, strict=True):

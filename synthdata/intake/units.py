@@ -26,7 +26,9 @@ from synthdata.storage.incoming import new_file
 from synthdata.storage.protocol import ObjectStore
 
 STAGE = "intake"
-SHARD_CASES = 64  # at most; half of it on average
+SHARD_CASES = (
+    16  # at most; half of it on average: few, so that a new case moves few others and cores share few cases
+)
 Effects = dict[str, Any]  # reasons by digest of the file, and notes
 
 
@@ -48,11 +50,12 @@ class Unit:
     build: Build
     place: tuple[int, int]  # which one it is, from 1, of how many
     portable: bool = False  # true where another process can build it: it holds its own files and nothing else
+    voxel_bytes: int = 0  # of its images once they are decoded; 0 where that is not known
 
     @property
-    def size_bytes(self) -> int:
-        """Of its files."""
-        return sum(seen.size_bytes for seen in self.files)
+    def work_bytes(self) -> int:
+        """Of its files or, where they are coded, of what comes out of them."""
+        return max(self.voxel_bytes, sum(seen.size_bytes for seen in self.files))
 
 
 def here(build: Callable[[], Case | None]) -> Build:
@@ -71,7 +74,7 @@ def keyed_files(files: Sequence[SeenFile]) -> list[tuple[str, list[str]]]:
 
 
 def runs_of(units: Iterable[Unit]) -> Iterator[Iterator[Unit]]:
-    """Runs of some 32 units, whose cases share shards; each is to be used up before the next."""
+    """Runs of some 8 units, whose cases share shards; each is to be used up before the next."""
     for _, run in groupby(_numbered(units), key=lambda item: item[0]):
         yield (unit for _, unit in run)
 
@@ -84,7 +87,7 @@ def _numbered(units: Iterable[Unit]) -> Iterator[tuple[int, Unit]]:
 
 
 def _ends_run(case_id: str) -> bool:
-    """True for one case of 32, whichever others there are."""
+    """True for one case of 8, whichever others there are."""
     return hashlib.sha256(case_id.encode()).digest()[0] % (SHARD_CASES // 2) == 0
 
 
