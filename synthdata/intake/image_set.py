@@ -212,8 +212,11 @@ class ImageSet:
 
     def _case(self, row: SetRow, record: dict[str, Value]) -> Case | None:
         images = [self._read(self._files[name]) for name in row.channels]
-        whole = [image for image in images if image is not None and len(image.voxels) == 1]
+        whole = [image for image in images if image is not None]
         if len(whole) < len(images):
+            return None
+        if any(len(image.voxels) > 1 for image in whole):
+            _hold([self._files[name] for name in row.channels], "case.other_channels")
             return None
         grid = whole[0].grid
         volumes = [self._moved(image, grid) for image in whole]
@@ -243,7 +246,10 @@ class ImageSet:
             self._inventory.notes.add(
                 "PNG and NPZ files state no geometry: the spacing of the spec's grid was taken"
             )
-        return image if seen.outcome == "accepted" else None
+        if image is None or seen.outcome != "accepted":
+            return None
+        self._inventory.notes |= {image.note} - {""}
+        return image
 
     def _moved(self, image: NiftiImage, grid: Grid) -> np.ndarray | None:
         volume: np.ndarray = image.voxels[0]

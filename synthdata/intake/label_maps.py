@@ -9,6 +9,8 @@ from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.nifti_file import NiftiImage
 from synthdata.records.grid import Grid
 
+ROUNDING = 1e-4  # a decimal label this near to a whole number is that number
+
 
 def mask_of(
     labels: NiftiImage, seen: SeenFile, *, grid: Grid, values: Collection[int], inventory: Inventory
@@ -25,10 +27,17 @@ def mask_of(
     Returns:
         uint8 (z, y, x), or None.
     """
-    if not set(np.unique(labels.voxels).tolist()) <= {0, *values} or len(labels.voxels) != 1:
+    if len(labels.voxels) != 1:
+        seen.reasons.add("case.other_channels")
+        return None
+    numbers = labels.voxels[0]
+    if numbers.dtype.kind == "f":  # whole numbers that a scale or a program made decimal
+        rounded = np.rint(numbers)
+        numbers = np.where(np.abs(numbers - rounded) <= ROUNDING, rounded, numbers)
+    if not set(np.unique(numbers).tolist()) <= {0, *values}:
         seen.reasons.add("mask.unknown_value")
         return None
-    mask: np.ndarray = labels.voxels[0].astype(np.uint8)
+    mask: np.ndarray = numbers.astype(np.uint8)
     if labels.grid.matches(grid):
         return mask
     if not overlaps(labels.grid, grid):

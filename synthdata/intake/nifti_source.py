@@ -14,7 +14,7 @@ from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.label_maps import mask_of
 from synthdata.intake.listing import Entry
-from synthdata.intake.nifti_file import NiftiImage, is_nifti, read_nifti
+from synthdata.intake.nifti_file import NiftiImage, is_nifti, is_pair, read_nifti
 from synthdata.intake.pixels import narrow
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.units import Unit, here, keyed_files, unit_key
@@ -67,9 +67,13 @@ def survey_pairs(
     cursor.flush()
     images, masks = folders[spec.source.images], folders[spec.source.masks]
     if not images:
-        raise SourceError(
-            "the source folder holds no NIfTI image where source.images says: check uri and images"
+        pairs = sum("file.pair" in seen.reasons for seen in inventory.files)
+        hint = (
+            f"convert {pairs} pairs of header and voxels to one .nii each"
+            if pairs
+            else "check uri and images"
         )
+        raise SourceError(f"the source folder holds no NIfTI image where source.images says: {hint}")
     for stem, seen in masks.items():
         if stem not in images:
             seen.reasons.add("mask.no_image")
@@ -83,7 +87,8 @@ def _look(entry: Entry, cursor: Cursor) -> Finding:
     kind = "nifti" if is_nifti(data) else ""
     if data and not kind:
         named = entry.name.endswith(SUFFIXES)
-        seen.reasons.add("file.malformed" if named else "file.not_an_image")
+        other = "file.pair" if is_pair(data) else "file.not_an_image"
+        seen.reasons.add("file.malformed" if named else other)
     finding = Finding(seen, kind=kind)
     cursor.keep_file(entry, finding, read_ns=started_ns)
     return finding
@@ -167,7 +172,7 @@ class NiftiSource:
         if image is None:
             return None
         if len(image.voxels) != len(self._spec.channels):
-            pair.hold("case.missing_channel")
+            pair.hold("case.other_channels")
             return None
         mask = self._mask(pair, image)
         voxels = narrow(image.voxels)
@@ -188,7 +193,10 @@ class NiftiSource:
     def _read(self, seen: SeenFile) -> NiftiImage | None:
         data = self._inventory.reread(seen)
         image = read_nifti(seen, data) if data is not None else None
-        return image if seen.outcome == "accepted" else None
+        if image is None or seen.outcome != "accepted":
+            return None
+        self._inventory.notes |= {image.note} - {""}
+        return image
 
     def _mask(self, pair: Pair, image: NiftiImage) -> np.ndarray | None:
         """Mask on the grid of the image, all zero without labels; None with the reason booked."""

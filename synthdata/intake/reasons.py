@@ -50,6 +50,9 @@ FILES = {
     "file.frames": _refused(
         "The number of frames contradicts the pixel data or the functional groups: export the image again."
     ),
+    "file.pair": _refused(
+        "The file is the header of an Analyze or NIfTI pair, whose voxels are in another file: convert it to one .nii."
+    ),
     "file.outside": _refused(
         "The file is not where the spec looks for images or labels: move it, or remove it."
     ),
@@ -197,6 +200,9 @@ SERIES = {
     "series.no_geometry": _refused(
         "Position, orientation or spacing is missing or impossible: export it again."
     ),
+    "series.sheared": _refused(
+        "The axes of the image are not at right angles, or one has no length: resample it to a grid whose axes are."
+    ),
     "series.multi_frame": _refused(
         "Several frames without functional groups do not tell where they lie: export an enhanced or classic image."
     ),
@@ -219,6 +225,7 @@ PIXELS = {
     "pixels.decimal": _refused(
         "The pixels are decimal numbers (Float Pixel Data), which no CT, MR, CR or DX image has: send the original."
     ),
+    "pixels.complex": _refused("The image holds complex numbers, expected real ones: export the magnitude."),
     "pixels.unit": _refused(
         "No scale of the file leads to the channel's unit, or values lie outside it: export the image with that scale."
     ),
@@ -228,6 +235,9 @@ PIXELS = {
 CASES = {
     "case.missing_channel": _held(
         "The study lacks a series for a channel of the spec: send it, or mend the spec."
+    ),
+    "case.other_channels": _held(
+        "The image has another number of volumes along its fourth axis than the spec asks for: split it, or mend one."
     ),
     "case.ambiguous_channel": _held(
         "Several series of the study match one channel: make the spec's pattern narrower."
