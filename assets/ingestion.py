@@ -13,6 +13,7 @@ from synthdata.records import IntakeReport
 from synthdata.spec import DatasetSpec
 from synthdata.storage import ObjectStore, keys
 
+NOT_WHOLE = "not_fetched_whole"  # metadata
 WHEN_INPUT_CHANGES = dg.AutomationCondition.eager() & dg.AutomationCondition.all_deps_blocking_checks_passed()
 
 
@@ -50,7 +51,7 @@ def scans(spec: DatasetSpec) -> dg.AssetsDefinition:
                 inventory = take_inventory(spec, folder)
         counts = {"files": inventory.files, "size_bytes": inventory.size_bytes}
         if spec.source.is_remote:
-            counts["not_fetched_whole"] = inventory.incomplete
+            counts[NOT_WHOLE] = inventory.incomplete
         return stage.result(inventory, counts)
 
     return source_scans

@@ -1,7 +1,8 @@
 """`synthdata intake PATH`: what of a folder or a server of scans would be refused or held back, and why."""
 
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +63,11 @@ def intake(
             found = inspect(folder, policy=policy, progress=tell)
     _show(found)
     if lacking:
-        typer.echo(f"{lacking} studies or objects could not be fetched whole and were not judged.", err=True)
+        typer.echo(
+            f"{len(lacking)} studies or objects could not be fetched whole and were not judged:", err=True
+        )
+        for sentence, count in Counter(lacking).most_common():
+            typer.echo(f"  {count}: {sentence}", err=True)
     if report is not None:
         try:
             report.write_bytes(to_json(found))
@@ -76,17 +81,17 @@ def intake(
 
 
 @contextmanager
-def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tuple[Path, int]]:
-    """Folder of the scans, fetched where they lie on a server, and how much of them is lacking."""
+def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tuple[Path, Sequence[str]]]:
+    """Folder of the scans, fetched where they lie on a server, and a sentence for all of them that is lacking."""
     from synthdata.intake.remote import fetch, is_remote
 
     if not is_remote(source):
-        yield Path(source.removeprefix("file://")), 0
+        yield Path(source.removeprefix("file://")), ()
         return
     with on_disk("the temporary folder (TMPDIR)"), tempfile.TemporaryDirectory(prefix="synthdata-") as name:
         root = keep or Path(name)
         done = fetch(source, root, progress=progress)
-        yield root / "scans", len(done.failed)
+        yield root / "scans", [str(error) for error in done.failed]
 
 
 def _show(report: "IntakeReport") -> None:

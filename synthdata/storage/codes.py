@@ -12,6 +12,7 @@ REFUSED = frozenset(  # a HEAD request has a number alone
     }
 )
 FULL = frozenset({"QuotaExceeded", "InsufficientStorage", "507"})
+GONE = frozenset({"NoSuchKey", "404", "PreconditionFailed", "412"})  # or another one than was asked for
 NO_BUCKET = "NoSuchBucket"
 CLOCK = "RequestTimeTooSkewed"
 
@@ -32,6 +33,11 @@ def code_sentence(key: str, code: str) -> str:
         return (
             f"the bucket is full at object {key} ({code}), expected room for it: free some space or raise the quota, "
             "and run it again, it goes on where it was"
+        )
+    if code in GONE:
+        return (
+            f"object {key} is gone or another one now ({code}), expected it as it was listed: run it again once the "
+            "transfer has ended"
         )
     if code == NO_BUCKET:
         return (

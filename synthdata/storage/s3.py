@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from s3transfer.utils import ReadFileChunk
 
 from synthdata.errors import MissingObjectError, StoreError
-from synthdata.storage.codes import NO_BUCKET, code_sentence
+from synthdata.storage.codes import GONE, NO_BUCKET, code_sentence
 from synthdata.storage.disk import on_disk
 from synthdata.storage.protocol import Content
 
@@ -232,13 +232,14 @@ class S3Store:
             raise StoreError(_sentence(what, error)) from error
 
     def stream(self, key: str, version: str, what: str) -> Iterator[bytes]:
-        """Bytes of one version of an object. Raises StoreError, also where another version is there now."""
+        """Bytes of one version of an object. Raises StoreError; MissingObjectError where it is gone or another."""
         whole = {"Bucket": self.bucket, "Key": self.prefix + key, "IfMatch": f'"{version}"'}
         try:
             body = self._client.get_object(**whole)["Body"]
             yield from body.iter_chunks(RANGE_BYTES)
         except (ClientError, BotoCoreError, OSError) as error:
-            raise StoreError(_sentence(what, error)) from error
+            kind = MissingObjectError if _code(error) in GONE else StoreError
+            raise kind(_sentence(what, error)) from error
 
     def delete(self, key: str) -> None:
         """Delete an object."""

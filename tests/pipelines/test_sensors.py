@@ -1,3 +1,4 @@
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.ingestion import scans_stage
 from pipelines import sensors
 from pipelines.alerts import alert
 from pipelines.resources.workplace import WorkplaceResource
@@ -20,10 +22,20 @@ def spec(tmp_path: Path) -> DatasetSpec:
     return replace(tiny, source=Source(kind="folder", uri=str(tmp_path / "scans")))
 
 
-def look(spec: DatasetSpec, cursor: str | None) -> tuple[str, list[str], str | None]:
+def look(
+    spec: DatasetSpec, cursor: str | None, instance: dg.DagsterInstance | None = None
+) -> tuple[str, list[str], str | None]:
     """What the sensor says and starts, and where its cursor is afterwards."""
     folders = WorkplaceResource(sources_folder="unused", staging_folder="unused")
-    context = dg.build_sensor_context(cursor=cursor, resources={"folders": folders})
+    with contextlib.ExitStack() as stack:
+        own = instance or stack.enter_context(dg.DagsterInstance.ephemeral())
+        context = dg.build_sensor_context(cursor=cursor, resources={"folders": folders}, instance=own)
+        return said(spec, context, cursor)
+
+
+def said(
+    spec: DatasetSpec, context: dg.SensorEvaluationContext, cursor: str | None
+) -> tuple[str, list[str], str | None]:
     result = new_scans(spec)(context)
     if isinstance(result, dg.SkipReason):
         return str(result.skip_message), [], cursor
@@ -72,6 +84,74 @@ def test_a_source_that_is_down_starts_nothing_and_moves_no_cursor(spec: DatasetS
     (tmp_path / "scans").rmdir()
     says, runs, _ = look(spec, None)
     assert ("is not there" in says, runs) == (True, [])
+
+
+def test_a_variable_that_is_not_set_and_a_cursor_of_another_version_crash_nothing(
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scans" / "1.dcm").write_bytes(b"1")
+    nowhere = replace(spec, source=Source(kind="folder", uri="${NOT_SET_ANYWHERE}"))
+    says, runs, cursor = look(nowhere, "{}")
+    assert ("NOT_SET_ANYWHERE" in says, runs, cursor) == (True, [], "{}")
+    for odd in ("no json", "[1]"):
+        says, runs, _ = look(spec, odd)
+        assert ("waiting until it is still" in says, runs) == (True, [])
+
+
+def test_a_source_that_returns_to_what_it_was_is_taken_in_again(
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster starts no second run of one key."""
+    monkeypatch.setattr(sensors, "STILL_SECONDS", 0.0)
+    clock = iter(range(10**9, 2 * 10**9, 10**4))
+    monkeypatch.setattr(sensors.time, "time", lambda: float(next(clock)))
+    looks, cursor, keys = iter("aabbaa"), None, []
+    monkeypatch.setattr(sensors, "look_at_source", lambda *_: next(looks))
+    for _ in range(6):
+        _, runs, cursor = look(spec, cursor)
+        keys += runs
+    assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("what", ["failed", "left out", "whole", "canceled", "running"])
+def test_a_refresh_that_was_not_whole_is_tried_again_later_and_later(
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(sensors, "STILL_SECONDS", 0.0)
+    now = [1e9]
+    monkeypatch.setattr(sensors.time, "time", lambda: now[0])
+    (tmp_path / "scans" / "1.dcm").write_bytes(b"1")
+    stage = scans_stage(spec)
+
+    @dg.asset(key=stage.key)
+    def scans() -> dg.MaterializeResult[None]:
+        if what == "failed":
+            raise ValueError
+        return dg.MaterializeResult(metadata={"not_fetched_whole": int(what == "left out")})
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        _, _, cursor = look(spec, None, instance)
+        _, (key,), cursor = look(spec, cursor, instance)
+        tags = {"dagster/run_key": key}
+        result = dg.materialize([scans], instance=instance, tags=tags, raise_on_error=False)
+        if what in {"canceled", "running"}:
+            run = instance.get_run_by_id(result.run_id)
+            status = dg.DagsterRunStatus.CANCELED if what == "canceled" else dg.DagsterRunStatus.STARTED
+            instance.delete_run(result.run_id)
+            instance.add_run(run.with_status(status))
+        says, runs, cursor = look(spec, cursor, instance)
+        assert runs == []
+        assert ("tried again 1 hours" in says) is (what in {"failed", "left out"})
+        now[0] += 3601
+        _, runs, cursor = look(spec, cursor, instance)
+        assert len(runs) == (what in {"failed", "left out"})
+        if not runs:
+            return
+        assert runs != [key]
+        dg.materialize([scans], instance=instance, tags={"dagster/run_key": runs[0]}, raise_on_error=False)
+        now[0] += 3601
+        says, runs, cursor = look(spec, cursor, instance)
+        assert ("tried again 2 hours" in says, runs) == (True, [])
 
 
 @dg.asset

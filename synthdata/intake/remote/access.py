@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from synthdata.errors import ConfigError, SourceError
 from synthdata.intake.remote.dicomweb import DicomWeb
@@ -17,6 +18,7 @@ from synthdata.progress import Progress, silent
 if TYPE_CHECKING:
     from synthdata.storage.s3 import S3Store
 
+LOOKING: dict[str, Any] = {"connect_s": 5.0, "silence_s": 15.0, "tries": 2}  # a sensor's tick ends after 60 s
 WEB = frozenset({"http", "https"})
 
 
@@ -38,7 +40,8 @@ def look(address: str) -> str:
     if _kind(address) == "s3":
         rows = list_objects(_bucket(address))
     else:
-        rows = [(row.name, row.mark) for row in DicomWeb(address, Patience.from_environment()).studies()]
+        patience = replace(Patience.from_environment(), **LOOKING)
+        rows = [(row.name, row.mark) for row in DicomWeb(address, patience).studies()]
     if not rows:
         raise SourceError(EMPTY)
     return hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest()

@@ -16,6 +16,10 @@ OLD = ".old"  # suffix of a folder which another one has taken the place of
 PART = ".part"  # suffix of a file which is not whole yet
 
 
+class LandingError(StoreError):
+    """The folder for fetched scans cannot be written."""
+
+
 @dataclass(slots=True)
 class Fetched:
     """What a fetch did, in studies or in objects."""
@@ -106,4 +110,4 @@ def on_landing() -> Iterator[None]:
     except (SourceError, StoreError):
         raise
     except OSError as error:
-        raise StoreError(disk_sentence("the folder for fetched scans", error)) from None
+        raise LandingError(disk_sentence("the folder for fetched scans", error)) from None

@@ -3,17 +3,23 @@
 import hashlib
 import random
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from synthdata.errors import SourceError, StoreError
-from synthdata.intake.remote.landing import PART, Fetched, Landing, on_landing
+from synthdata.errors import MissingObjectError, SourceError, StoreError
+from synthdata.intake.remote.landing import PART, Fetched, Landing, LandingError, on_landing
 from synthdata.intake.remote.problems import EMPTY
 from synthdata.progress import Progress
 
 if TYPE_CHECKING:
     from synthdata.storage.s3 import S3Store
 
+Object = tuple[str, int, str]  # key, size in bytes, version
+CUT_OBJECT = (
+    "an object of the scans came with another length than it was listed with, expected it whole: check the network and "
+    "the server, and run it again, it goes on where it was"
+)
 WHAT = "of the scans"  # stands for a key in messages
 TRIES = 5  # of one object, beside those of each question
 FIRST_PAUSE_S = 0.2
@@ -42,36 +48,58 @@ def fetch_objects(store: "S3Store", landing: Landing, progress: Progress) -> Fet
     if not found:  # rather a wrong address than an archive that was emptied: what is here stays
         raise SourceError(EMPTY)
     places = {key: _place(landing.scans, key) for key, _, _ in found}
-    done.seen, failures = len(found), 0
+    done.seen = len(found)
+    done.removed = _remove_gone(landing.scans, set(places.values()))  # a folder may now be where a file was
+    try:
+        _fetch_new(store, landing, found, places, done, progress)
+    finally:
+        landing.memory.flush()  # what came is known, however the run ends
+    landing.memory.close({_name(key) for key in places})
+    return done
+
+
+def _fetch_new(
+    store: "S3Store",
+    landing: Landing,
+    found: Sequence[Object],
+    places: Mapping[str, Path],
+    done: Fetched,
+    progress: Progress,
+) -> None:
+    folders = {folder for place in places.values() for folder in place.parents}
+    failures = 0
     for count, (key, size, version) in enumerate(found, 1):
-        mark = f"{version}:{size}"
-        if landing.memory.get(_name(key)) != mark or not places[key].is_file():
+        mark, place = f"{version}:{size}", places[key]
+        if landing.memory.get(_name(key)) != mark or not place.is_file():
             try:
-                _fetch(store, landing, key, version, places[key])
-            except StoreError as error:
+                _fetch(store, landing, (key, size, version), place, within=place in folders)
+            except LandingError:  # another object would meet the same
+                raise
+            except (StoreError, SourceError) as error:
                 done.failed.append(error)
-                failures += 1
-                if failures == min(FAILURES_IN_A_ROW, len(found)):
-                    landing.memory.flush()
+                failures += not isinstance(error, SourceError | MissingObjectError)
+                if failures == FAILURES_IN_A_ROW or len(done.failed) == len(found):
                     raise
             else:
                 landing.memory.put(_name(key), mark)
                 done.fetched, failures = done.fetched + 1, 0
         progress(count, len(found), "fetching objects")
-    done.removed = _remove_gone(landing.scans, set(places.values()))
-    landing.memory.close({_name(key) for key in places})
-    return done
 
 
-def _fetch(store: "S3Store", landing: Landing, key: str, version: str, place: Path) -> None:
-    """One object; it gets its name when it is whole."""
+def _fetch(store: "S3Store", landing: Landing, item: Object, place: Path, *, within: bool) -> None:
+    """One object; it gets its name when it is whole, and as long as it was listed."""
+    if within:
+        raise SourceError(
+            "the prefix holds an object whose key is also the folder of others, expected names that a disk can hold: "
+            "rename it"
+        )
     part = landing.incoming / f"object{PART}"
     for attempt in range(1, TRIES + 1):
         try:
-            with on_landing(), part.open("wb") as writer:
-                for chunk in store.stream(key, version, WHAT):
-                    writer.write(chunk)
+            _stream(store, item, part)
             break
+        except (LandingError, MissingObjectError):
+            raise
         except StoreError:
             if attempt == TRIES:
                 raise
@@ -79,6 +107,16 @@ def _fetch(store: "S3Store", landing: Landing, key: str, version: str, place: Pa
     with on_landing():
         place.parent.mkdir(parents=True, exist_ok=True)
         part.replace(place)
+
+
+def _stream(store: "S3Store", item: Object, part: Path) -> None:
+    key, size, version = item
+    with on_landing(), part.open("wb") as writer:
+        for chunk in store.stream(key, version, WHAT):
+            writer.write(chunk)
+        came = writer.tell()
+    if came != size:
+        raise StoreError(CUT_OBJECT)
 
 
 def _remove_gone(scans: Path, wanted: set[Path]) -> int:
