@@ -3,8 +3,6 @@
 Source: Brain Imaging Data Structure specification 1.10, "Common principles" (entities, suffixes, derivatives).
 """
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,6 +12,7 @@ from typing import Any
 
 from synthdata.errors import SourceError
 from synthdata.intake.confidentiality import load_rules
+from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.image_set import MASK, SetRow
 from synthdata.intake.person_names import OWN_CASE
 from synthdata.intake.picture_file import picture_kind
@@ -85,19 +84,18 @@ def _one(names: list[str]) -> str:
 def _participants(root: Path, spec: DatasetSpec) -> dict[str, Mapping[str, str]]:
     if not spec.clinical:
         return {}
+    needed = [PARTICIPANT, *(column.name for column in spec.clinical)]
     try:
-        text = (root / PARTICIPANTS).read_text(encoding="utf-8-sig")
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error):
+        data = (root / PARTICIPANTS).read_bytes()
+    except OSError:
         raise SourceError(
             f"the spec has clinical columns and {PARTICIPANTS} cannot be read, expected it at the root of the tree"
         ) from None
-    wanted = {PARTICIPANT, *(column.name for column in spec.clinical)}
-    if missing := sorted(wanted - set(rows[0] if rows else ())):
-        raise SourceError(
-            f"{PARTICIPANTS} lacks the columns {', '.join(missing)}: add them, or mend the spec"
-        )
-    return {row[PARTICIPANT]: {key: value or "" for key, value in row.items() if key} for row in rows}
+    cells: dict[str, Mapping[str, str]] = {}
+    for row in read_rows(data, PARTICIPANTS, needed):
+        if cells.setdefault(row[PARTICIPANT], row) != row:
+            raise SourceError(f"{PARTICIPANTS} has differing rows for one participant: mend it")
+    return cells
 
 
 def kind_in_tree(data: bytes, name: str) -> str:

@@ -1,6 +1,7 @@
 """The clinical table: one record per patient, typed by the spec; only columns that the spec names are kept."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
 OLDEST_YEARS = 90  # higher ages are aggregated to it: 45 CFR 164.514(b)(2)(i)(C)
 LONGEST_VALUE, MOST_VALUES = 64, 200  # of a category; beyond it is free text
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NO_RULE = RareCombinations(k=1)
 
 
@@ -94,6 +96,8 @@ def typed(column: ColumnSpec, text: str, unit: str = "") -> tuple[Value, str]:
 
 
 def _number(column: ColumnSpec, text: str, unit: str) -> tuple[Value, str]:
+    if not NUMBER.fullmatch(text):
+        return None, "clinical.bad_value"
     try:
         number = float(text)
         if unit and math.isfinite(number):
@@ -191,7 +195,8 @@ def _rows(
         rows, others = fhir_rows(data, columns, paths)
         if others:
             inventory.notes.add(
-                f"{others} FHIR resources are of other kinds or refer to no patient of the bundle"
+                f"{others} FHIR resources are of other kinds, refer to no patient of the bundle, are older versions, "
+                "or have an extension that may change their sense"
             )
         return rows
     rows, extra = patient_rows(data, [column.name for column in columns])

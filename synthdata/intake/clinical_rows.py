@@ -1,11 +1,12 @@
 """Rows of clinical tables: CSV and Parquet, with the units that their headers state."""
 
-import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from synthdata.errors import SourceError
+from synthdata.intake.csv_rows import open_rows, require
 
 ID_COLUMNS = ("patient", "subject")
 UNIT_SUFFIX = "_unit"
@@ -25,32 +26,6 @@ class PatientRow(NamedTuple):
 
     identifiers: tuple[str, ...]
     cells: Mapping[str, Cell]
-
-
-def read_rows(data: bytes, what: str, needed: Sequence[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header line.
-
-    Args:
-        data: The file.
-        what: What the table is, for messages.
-        needed: Columns which must be there.
-
-    Raises:
-        SourceError: The file is no UTF-8 CSV or lacks a column.
-    """
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""))
-        rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
-    except (UnicodeDecodeError, csv.Error):
-        raise SourceError(f"the {what} is no CSV in UTF-8: save it as comma separated text") from None
-    _require(needed, reader.fieldnames or (), what)
-    return rows
-
-
-def _require(needed: Sequence[str], there: Sequence[str], what: str) -> None:
-    missing = [name for name in needed if name not in there]
-    if missing:
-        raise SourceError(f"the {what} lacks the columns {', '.join(missing)}: add them, or mend the spec")
 
 
 def is_parquet(data: bytes) -> bool:
@@ -74,15 +49,17 @@ def patient_rows(data: bytes, wanted: Sequence[str]) -> tuple[list[PatientRow], 
     Raises:
         SourceError: The table cannot be read, or lacks rows, a column of patients or a wanted one.
     """
-    rows, units = _parquet(data) if is_parquet(data) else _csv(data)
-    header = list(rows[0]) if rows else list(units)
+    used = {*ID_COLUMNS, *wanted, *(name + UNIT_SUFFIX for name in wanted)}
+    rows, header, units = _parquet(data, used) if is_parquet(data) else _csv(data, wanted, used)
     key = next((name for name in ID_COLUMNS if name in header), None)
-    _require(wanted, header, "clinical table")
+    require(wanted, header, "clinical table")
+    twice = sorted(name for name, count in Counter(header).items() if count > 1 and name in used)
+    if twice:
+        raise SourceError(f"the clinical table has the columns {', '.join(twice)} twice: leave one of each")
     if key is None or not rows:
         raise SourceError(
             "the clinical table lacks rows or a column patient (or subject): add a row per patient"
         )
-    used = {key, *wanted, *(name + UNIT_SUFFIX for name in wanted)}
     found = [
         PatientRow(
             (row[key].strip(),),
@@ -92,17 +69,24 @@ def patient_rows(data: bytes, wanted: Sequence[str]) -> tuple[list[PatientRow], 
             },
         )
         for row in rows
+        if row[key].strip()
     ]
-    return found, len(set(header) - used)
+    return found, len(set(header) - (used - set(ID_COLUMNS)) - {key})
 
 
-def _csv(data: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:
-    """Rows by bare names, and the units which the header states."""
-    rows = read_rows(data, "clinical table", ())
-    header = list(rows[0]) if rows else []
-    parts = {name: _name_and_unit(name.strip()) for name in header}
-    units = {name: unit for name, unit in parts.values() if unit}
-    return [{parts[column][0]: value for column, value in row.items()} for row in rows], units
+def _csv(
+    data: bytes, wanted: Sequence[str], used: Collection[str]
+) -> tuple[list[dict[str, str]], list[str], dict[str, str]]:
+    """Used cells by bare names, all bare names, and the units which the header states."""
+    stated, rows = open_rows(data, "clinical table", [*ID_COLUMNS, *wanted])
+    parts = [_name_and_unit(name) for name in stated]
+    chosen = [(number, name) for number, (name, _) in enumerate(parts) if name in used]
+    units = {name: unit for name, unit in parts if unit}
+    return (
+        [{name: row[number] for number, name in chosen} for row in rows],
+        [name for name, _ in parts],
+        units,
+    )
 
 
 def _name_and_unit(header: str) -> tuple[str, str]:
@@ -111,25 +95,27 @@ def _name_and_unit(header: str) -> tuple[str, str]:
     return (name.rstrip(), unit[:-1]) if name and len(unit) > 1 else (header, "")
 
 
-def _parquet(data: bytes) -> tuple[list[dict[str, str]], dict[str, str]]:
+def _parquet(data: bytes, used: Collection[str]) -> tuple[list[dict[str, str]], list[str], dict[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         file = pq.ParquetFile(io.BytesIO(data))
+        schema = file.schema_arrow
         is_small = file.metadata.num_rows * file.metadata.num_columns <= MOST_CELLS
         table = file.read() if is_small else None
-        cells = table.to_pylist() if table is not None else []
+        chosen = [number for number, name in enumerate(schema.names) if name in used]
+        cells = [table.column(number).to_pylist() for number in chosen] if table is not None else []
     except (pa.ArrowException, OSError, ValueError, OverflowError):  # also of dates beyond the calendar
         raise SourceError("the clinical table is no whole Parquet file: write it again") from None
     if table is None:
         raise SourceError(f"the clinical table has more than {MOST_CELLS} cells: send its rows in parts")
     units = {
-        field.name: (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace")
-        for field in table.schema
+        field.name: (field.metadata or {}).get(b"unit", b"").decode("utf-8", "replace") for field in schema
     }
-    rows = [{name: _text(value) for name, value in row.items()} for row in cells]
-    return rows, units
+    names = [schema.names[number] for number in chosen]
+    rows = [dict(zip(names, map(_text, row), strict=True)) for row in zip(*cells, strict=True)]
+    return rows, list(schema.names), units
 
 
 def _text(value: object) -> str:

@@ -1,16 +1,14 @@
 """Clinical records from FHIR R4: Patient, Condition, Observation and ImagingStudy to one row per patient."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from synthdata.errors import SourceError
 from synthdata.intake.clinical_rows import Cell, PatientRow
+from synthdata.intake.fhir_resources import Person, Resource, named, people_of, resources_of
 from synthdata.records.case_set import ColumnSpec
 
-Resource = Mapping[str, Any]
 UCUM = "http://unitsofmeasure.org"
 DEFAULT_PATHS = {
     "sex": "Patient.gender",
@@ -18,21 +16,12 @@ DEFAULT_PATHS = {
     "age": "Patient.age",
     "age_years": "Patient.age",
 }
-GENDERS = {"male": "m", "female": "f", "other": "o", "unknown": ""}
+GENDERS = {"male": "m", "female": "f", "other": "o", "unknown": "u"}
 FINAL = frozenset({"final", "amended", "corrected"})
 UNTRUE = frozenset({"refuted", "entered-in-error"})
 OVER = frozenset({"inactive", "remission", "resolved"})
+UNDONE = frozenset({"cancelled", "entered-in-error"})  # of a study
 AGE = "30525-0"  # LOINC: age
-
-
-@dataclass(slots=True)
-class Person:
-    """Resources of one patient."""
-
-    patient: Resource
-    conditions: list[Resource] = field(default_factory=list)
-    observations: list[Resource] = field(default_factory=list)
-    studies: list[Resource] = field(default_factory=list)
 
 
 def is_fhir(data: bytes) -> bool:
@@ -57,7 +46,8 @@ def fhir_rows(
         paths: Column to path; without one, a name such as `age`, or the code, display or text that equals the name.
 
     Returns:
-        The rows, and the number of resources that are none of the four kinds or refer to nobody.
+        The rows, and the number of resources that are none of the four kinds, refer to nobody, are older versions, or
+        have an extension that may change their sense.
 
     Raises:
         SourceError: The file is no FHIR in JSON or holds no patient, or a path is none of the above.
@@ -76,8 +66,8 @@ def fhir_rows(
 def _rows(
     data: bytes, columns: Sequence[ColumnSpec], paths: Mapping[str, str]
 ) -> tuple[list[PatientRow], int]:
-    resources = list(_resources(data))
-    people, left_over = _people(resources)
+    resources = list(resources_of(data))
+    people, left_over = people_of(resources)
     if not people:
         raise SourceError("the clinical table is FHIR without a Patient: export the patients, too")
     rows = []
@@ -94,55 +84,10 @@ def _rows(
     return rows, left_over
 
 
-def _resources(data: bytes) -> Iterator[tuple[str, Resource]]:
-    """Resources with their full URL, which may be empty."""
-    try:
-        text = data.decode("utf-8-sig")
-        try:
-            parsed = [json.loads(text)]
-        except json.JSONDecodeError:
-            parsed = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, RecursionError):
-        raise SourceError("the clinical table is no FHIR in JSON: export a bundle, or NDJSON") from None
-    for item in parsed[0] if parsed and isinstance(parsed[0], list) else parsed:
-        if not isinstance(item, dict):
-            raise SourceError("the clinical table is JSON, but no FHIR: export a bundle, or NDJSON")
-        if item.get("resourceType") == "Bundle":
-            for entry in item.get("entry") or ():
-                if isinstance(entry, dict) and isinstance(entry.get("resource"), dict):
-                    yield str(entry.get("fullUrl", "")), entry["resource"]
-        else:
-            yield "", item
-
-
-def _people(resources: Sequence[tuple[str, Resource]]) -> tuple[list[Person], int]:
-    """Patients with what refers to them, and the count of the rest."""
-    people: dict[str, Person] = {}
-    by_reference: dict[str, Person] = {}
-    for url, resource in resources:
-        if resource.get("resourceType") == "Patient":
-            person = people.setdefault(str(resource.get("id", url)), Person(resource))
-            by_reference |= {f"Patient/{resource.get('id', '')}": person, url: person}
-    left_over = 0
-    for _, resource in resources:
-        kind = resource.get("resourceType")
-        if kind == "Patient":
-            continue
-        reference = str((resource.get("subject") or {}).get("reference", ""))
-        subject = by_reference.get(reference) or by_reference.get("/".join(reference.split("/")[-2:]))
-        lists = {"Condition": "conditions", "Observation": "observations", "ImagingStudy": "studies"}
-        if subject is None or kind not in lists or not reference:
-            left_over += 1
-        else:
-            getattr(subject, lists[kind]).append(resource)
-    return list(people.values()), left_over
-
-
 def _identifiers(patient: Resource) -> Iterator[str]:
     """All that a DICOM Patient ID may repeat of a patient."""
-    for item in patient.get("identifier") or ():
-        if item.get("value"):
-            yield str(item["value"]).strip()
+    for item in named(patient):
+        yield str(item["value"]).strip()
     if patient.get("id"):
         yield str(patient["id"])
 
@@ -190,8 +135,8 @@ def _day(text: Any) -> date | None:
 
 
 def _first_study(person: Person) -> date | None:
-    days = [day for study in person.studies if (day := _day(study.get("started"))) is not None]
-    return min(days, default=None)
+    done = (study for study in person.studies if study.get("status") not in UNDONE)
+    return min((day for study in done if (day := _day(study.get("started"))) is not None), default=None)
 
 
 def _observed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
@@ -200,8 +145,10 @@ def _observed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
         if observation.get("status") not in FINAL:
             continue
         period = observation.get("effectivePeriod") or {}
-        day = _day(observation.get("effectiveDateTime") or period.get("start"))
+        when = observation.get("effectiveDateTime") or observation.get("effectiveInstant")
+        day = _day(when or period.get("start"))
         parts = (observation, *(observation.get("component") or ()))
+        parts = tuple(part for part in parts if not part.get("modifierExtension"))
         cells = [_value(column, part) for part in parts if _is_coded(part.get("code"), code)]
         found += [(day, cell) for cell in cells if cell is not None]
     seen = _first_study(person)
@@ -238,6 +185,8 @@ def _diagnosed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
         if _status(condition, "verificationStatus").isdisjoint(UNTRUE)
         and _status(condition, "clinicalStatus").isdisjoint(OVER)
     ]
+    if any(item.get("modifierExtension") and _may_be(item, column, code) for item in active):
+        return [Cell("")]  # what it says may be turned into its opposite
     if code:
         return [Cell(str(any(_is_coded(condition.get("code"), code) for condition in active)).lower())]
     return [
@@ -245,6 +194,10 @@ def _diagnosed(column: ColumnSpec, code: str, person: Person) -> list[Cell]:
         for value in column.values
         if any(_is_coded(condition.get("code"), value) for condition in active)
     ]
+
+
+def _may_be(condition: Resource, column: ColumnSpec, code: str) -> bool:
+    return any(_is_coded(condition.get("code"), one) for one in ([code] if code else column.values))
 
 
 def _status(condition: Resource, name: str) -> set[str]:

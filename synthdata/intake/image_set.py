@@ -10,7 +10,8 @@ import numpy as np
 
 from synthdata.errors import SourceError
 from synthdata.intake.clinical import table_bytes, typed
-from synthdata.intake.clinical_rows import ID_COLUMNS, read_rows
+from synthdata.intake.clinical_rows import ID_COLUMNS
+from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory, SeenFile

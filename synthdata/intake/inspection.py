@@ -6,7 +6,7 @@ from pathlib import Path
 
 from synthdata.errors import SourceError
 from synthdata.intake.archives import unpacked
-from synthdata.intake.clinical_rows import read_rows
+from synthdata.intake.csv_rows import open_rows
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge
@@ -135,8 +135,9 @@ def _inspect_other(seen: SeenFile, data: bytes) -> int:
 
 def _inspect_table(seen: SeenFile, data: bytes) -> None:
     try:
-        rows = read_rows(data, "table", ())
+        _, rows = open_rows(data, "table", ())
+        cells = dict.fromkeys(cell for row in rows for cell in row)
     except SourceError:
         seen.reasons.add("file.malformed")
         return
-    seen.reasons |= {reason_of(dict.fromkeys(cell for row in rows for cell in row.values()))} - {""}
+    seen.reasons |= {reason_of(cells)} - {""}

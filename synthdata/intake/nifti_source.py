@@ -9,7 +9,7 @@ import numpy as np
 
 from synthdata.errors import SourceError
 from synthdata.intake.clinical import ClinicalTable, table_bytes
-from synthdata.intake.clinical_rows import read_rows
+from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.label_maps import mask_of
