@@ -8,6 +8,7 @@ from synthdata.intake.dicom_file import DAMAGE, Instance
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.lookup import lookup_table
 from synthdata.intake.pixels import stored_slices, values_of
+from synthdata.intake.reading_ahead import read_ahead
 from synthdata.intake.scales import NO_TABLE, scale_for
 from synthdata.intake.series import Series
 from synthdata.intake.volumes import Slice
@@ -29,7 +30,7 @@ def read_volume(series: Series, inventory: Inventory, *, unit: str) -> np.ndarra
     if series.stack is None:
         return None
     parts = _Slices(len(series.slices))
-    for instance, members in _by_file(series):
+    for instance, members in read_ahead(list(_by_file(series)), lambda item: item[0].seen.path):
         data = inventory.reread(instance.seen)
         if data is None:
             return None

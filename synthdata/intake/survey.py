@@ -12,6 +12,7 @@ from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.reading_ahead import read_ahead
 from synthdata.processes import Crew, in_parts
 from synthdata.progress import Progress
 
@@ -88,7 +89,8 @@ def read_batch(batch: Batch) -> tuple[int, list[Finding]]:
     """Read and judge files; gives the time before the first was read, and a finding per file."""
     judge, started_ns = ElementJudge(batch.policy), now_ns()
     with quiet_parsers():
-        return started_ns, [_read(entry, batch, judge) for entry in batch.entries]
+        coming = read_ahead(batch.entries, lambda entry: entry.path)
+        return started_ns, [_read(entry, batch, judge) for entry in coming]
 
 
 def _read(entry: Entry, batch: Batch, judge: ElementJudge) -> Finding:
