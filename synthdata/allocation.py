@@ -18,18 +18,23 @@ KEPT_BYTES = 1 << 30  # at its end
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep freed memory until the end, then give it back. Does nothing where there is no such allocator."""
-    library = _glibc()
-    if library is None:
-        yield
-        return
-    library.mallopt(MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
-    library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
-    library.mallopt(TOP_PAD, STEP_BYTES)
+    """Keep freed memory until the end, then give it back."""
+    keep_memory()
     try:
         yield
     finally:
-        library.malloc_trim(0)
+        library = _glibc()
+        if library is not None:
+            library.malloc_trim(0)
+
+
+def keep_memory() -> None:
+    """Keep freed memory from now on. Does nothing where there is no such allocator."""
+    library = _glibc()
+    if library is not None:
+        library.mallopt(MMAP_THRESHOLD, LARGEST_KEPT_BYTES)
+        library.mallopt(TRIM_THRESHOLD, KEPT_BYTES)
+        library.mallopt(TOP_PAD, STEP_BYTES)
 
 
 @cache

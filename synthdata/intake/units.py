@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol
 
-from synthdata.allocation import kept_memory
+from synthdata.allocation import keep_memory
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.records.case import Case
@@ -164,7 +164,8 @@ def build_run(order: RunOrder) -> BuiltRun:
         StoreError: The store or the temporary folder cannot be written.
     """
     effects, inventory, shards = list[Effects](), Inventory(), _RunShards(order)
-    with quiet_parsers(), kept_memory(), shards.begun:
+    keep_memory()  # until the process ends, or whoever asked for the intake gives it back
+    with quiet_parsers(), shards.begun:
         for index, unit in enumerate(order.units):
             case, found = built(unit, inventory)
             effects.append(found)
