@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -202,13 +203,21 @@ class StudyCase:
     def _mask(self, study: Study, grid: Grid, image: Series, inventory: Inventory) -> np.ndarray | None:
         """Mask on the grid of the image, all zero where the spec has no labels; None with reasons booked."""
         if not self.spec.labels:
-            return np.zeros(grid.shape_zyx, np.uint8)
+            return _no_labels(grid.shape_zyx)
         if not study.masks:
             study.hold("mask.missing")
             return None
         if any(item.seen.outcome != "accepted" for item in study.masks):
             return None
         return study_mask(study.masks, image, self.spec.labels, inventory)
+
+
+@lru_cache(1)
+def _no_labels(shape_zyx: tuple[int, int, int]) -> np.ndarray:
+    """A mask that cases of one shape share, since nobody writes to it."""
+    mask = np.zeros(shape_zyx, np.uint8)
+    mask.flags.writeable = False
+    return mask
 
 
 def matching(channel: Channel, series: Sequence[Series]) -> list[Series]:

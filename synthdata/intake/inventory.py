@@ -158,7 +158,7 @@ def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
                 return b"", None, "file.not_regular"
             if before.st_size > MAXIMUM_BYTES:
                 return b"", stamp_of(before), "file.too_large"
-            data = _read_whole(handle, before.st_size + 1)  # one more byte shows growth
+            data = _read_whole(handle, before.st_size)  # growth shows in the stamp
             stamp = stamp_of(os.fstat(handle))
         finally:
             os.close(handle)
@@ -183,9 +183,9 @@ def _opened(path: Path) -> int:
         return os.open(path, flags)
 
 
-def _read_whole(handle: int, most_bytes: int) -> bytes:
-    """Bytes of an open file up to its end, which a network may give in parts."""
-    data = os.read(handle, most_bytes)
-    while 0 < len(data) < most_bytes and (more := os.read(handle, most_bytes - len(data))):
+def _read_whole(handle: int, size: int) -> bytes:
+    """So many bytes of an open file, which a network may give in parts; fewer where it ends before."""
+    data = os.read(handle, size)
+    while len(data) < size and (more := os.read(handle, size - len(data))):
         data += more
     return data

@@ -42,7 +42,8 @@ def _plain(value: Any, leave_out: frozenset[str] = frozenset()) -> Any:
         return value
     names = _fields(kind)
     if names:
-        return {name: _plain(getattr(value, name)) for name in names if name not in leave_out}
+        pairs = ((name, getattr(value, name)) for name in names if name not in leave_out)
+        return {name: item if type(item) in ATOMS else _plain(item) for name, item in pairs}
     if isinstance(value, str | int | float | bool):  # of a class of its own
         return value
     if isinstance(value, frozenset | set):

@@ -13,7 +13,9 @@ from synthdata.storage import keys
 from synthdata.storage.incoming import Incoming, commit_incoming, incoming
 from synthdata.storage.protocol import ObjectStore
 
-ROW_GROUP_BYTES = 64 << 20  # of arrays, after which a row group is full
+ROW_GROUP_BYTES = (
+    16 << 20
+)  # of arrays, after which a row group is full; no more than caches of a processor hold
 
 
 class ShardFile:
