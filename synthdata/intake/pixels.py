@@ -145,7 +145,7 @@ def _stored_bits(stored: np.ndarray, plan: PixelPlan) -> np.ndarray:
 
 
 def values_of(
-    stored: np.ndarray, plan: PixelPlan, scale: Scale, table: Table | None = None
+    stored: np.ndarray, plan: PixelPlan, scale: Scale, table: Table | None = None, *, unit: str = ""
 ) -> tuple[np.ndarray, np.ndarray | None] | None:
     """Values of stored numbers in the unit of a scale, and where they stand for no measurement.
 
@@ -156,6 +156,7 @@ def values_of(
         plan: How their file stores them.
         scale: The way to values.
         table: Of the scale, where it has one.
+        unit: Of the channel; empty: that of the scale.
 
     Returns:
         A signed integer type where slope and intercept are whole, else float64; and a mask of the padding, or None
@@ -165,7 +166,7 @@ def values_of(
         return stored.astype(np.int16, copy=False), None
     numbers: np.ndarray = stored.astype(np.int64 if stored.dtype.itemsize > 2 else np.int32)
     padded = _padded(numbers, plan)
-    inverted = plan.inverted and scale.unit == ARBITRARY
+    inverted = plan.inverted and ARBITRARY in {unit, scale.unit}
     if math.isfinite(scale.first) or math.isfinite(scale.last):
         outside = (numbers < scale.first) | (numbers > scale.last)
         if (outside if padded is None else outside & ~padded).any():

@@ -78,7 +78,7 @@ def _read_file(
             table = None if scale.table == NO_TABLE else lookup_table(data, frame, scale)
         except DAMAGE:
             return "pixels.lookup_table"
-        found = values_of(numbers, instance.pixels, scale, table)
+        found = values_of(numbers, instance.pixels, scale, table, unit=unit)
         if found is None:
             return "pixels.unit"
         parts.put(index, *found)

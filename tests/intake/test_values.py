@@ -10,7 +10,7 @@ from pydicom.encaps import encapsulate
 
 from synthdata.intake import take_in
 from synthdata.records.parquet import read_cases
-from synthdata.spec import Channel
+from synthdata.spec import Channel, GridSpec
 
 CT = (Channel(name="CT", modality="CT", unit="[hnsf'U]"),)
 MS = (Channel(name="T1w", modality="MR", unit="ms", series="^T1w$"),)
@@ -202,3 +202,20 @@ def test_decimal_pixels_are_refused_as_such(build, scans, private, keyword) -> N
         setattr(dataset, keyword, np.zeros(48, np.float64).tobytes())
     build.write(scans, datasets)
     assert codes(take_in(build.spec(), scans, private, pseudonym_key=build.key))["pixels.decimal"] == 5
+
+
+@pytest.mark.parametrize(("unit", "is_turned"), [("1", True), ("OD", False)])
+def test_an_inverted_radiograph_is_turned_for_a_channel_without_a_unit_alone(
+    build, scans, private, unit, is_turned
+) -> None:
+    grid = build.grid(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5), origin_mm=(0.0, 0.0, 0.0))
+    (dataset,) = build.series("PAT-1", grid, modality="DX", name="XR")
+    twelve_bits(dataset)
+    dataset.PhotometricInterpretation = "MONOCHROME1"
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 2, 10, "OD"
+    build.write(scans, [dataset])
+    channels = (Channel(name="XR", modality="DX", unit=unit),)
+    flat = GridSpec(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5))
+    image = build.image(grid).astype(int)
+    expected = 2 * (4095 - image if is_turned else image) + 10
+    np.testing.assert_array_equal(take(build, scans, private, channels=channels, grid=flat), expected)
