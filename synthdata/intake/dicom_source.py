@@ -41,9 +41,20 @@ class Study:
         return [item for series in self.series for item in series.instances] + list(self.masks)
 
 
-def studies_of(instances: Iterable[Instance], inventory: Inventory) -> list[Study]:
-    """Group instances to studies, judge series and patients; sorted by pseudonym."""
+def studies_of(instances: Iterable[Instance], inventory: Inventory, nobody: str) -> list[Study]:
+    """Group instances to studies, judge series and patients; sorted by pseudonym.
+
+    Args:
+        instances: Of the source.
+        inventory: Takes notes.
+        nobody: Pseudonym of an empty Patient ID.
+    """
     instances = list(instances)
+    unnamed = len({instance.case for instance in instances if instance.patient == nobody})
+    if unnamed > 1:
+        inventory.notes.add(
+            f"{unnamed} studies have an empty Patient ID and count as one patient: give each person a pseudonym"
+        )
     _hold_conflicting_patients(instances)
     for instance in instances:
         if not inventory.broken.isdisjoint({instance.series_uid, instance.patient}):

@@ -21,6 +21,7 @@ MARKS = (  # what tells two slices at one place apart, in the order in which a s
     "kernel",
     "dimension",
 )
+DETECTOR = "ImagerPixelSpacing"
 PLACES = frozenset({"ImagePositionPatient", "InStackPositionNumber", "StackID", "SliceLocation"})
 Mark = tuple[str | float, ...]
 
@@ -41,6 +42,7 @@ class Frame:
     scales: tuple[Scale, ...]  # ways from stored numbers to values, each with its unit
     marks: tuple[Mark, ...]  # one per entry of `MARKS`, empty where the file does not tell
     stack: str = ""  # Stack ID, where a file with functional groups tells it
+    at_detector: bool = False  # the spacing is that at the detector, where a body is magnified
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +55,7 @@ class SharedFrame:
     distance_mm: float
     scales: tuple[Scale, ...]
     marks: tuple[Mark, ...]
+    at_detector: bool
 
 
 def classic_frame(header: Header) -> Frame:
@@ -160,6 +163,7 @@ def _shared_frame(header: Header, place: Attributes, marks: tuple[Mark, ...]) ->
         distance_mm=_number(place.get("SpacingBetweenSlices")) or thickness or 1.0,
         scales=scales_of(place, str(header.get("Modality", ""))),
         marks=marks,
+        at_detector=_is_at_detector(place),
     )
 
 
@@ -174,6 +178,7 @@ def _placed(number: int, shared: SharedFrame, header: Header, position_mm: tuple
         distance_mm=shared.distance_mm,
         scales=shared.scales,
         marks=shared.marks,
+        at_detector=shared.at_detector,
     )
 
 
@@ -183,11 +188,17 @@ def spacing_of(place: Attributes) -> tuple[float, float] | None:
     Source:
         DICOM PS3.3, 10.7.1.3 (Pixel Spacing, Imager Pixel Spacing and what their difference means).
     """
-    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        values = numbers_in(place.get(keyword))
-        if len(values) == 2 and min(values) > 0:
-            return values[0], values[1]
-    return None
+    stated = (_pair(place, keyword) for keyword in ("PixelSpacing", DETECTOR, "NominalScannedPixelSpacing"))
+    return next((pair for pair in stated if pair is not None), None)
+
+
+def _is_at_detector(place: Attributes) -> bool:
+    return _pair(place, DETECTOR) is not None and _pair(place, "PixelSpacing") is None
+
+
+def _pair(place: Attributes, keyword: str) -> tuple[float, float] | None:
+    values = numbers_in(place.get(keyword))
+    return (values[0], values[1]) if len(values) == 2 and min(values) > 0 else None
 
 
 def _number(value: Any) -> float:

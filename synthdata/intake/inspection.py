@@ -76,7 +76,8 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
         inventory.hold_archived()
         kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
-        patients = _judge_series([item for item in instances if id(item.seen) in kept], inventory)
+        chosen = [item for item in instances if id(item.seen) in kept]
+        patients = _judge_series(chosen, inventory, names.patient(""))
     if not scans and not any(
         code.startswith("archive.") for seen in inventory.files for code in seen.reasons
     ):
@@ -87,10 +88,10 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     return inventory.report(NO_CASES, patients=patients)
 
 
-def _judge_series(instances: Sequence[Instance], inventory: Inventory) -> int:
+def _judge_series(instances: Sequence[Instance], inventory: Inventory, nobody: str) -> int:
     """Judge series as a whole, and their pixels; returns the number of patients with an accepted file."""
     voucher = Voucher(policy=inventory.policy)
-    for study in studies_of(instances, inventory):
+    for study in studies_of(instances, inventory, nobody):
         for series in study.series:
             hold_companions(series)
             if series.accepted:

@@ -109,10 +109,19 @@ def _projections(slices: Sequence[Slice]) -> list[Series]:
                 slices=(item,),
                 stack=Stack(positions_mm=np.zeros((1, 3)), grid=grid, shape_yx=shape),
                 name=item.instance.description + (f" image {rank}" if len(ordered) > 1 else ""),
-                note="" if item.frame.spacing_mm else "projections without a stated spacing count as 1 mm",
+                note=_projection_note(item),
             )
         )
     return series
+
+
+def _projection_note(item: Slice) -> str:
+    """What the spacing of a projection does not say of the patient, for the report."""
+    if item.frame.spacing_mm is None:
+        return "projections without a stated spacing count as 1 mm"
+    if item.frame.at_detector:
+        return "projections state their spacing at the detector alone: in the patient, sizes are smaller, as magnified"
+    return ""
 
 
 def _volume(volume: Volume, description: str) -> Series:

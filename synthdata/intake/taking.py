@@ -176,7 +176,7 @@ class Opening:
         rules = Rules(names=self.names, body_part=spec.body_part, policy=self.policy, crew=self.crew)
         instances = survey(scans, inventory, rules, cursor=self.cursor, progress=self.progress)
         _require_dicom(inventory, instances)
-        studies = studies_of(instances, inventory)
+        studies = studies_of(instances, inventory, self.names.patient(""))
         note_label_codes(instances, spec.labels, inventory)
         return DicomSource(spec, studies, table), table
 

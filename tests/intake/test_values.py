@@ -219,3 +219,31 @@ def test_an_inverted_radiograph_is_turned_for_a_channel_without_a_unit_alone(
     image = build.image(grid).astype(int)
     expected = 2 * (4095 - image if is_turned else image) + 10
     np.testing.assert_array_equal(take(build, scans, private, channels=channels, grid=flat), expected)
+
+
+@pytest.mark.parametrize(("keyword", "noted"), [("ImagerPixelSpacing", True), ("PixelSpacing", False)])
+def test_a_spacing_at_the_detector_is_said_to_be_one(build, scans, private, keyword, noted) -> None:
+    grid = build.grid(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5), origin_mm=(0.0, 0.0, 0.0))
+    (dataset,) = build.series("PAT-1", grid, modality="DX", name="XR")
+    for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        if name in dataset:
+            delattr(dataset, name)
+    setattr(dataset, keyword, [0.4, 0.3])
+    build.write(scans, [dataset])
+    flat = GridSpec(shape_zyx=(1, 8, 6), spacing_mm=(1.0, 2.0, 1.5))
+    spec = build.spec(channels=(Channel(name="XR", modality="DX"),), grid=flat)
+    report = take_in(spec, scans, private, pseudonym_key=build.key)
+    (case,) = read_cases(private, report.cases)
+    assert case.grid.spacing_mm == (1.0, 0.4, 0.3)
+    assert any("at the detector alone" in note for note in report.notes) == noted
+
+
+def test_studies_with_an_empty_patient_id_are_counted_as_those_of_one_patient(build, scans, private) -> None:
+    for patient in ("PAT-1", "PAT-2", "PAT-3"):
+        datasets = build.series(patient)
+        for dataset in datasets if patient != "PAT-3" else ():
+            dataset.PatientID = dataset.PatientName = ""
+        build.write(scans, datasets, patient)
+    report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
+    assert len({case.patient_id for case in read_cases(private, report.cases)}) == 2
+    assert any(note.startswith("2 studies have an empty Patient ID") for note in report.notes)
