@@ -21,6 +21,7 @@ from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, hold_companions
 from synthdata.intake.telling import reason_of
+from synthdata.intake.unread import Looked, series_beside_unread
 from synthdata.intake.vouching import Voucher
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
@@ -55,26 +56,29 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     """
     inventory, judge = Inventory(policy), ElementJudge(policy)
     names = Pseudonyms(secrets.token_bytes(32))  # grouping only; no name leaves this call
-    instances, scans = list[Instance](), 0
+    scans = 0
     listing = list_files(folder)
     inventory.note_links(listing)
     with quiet_parsers(), unpacked(listing.entries, inventory) as entries:
-        paths = [entry.path for entry in entries]
-        for count, path in enumerate(paths, 1):
-            seen, data = inventory.add(path)
+        looked = list[Looked]()
+        for count, entry in enumerate(entries, 1):
+            seen, data = inventory.add(entry.path)
+            instance = None
             if is_dicom(data):
                 instance = read_instance(
                     seen, data, judge=judge, names=names, inventory=inventory, body_part=""
                 )
                 if instance is not None:
-                    instances.append(instance)
                     _try_decoding(instance, data)
                 scans += 1
             elif data:
                 scans += _inspect_other(seen, data)
-            progress(count, len(paths), "reading and judging files")
+            looked.append((entry.name, seen, instance))
+            progress(count, len(entries), "reading and judging files")
+        instances = [instance for _, _, instance in looked if instance is not None]
         judge_file_names(inventory.files, folder, policy.deny, inventory.archived)
         inventory.hold_archived()
+        inventory.note_unread(series_beside_unread(looked))
         kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
         chosen = [item for item in instances if id(item.seen) in kept]
         patients = _judge_series(chosen, inventory, names.patient(""))
@@ -82,7 +86,7 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
         code.startswith("archive.") for seen in inventory.files for code in seen.reasons
     ):
         raise SourceError(
-            f"the source holds {len(paths)} files and no scan{inventory.unreadable()}, expected DICOM, NIfTI or NPZ: "
+            f"the source holds {len(looked)} files and no scan{inventory.unreadable()}, expected DICOM, NIfTI or NPZ: "
             "check the path"
         )
     return inventory.report(NO_CASES, patients=patients)

@@ -18,6 +18,8 @@ from synthdata.intake.spool import restore
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport, ReasonCount
 
+UNREAD = frozenset({"file.unreadable", "file.changed"})
+
 
 @dataclass(slots=True)
 class SeenFile:
@@ -85,6 +87,15 @@ class Inventory:
         """Book what stands beside files in their archive with each of them."""
         for seen in self.files:
             seen.reasons |= self.beside.get(seen.path, frozenset())
+
+    def note_unread(self, series: set[str]) -> None:
+        """Count series as damaged which may lack a file that could not be read."""
+        self.broken |= series
+        if any(not UNREAD.isdisjoint(seen.reasons) for seen in self.files):
+            self.notes.add(
+                "files that could not be read do not tell their series: those of their neighbours by name were held "
+                "back; compare the counts of slices with the archive's"
+            )
 
     def note_links(self, listing: Listing) -> None:
         """Tell how many links to folders were not followed."""
@@ -165,11 +176,17 @@ def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:
     except SynthDataError:  # its archive could not be unpacked, since the disk is full
         raise
     except OSError as error:
-        no_file = error.errno == errno.ENXIO  # a socket
-        return b"", None, "file.not_regular" if no_file else "file.unreadable"
+        return b"", None, _why_unread(path, error)
     if stamp != stamp_of(before) or len(data) != before.st_size:
         return b"", None, "file.changed"
     return data, stamp, "" if data else "file.empty"
+
+
+def _why_unread(path: Path, error: OSError) -> str:
+    if error.errno == errno.ENXIO:  # a socket
+        return "file.not_regular"
+    leads_nowhere = error.errno in {errno.ENOENT, errno.ELOOP} and path.is_symlink()
+    return "file.link" if leads_nowhere else "file.unreadable"
 
 
 def _opened(path: Path) -> int:

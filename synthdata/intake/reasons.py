@@ -24,10 +24,13 @@ def _refused(explanation: str) -> Reason:
 
 FILES = {
     "file.unreadable": _refused(
-        "The file cannot be read (no right, a damaged disk, a link that leads nowhere): mend it, or copy it again."
+        "The file cannot be read (no right, a damaged disk, gone since it was listed): mend it, or copy it again."
     ),
     "file.not_regular": _refused(
         "The entry is no file but a pipe, a socket or a device, which nobody reads: remove it from the folder."
+    ),
+    "file.link": _refused(
+        "The entry is a link that leads nowhere, or in a circle: fetch its target, or remove it."
     ),
     "file.empty": _refused("The file has no bytes: copy it again."),
     "file.changed": _refused(

@@ -13,6 +13,7 @@ from synthdata.intake.listing import Entry
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.reading_ahead import read_ahead
+from synthdata.intake.unread import series_beside_unread
 from synthdata.processes import Crew, in_parts
 from synthdata.progress import Progress
 
@@ -68,6 +69,8 @@ def survey(
     findings = [found[entry.name] for entry in entries]
     for finding in findings:
         take_finding(inventory, finding)
+    looked = zip(entries, findings, strict=True)
+    inventory.note_unread(series_beside_unread((entry.name, one.seen, one.instance) for entry, one in looked))
     instances = [finding.instance for finding in findings if finding.instance is not None]
     kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
     return [item for item in instances if id(item.seen) in kept]

@@ -269,7 +269,7 @@ def test_a_named_pipe_and_a_link_loop_stop_nobody(build, scans, private) -> None
     (scans / "back.dcm").symlink_to(scans / "there.dcm")
     report = take(build, scans, private)
     assert (report.accepted, report.seen) == (3, 7)
-    assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.unreadable"}
+    assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.link"}
     assert any("1 links to folders were not followed" in note for note in report.notes)
     assert any("1 links to folders were not followed" in note for note in inspect(scans).notes)
 
@@ -333,3 +333,28 @@ def test_a_file_from_the_future_is_read_once(build, scans, private, reads, monke
     reads.clear()
     take(build, scans, private)
     assert reads == []
+
+
+@pytest.mark.parametrize("name", ["1-0000.dcm", "1-0001.dcm", "1-0002.dcm"])
+@pytest.mark.parametrize("why", ["file.unreadable", "file.changed"])
+def test_a_series_of_which_a_file_cannot_be_read_is_held_and_the_others_are_taken(
+    build, scans, private, monkeypatch, name, why
+) -> None:
+    """Two slices of three are a volume, too: only the unread file tells that it is not whole."""
+    for patient in range(4):
+        study(build, scans, patient)
+    original = inventory.read_file
+
+    def read_file(path: Path) -> tuple[bytes, object, str]:
+        return (b"", None, why) if path.name == name else original(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inventory, "read_file", read_file)
+        report = take(build, scans, private)
+        looked = inspect(scans)
+    codes = {reason.code: reason.files for reason in report.reasons}
+    neighbours = 2 if name == "1-0001.dcm" else 5  # of two series, where it lies between them
+    assert codes == {why: 1, "case.companion": neighbours}
+    assert {reason.code: reason.files for reason in looked.reasons} == codes
+    assert any("could not be read do not tell their series" in note for note in report.notes)
+    assert take(build, scans, private).cases.cases == 4
