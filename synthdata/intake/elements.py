@@ -43,6 +43,7 @@ from synthdata.intake.value_types import (
     binary,
     by_type,
     is_a_day,
+    is_curve,
     texts,
     unique_ids,
     values_of,
@@ -65,6 +66,9 @@ TELLING = re.compile(
 )  # meanings of private attributes which may identify
 TOLERANT = frozenset({PATIENT, DEVICE, INSTITUTION})  # options which keep a value as it is
 NO_FINDINGS: frozenset[Finding] = frozenset()
+CURVES = frozenset(  # of grey values; what rises or falls all along spells nothing, though codes of letters are in it
+    {"LUTData", *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue"))}
+)
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
 PRIVATE = 0x10000  # bit of an odd group
@@ -196,6 +200,8 @@ class ElementJudge:
         rule = self._rules.get(keyword)
         if rule is not None and rule.action not in {"U", "X/Z/U"}:
             yield from _listed(element, keyword, rule)
+        if keyword in CURVES and is_curve(element.value):
+            return
         kept = rule.options & TOLERANT if rule is not None else NEVER
         yield from by_type(element, keyword, kept)
         if element.VR in BINARY_VRS and isinstance(element.value, bytes):

@@ -31,6 +31,7 @@ Finding = tuple[str, frozenset[str]]  # reason code, and the method codes which 
 NEVER: frozenset[str] = frozenset()
 TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UT", "UC", "AE", "UR", "CS"})
 BINARY_VRS = frozenset({"OB", "OW", "UN", "OF", "OD", "OL", "OV"})
+LEAST_OF_A_CURVE = 16  # numbers
 DUMMY_DATES = ("00010101", "18000101", "19000101", "19700101", "20000101")
 MOMENT_VRS = frozenset({"DA", "DT", "TM", "AS", "IS", "DS"})
 PROSE_VRS = frozenset({"ST", "LT", "UT", "UC"})
@@ -220,6 +221,19 @@ def binary(data: bytes) -> Iterator[Finding]:
     """Texts in bytes."""
     if bytes_look_identifying(data):
         yield ("deid.text_pattern", NEVER)
+
+
+def is_curve(value: object) -> bool:
+    """True for numbers, or bytes of numbers of 8 or 16 bits, which never fall or never rise, and are many."""
+    if isinstance(value, bytes):
+        words = np.frombuffer(value[: len(value) // 2 * 2], "<u2")
+        kinds = [words, words.byteswap(), np.frombuffer(value, np.uint8)]
+    elif isinstance(value, Sequence) and all(isinstance(item, int) for item in value):
+        kinds = [np.array(value, dtype=np.int64)]
+    else:
+        return False
+    steps = (np.diff(numbers.astype(np.int64)) for numbers in kinds if len(numbers) >= LEAST_OF_A_CURVE)
+    return any(bool((one >= 0).all() or (one <= 0).all()) for one in steps)
 
 
 def texts(element: DataElement) -> list[str]:

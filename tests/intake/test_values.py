@@ -247,3 +247,38 @@ def test_studies_with_an_empty_patient_id_are_counted_as_those_of_one_patient(bu
     report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
     assert len({case.patient_id for case in read_cases(private, report.cases)}) == 2
     assert any(note.startswith("2 studies have an empty Patient ID") for note in report.notes)
+
+
+@pytest.mark.parametrize("shape", ["line", "falling line", "root"])
+@pytest.mark.parametrize("bits", [8, 12])
+def test_a_curve_of_grey_values_spells_nothing_whatever_its_numbers_are(
+    build, scans, private, shape, bits
+) -> None:
+    numbers = np.arange(1 << bits)
+    curves = {
+        "line": numbers,
+        "falling line": numbers[::-1],
+        "root": (numbers / numbers[-1]) ** 0.5 * numbers[-1],
+    }
+    datasets = build.series("PAT-1")
+    for dataset in datasets:
+        item = Dataset()
+        item.add_new("LUTDescriptor", "US", [1 << bits, 0, bits])
+        item.add_new("LUTData", "OW", curves[shape].astype("<u2").tobytes())
+        dataset.VOILUTSequence = [item]
+    build.write(scans, datasets)
+    np.testing.assert_array_equal(take(build, scans, private), build.image(build.grid()))
+
+
+def test_a_text_in_a_table_of_grey_values_is_found_all_the_same(build, scans, private) -> None:
+    datasets = build.series("PAT-1")
+    for dataset in datasets:
+        item = Dataset()
+        item.add_new("LUTDescriptor", "US", [256, 0, 8])
+        item.add_new(
+            "LUTData", "OW", np.arange(230).astype("<u2").tobytes() + b"Mueller, Johanna born 12.03.1956 ...."
+        )
+        dataset.VOILUTSequence = [item]
+    build.write(scans, datasets)
+    report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
+    assert codes(report)["deid.text_pattern"] == 5
