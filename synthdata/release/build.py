@@ -193,7 +193,7 @@ def _write_data(inputs: ReleaseInputs, private: ObjectStore, folder: Path, progr
         version=spec.release.version,
         title=spec.title,
         body_part=spec.body_part or "HEAD",
-        codes={**inputs.intake.label_codes, **spec.label_codes},
+        codes=inputs.label_codes,
         output=spec.release.dicom,
     )
     shown: list[Case] = []

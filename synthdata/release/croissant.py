@@ -125,7 +125,7 @@ def _record_set(inputs: ReleaseInputs) -> dict[str, Any]:
         _field(column.name, DATA_TYPES[column.kind], _words(column)) for column in inputs.synthetic.columns
     ]
     fields += [
-        _field(volume_column(label), "sc:Float", f"Volume of {label}, in mm3")
+        _field(volume_column(label), "sc:Float", f"Volume of {inputs.label_words(label)}, in mm3")
         for label in inputs.synthetic.labels
         if volume_column(label) not in taken
     ]

@@ -97,7 +97,11 @@ def _what(inputs: ReleaseInputs, gallery: Sequence[str]) -> tuple[Block, ...]:
         ("Cases", str(cases.cases)),
         ("Channels", channels),
         ("Voxels (z, y, x)", f"{depth} x {height} x {width} of {spacing} mm"),
-        ("Labels", ", ".join(f"{name} = {value}" for name, value in sorted(cases.labels.items())) or "none"),
+        (
+            "Labels",
+            ", ".join(f"{inputs.label_words(name)} = {value}" for name, value in sorted(cases.labels.items()))
+            or "none",
+        ),
         ("Record", ", ".join(column.name for column in cases.columns) or "none"),
         ("Formats", ", ".join(inputs.spec.release.formats)),
         ("Created", "not stated" if inputs.created == UNDATED else inputs.created),

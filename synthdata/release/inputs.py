@@ -37,6 +37,16 @@ class ReleaseInputs:
     development_keys: bool
 
     @property
+    def label_codes(self) -> dict[str, str]:
+        """SNOMED CT code and meaning of labels, `<code>|<meaning>`: those of the scans' masks, the spec's first."""
+        return {**self.intake.label_codes, **self.spec.label_codes}
+
+    def label_words(self, label: str) -> str:
+        """A label with its code, for people."""
+        code, _, meaning = self.label_codes.get(label, "").partition("|")
+        return f"{label} (SNOMED CT {code}, {meaning})" if code else label
+
+    @property
     def reports(self) -> Mapping[str, Record]:
         """Gate to the report that it reads."""
         return {

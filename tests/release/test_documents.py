@@ -1,11 +1,14 @@
 """Change log, citation, BIDS-like head, FHIR records, licences at load: what comes with the images."""
 
+import io
 import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+import pydicom
 import pytest
 import yaml
 
@@ -77,6 +80,27 @@ def test_the_citation_file_is_yaml_with_what_it_must_have(built: tuple[Path, Rel
     assert (found["type"], found["version"], found["license"]) == ("dataset", "1.0.0", "CC-BY-4.0")
 
 
+def test_the_code_of_a_label_stands_in_the_segmentation_the_croissant_and_the_datasheet(
+    made: Made, private: FolderStore, tmp_path: Path
+) -> None:
+    intake = replace(made.intake, label_codes={"lesion": "52988006|Lesion", "organ": "1|Another"})
+    replace(made, intake=intake).build(private, tmp_path / "out")
+    fields = json.loads((tmp_path / "out" / "croissant.json").read_text())["recordSet"][0]["field"]
+    said = {field["name"]: field["description"] for field in fields}
+    assert said["organ_volume_mm3"] == "Volume of organ (SNOMED CT 12738006, Brain), in mm3"  # the spec's
+    assert said["lesion_volume_mm3"] == "Volume of lesion (SNOMED CT 52988006, Lesion), in mm3"  # the scans'
+    assert "lesion (SNOMED CT 52988006, Lesion) = " in (tmp_path / "out" / "datasheet.md").read_text()
+    with tarfile.open(tmp_path / "out" / "dicom/cases-00000.tar") as archive:
+        names = [name for name in archive.getnames() if name.startswith("SYN-000001/")]
+        read = [pydicom.dcmread(io.BytesIO(archive.extractfile(name).read())) for name in names]  # type: ignore[union-attr]
+    (segmentation,) = (dataset for dataset in read if dataset.Modality == "SEG")
+    kinds = {
+        item.SegmentLabel: item.SegmentedPropertyTypeCodeSequence[0] for item in segmentation.SegmentSequence
+    }
+    assert (kinds["lesion"].CodeValue, kinds["lesion"].CodeMeaning) == ("52988006", "Lesion")
+    assert kinds["organ"].CodeValue == "12738006"
+
+
 def test_the_nifti_tree_begins_as_bids_does(built: tuple[Path, ReleaseManifest]) -> None:
     found = json.loads((built[0] / "nifti/dataset_description.json").read_text())
     assert {"Name", "BIDSVersion", "GeneratedBy"} <= set(found)
@@ -107,11 +131,6 @@ def test_fhir_records_hold_the_record_the_volumes_and_the_study_of_the_images(
     index = pq.read_table(built[0] / "index.parquet").to_pylist()
     assert organ["valueQuantity"]["value"] == index[1]["organ_volume_mm3"]
     assert [series["modality"]["code"] for series in study["series"]] == ["MR", "CT"]
-    import io
-    import tarfile
-
-    import pydicom
-
     with tarfile.open(built[0] / "dicom/cases-00000.tar") as archive:
         dataset = pydicom.dcmread(io.BytesIO(archive.extractfile("SYN-000001/CT/0000.dcm").read()))  # type: ignore[union-attr]
     assert study["identifier"][0]["value"] == f"urn:oid:{dataset.StudyInstanceUID}"
