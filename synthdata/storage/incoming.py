@@ -1,11 +1,13 @@
 """An object that is written piece by piece before its key is known, since the key is its digest."""
 
+import fcntl
 import hashlib
 import io
 import os
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from synthdata.errors import IntegrityError
@@ -15,6 +17,8 @@ from synthdata.storage.folder import PARTIAL, FolderStore
 from synthdata.storage.protocol import ObjectStore
 
 Piece = bytes | bytearray | memoryview
+HELD = f"{PARTIAL}held-"  # prefix of files whose writer holds a lock while it lives
+SURELY_LOCKED_S = 60.0  # after its making
 
 
 class Incoming(io.RawIOBase):
@@ -91,7 +95,8 @@ def incoming(store: ObjectStore, near: str) -> Iterator[Incoming]:
         with on_disk(f"object {near}"):
             folder = store.path(near).parent
             folder.mkdir(parents=True, exist_ok=True)
-            with _opened(folder, PARTIAL) as file:
+            _sweep(folder)
+            with _opened(folder, HELD) as file:
                 yield file
         return
     with on_disk("the temporary folder (TMPDIR)"), _opened(Path(tempfile.gettempdir()), "synthdata-") as file:
@@ -112,10 +117,21 @@ def _opened(folder: Path, prefix: str) -> Iterator[Incoming]:
     """A file which is gone at the end, unless it was moved to its place."""
     handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
     try:
+        with suppress(OSError):  # of a network without locks: there nothing is swept
+            fcntl.flock(handle, fcntl.LOCK_EX)  # which the system takes back from a killed writer
         with closing(Incoming(handle, Path(name))) as file:
             yield file
     finally:
         Path(name).unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed writers left behind."""
+    for path in folder.glob(f"{HELD}*"):
+        with suppress(OSError), path.open("rb") as left:
+            if time.time() - os.fstat(left.fileno()).st_mtime > SURELY_LOCKED_S:
+                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def commit_incoming(store: ObjectStore, key: str, file: Incoming) -> None:

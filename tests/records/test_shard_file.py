@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -102,6 +104,29 @@ def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch, elsewhere) -> N
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(StoreError, match=r"^the disk is full at"):
         committed(Elsewhere(store) if elsewhere else store, list(ellipsoids(1)))
+    assert files_in(tmp_path) == []
+
+
+def test_what_a_killed_writer_left_is_removed_and_what_another_one_writes_is_not(
+    tmp_path, monkeypatch
+) -> None:
+    store = FolderStore(tmp_path)
+    script = """
+import os, signal, sys
+from pathlib import Path
+from synthdata.storage.folder import FolderStore
+from synthdata.storage.incoming import incoming
+with incoming(FolderStore(Path(sys.argv[1])), "shards/new") as file:
+    file.write(b"half a shard")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert len(files_in(tmp_path)) == 1
+    with incoming.incoming(store, "shards/new"):
+        assert len(files_in(tmp_path)) == 2  # it may have been made a moment ago
+        monkeypatch.setattr(incoming, "SURELY_LOCKED_S", -1.0)
+        with incoming.incoming(store, "shards/new"):
+            assert len(files_in(tmp_path)) == 2  # one is locked, and one new
     assert files_in(tmp_path) == []
 
 
