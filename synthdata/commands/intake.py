@@ -1,6 +1,5 @@
 """`synthdata intake PATH`: what of a folder or a server of scans would be refused or held back, and why."""
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthdata.errors import ConfigError
-from synthdata.storage.disk import on_disk
+from synthdata.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from synthdata.progress import Progress
@@ -88,8 +87,8 @@ def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tup
     if not is_remote(source):
         yield Path(source.removeprefix("file://")), ()
         return
-    with on_disk("the temporary folder (TMPDIR)"), tempfile.TemporaryDirectory(prefix="synthdata-") as name:
-        root = keep or Path(name)
+    with scratch_folder() as folder:
+        root = keep or folder
         done = fetch(source, root, progress=progress)
         yield root / "scans", [str(error) for error in done.failed]
 

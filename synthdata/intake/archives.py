@@ -1,7 +1,6 @@
 """Archives among the scans, replaced by the files in them: unpacked, or known from an earlier run."""
 
 import hashlib
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,9 +11,9 @@ from synthdata.intake.deny_list import DenyList
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.listing import Entry
 from synthdata.intake.packing import archive_kind
-from synthdata.intake.spool import TEMPORARY, Spool
+from synthdata.intake.spool import Spool
 from synthdata.intake.unpacking import Member, RefusedArchiveError
-from synthdata.storage.disk import on_disk
+from synthdata.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from synthdata.intake.cursor import Cursor
@@ -33,8 +32,8 @@ def unpacked(
         inventory: Books the archives which are refused; the others count by their files.
         cursor: Knows the archives of earlier runs, which are then unpacked when one of their files is read.
     """
-    with on_disk(TEMPORARY), tempfile.TemporaryDirectory(prefix="synthdata-") as name:
-        opening = _Opening(Spool(Path(name)), inventory, cursor, {entry.name for entry in entries})
+    with scratch_folder() as folder:
+        opening = _Opening(Spool(folder), inventory, cursor, {entry.name for entry in entries})
         found = [one for number, entry in enumerate(entries) for one in opening.files_of(number, entry)]
         yield found
 

@@ -10,8 +10,8 @@ from synthdata.intake.listing import Entry, Stamp
 from synthdata.intake.packing import Kind
 from synthdata.intake.unpacking import Member, RefusedArchiveError, Unpacked, unpack
 from synthdata.storage.disk import on_disk
+from synthdata.storage.scratch import TEMPORARY
 
-TEMPORARY = "the temporary folder (TMPDIR)"
 RECIPE = ".json"  # suffix of the file that says which archive a folder is of
 
 
