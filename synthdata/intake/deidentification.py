@@ -15,6 +15,8 @@ from pydicom.uid import (
     DigitalXRayImageStorageForProcessing,
     EnhancedCTImageStorage,
     EnhancedMRImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    LegacyConvertedEnhancedMRImageStorage,
     MRImageStorage,
     RTStructureSetStorage,
     SegmentationStorage,
@@ -29,7 +31,16 @@ from synthdata.intake.value_types import Finding
 
 SYNTHESIZING_EQUIPMENT = "109100"  # DICOM PS3.16, CID 7005
 PATIENT_NAME = BaseTag(0x00100010)
-VOLUMES = frozenset({CTImageStorage, MRImageStorage, EnhancedCTImageStorage, EnhancedMRImageStorage})
+VOLUMES = frozenset(
+    {
+        CTImageStorage,
+        MRImageStorage,
+        EnhancedCTImageStorage,
+        EnhancedMRImageStorage,
+        LegacyConvertedEnhancedCTImageStorage,
+        LegacyConvertedEnhancedMRImageStorage,
+    }
+)
 PROJECTIONS = frozenset(
     {
         ComputedRadiographyImageStorage,

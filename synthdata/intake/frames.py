@@ -21,6 +21,7 @@ MARKS = (  # what tells two slices at one place apart, in the order in which a s
     "kernel",
     "dimension",
 )
+LEGACY = "UnassignedPerFrameConvertedAttributesSequence"  # what a converted classic image said of a slice
 DETECTOR = "ImagerPixelSpacing"
 PLACES = frozenset({"ImagePositionPatient", "InStackPositionNumber", "StackID", "SliceLocation"})
 Mark = tuple[str | float, ...]
@@ -247,19 +248,20 @@ def _enhanced_marks(header: Header, groups: Groups, dimensions: tuple[int, ...])
         kind = groups.group("CTImageFrameTypeSequence")
     diffusion, content = groups.group("MRDiffusionSequence"), groups.group("FrameContentSequence")
     direction = _first(diffusion, "DiffusionGradientDirectionSequence")
+    loose = groups.group(LEGACY)
     index = content.get("DimensionIndexValues")
     values = [index] if isinstance(index, int) else list(index or ())
     return (
         _kind(
             kind.get("FrameType"), kind.get("ComplexImageComponent") or header.get("ComplexImageComponent")
         ),
-        _mark(groups.group("MREchoSequence").get("EffectiveEchoTime")),
-        _mark(diffusion.get("DiffusionBValue")),
+        _mark(groups.group("MREchoSequence").get("EffectiveEchoTime", loose.get("EchoTime"))),
+        _mark(diffusion.get("DiffusionBValue", loose.get("DiffusionBValue"))),
         numbers_in(direction.get("DiffusionGradientOrientation")),
-        _mark(*_listed(groups.group("MRModifierSequence").get("InversionTimes"))),
-        _mark(groups.group("MRTimingAndRelatedParametersSequence").get("FlipAngle")),
+        _mark(*_listed(groups.group("MRModifierSequence").get("InversionTimes", loose.get("InversionTime")))),
+        _mark(groups.group("MRTimingAndRelatedParametersSequence").get("FlipAngle", loose.get("FlipAngle"))),
         _mark(groups.group("CardiacSynchronizationSequence").get("NominalCardiacTriggerDelayTime")),
-        _mark(content.get("TemporalPositionIndex")),
+        _mark(content.get("TemporalPositionIndex", loose.get("TemporalPositionIdentifier"))),
         _mark(content.get("FrameAcquisitionNumber")),
         _mark(_joined(groups.group("CTReconstructionSequence").get("ConvolutionKernel"))),
         _mark(*(float(values[number]) for number in dimensions if number < len(values))),

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import EnhancedMRImageStorage, LegacyConvertedEnhancedMRImageStorage
 
 from synthdata.intake import take_in
 from synthdata.records.parquet import read_cases
@@ -115,3 +115,16 @@ def test_parallel_stacks_of_a_multi_frame_image_are_volumes_of_their_own(build, 
 def test_stacks_which_go_on_evenly_are_one_volume(build, scans, private) -> None:
     build.write(scans, [parallel_stacks(build, 15.0)])
     assert only_case(take(build, scans, private), private).grid.shape_zyx == (10, 8, 6)
+
+
+def test_echoes_of_a_converted_classic_series_are_told_apart(build, scans, private) -> None:
+    dataset = parallel_stacks(build, 0.0)
+    dataset.SOPClassUID = LegacyConvertedEnhancedMRImageStorage
+    for number, groups in enumerate(dataset.PerFrameFunctionalGroupsSequence):
+        del groups.FrameContentSequence
+        said = Dataset()
+        said.EchoTime = 20.0 if number > 4 else 10.0
+        groups.UnassignedPerFrameConvertedAttributesSequence = [said]
+    build.write(scans, [dataset])
+    case = only_case(take(build, scans, private, "echo 2$"), private)
+    np.testing.assert_array_equal(case.image[0], build.image(build.grid(), 1))
