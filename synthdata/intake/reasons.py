@@ -150,7 +150,7 @@ DEIDENTIFICATION = {
         "Bytes follow the last attribute and may hide content: write the file again."
     ),
     "deid.sop_class": _held(
-        "The SOP class is not on the list that intake can vouch for: send CT, MR (classic or enhanced), CR or DX images, SEG or RTSTRUCT."
+        "The SOP class is not on the list that intake can vouch for: send CT, MR, CR or DX images, SEG or RTSTRUCT."
     ),
     "deid.burned_in": _held(
         "Text may be burned into the pixels (Burned In Annotation is not NO): look, remove it, and declare NO."
