@@ -10,7 +10,7 @@ from synthdata.intake.listing import Entry, Stamp
 from synthdata.intake.packing import Kind
 from synthdata.intake.unpacking import Member, RefusedArchiveError, Unpacked, unpack
 from synthdata.storage.disk import on_disk
-from synthdata.storage.scratch import TEMPORARY
+from synthdata.storage.scratch import PREFIX, TEMPORARY
 
 RECIPE = ".json"  # suffix of the file that says which archive a folder is of
 
@@ -44,6 +44,8 @@ def restore(path: Path) -> bool:
         StoreError: The temporary folder cannot be written.
     """
     folder = path.parent.parent
+    if not folder.parent.name.startswith(PREFIX):  # a file of the source, which is gone
+        return False
     recipe = folder.with_name(folder.name + RECIPE)
     if not recipe.is_file():
         return False
@@ -56,6 +58,7 @@ def restore(path: Path) -> bool:
         try:
             unpack(Path(said["path"]), said["kind"], stamp, part, DenyList())
         except RefusedArchiveError:
+            recipe.unlink()  # it is not tried again for each of its files
             return False
         part.rename(folder)
     return path.exists()

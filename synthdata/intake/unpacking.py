@@ -10,11 +10,13 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO
 
+from synthdata.errors import SynthDataError
 from synthdata.intake.archive_margins import (
     MarginJudge,
     TarStream,
@@ -25,6 +27,8 @@ from synthdata.intake.archive_margins import (
 from synthdata.intake.deny_list import DenyList
 from synthdata.intake.listing import MAXIMUM_BYTES, Stamp, stamp_of
 from synthdata.intake.packing import DAMAGE, Kind, archive_kind, plain_stream
+from synthdata.storage.disk import on_disk
+from synthdata.storage.scratch import TEMPORARY
 
 MOST_MEMBERS = 200_000
 MOST_RATIO = 200  # unpacked to packed; scans reach some 20, bombs 1000 and more
@@ -79,12 +83,13 @@ def unpack(path: Path, kind: Kind, stamp: Stamp, folder: Path, deny: DenyList) -
 
     Raises:
         RefusedArchiveError: The archive is not opened, for the reason that it holds.
-        OSError: The folder cannot be written.
+        StoreError: The folder cannot be written.
     """
     if kind == "closed":
         raise RefusedArchiveError("archive.other_kind")
     judge = MarginJudge(deny)
     try:
+        _require_unchanged(path, stamp)
         budget = _Budget(max(ALWAYS_ALLOWED_BYTES, MOST_RATIO * stamp[0]))
         members = tuple(_unpacked(path, kind, folder, judge, budget))
         _require_unchanged(path, stamp)
@@ -104,10 +109,10 @@ def _refusal(error: BaseException) -> str:
             return str(error)
         case NotImplementedError():  # zipfile's word for a method that it does not know
             return "archive.other_kind"
-        case OSError() if error.errno not in OF_THE_ARCHIVE:  # the disk is full
+        case SynthDataError():
             return ""
-        case OSError():
-            return "archive.damaged"
+        case OSError():  # it is gone, or its disk fails
+            return "archive.damaged" if error.errno in OF_THE_ARCHIVE else "file.unreadable"
         case RuntimeError() if not isinstance(error, RecursionError):  # and for one that asks for a password
             return "archive.locked"
     return "archive.damaged" if isinstance(error, DAMAGE) else ""
@@ -132,7 +137,8 @@ def _unpacked(
         _require_inside(member.name)
         place = f"{budget.files}/{_short(PurePosixPath(member.name).name or 'file')}"
         target, budget.files = folder / place, budget.files + 1
-        target.parent.mkdir(parents=True)
+        with _writing():
+            target.parent.mkdir(parents=True)
         written = _copy(member, target, min(budget.left, MAXIMUM_BYTES))
         budget.left -= written
         inner, name = archive_kind(target), f"{within}{member.name}"
@@ -140,7 +146,8 @@ def _unpacked(
             if within.count(WITHIN) == DEEPEST:
                 raise RefusedArchiveError("archive.nested")
             yield from _unpacked(target, inner, folder, judge, budget, name + WITHIN)
-            target.unlink()
+            with _writing():
+                target.unlink()
         else:
             yield Member(name.replace(WITHIN, "/"), place, written)
     if budget.files == before:
@@ -201,13 +208,30 @@ def _judge_margins(path: Path, kind: Kind, judge: MarginJudge) -> None:
 
 def _copy(member: _Packed, path: Path, most: int) -> int:
     size = 0
-    with member.open() as reader, path.open("wb") as writer:
+    with _writing():
+        writer = path.open("wb", buffering=0)
+    with writer, member.open() as reader:
         while chunk := reader.read(CHUNK_BYTES):
             size += len(chunk)
             if size > most:  # what the archive itself says of its sizes is not believed
                 raise RefusedArchiveError("archive.bomb")
-            writer.write(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                with _writing():
+                    rest = rest[writer.write(rest) :]
     return size
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Tell what the temporary folder does wrong from what the archive's own disk does."""
+    with on_disk(TEMPORARY):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in OF_THE_ARCHIVE:  # a name that this disk does not take
+                raise RefusedArchiveError("archive.damaged") from None
+            raise
 
 
 def _require_unchanged(path: Path, stamp: Stamp) -> None:
