@@ -10,7 +10,7 @@ from synthdata.intake.clinical_rows import Cell, PatientRow, patient_rows
 from synthdata.intake.fhir import fhir_rows, is_fhir
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
-from synthdata.intake.rare import generalised, is_age, rare_patients
+from synthdata.intake.rare import ages_in, generalised, rare_patients
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.ucum import convert
 from synthdata.records.case import Value
@@ -20,7 +20,6 @@ from synthdata.storage.disk import disk_sentence
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, "0": False}
-OLDEST_YEARS = 90  # higher ages are aggregated to it: 45 CFR 164.514(b)(2)(i)(C)
 LONGEST_VALUE, MOST_VALUES = 64, 200  # of a category; beyond it is free text
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 NO_RULE = RareCombinations(k=1)
@@ -109,20 +108,16 @@ def _number(column: ColumnSpec, text: str, unit: str) -> tuple[Value, str]:
     number = round(number, 9) if unit and unit != column.unit else number
     if not math.isfinite(number) or (column.kind == "integer" and not number.is_integer()):
         return None, "clinical.bad_value"
-    if is_age(column):
-        number = min(number, _oldest(column))
+    ages = ages_in(column)
+    possible = ages is None or (
+        ages.lowest <= number <= ages.highest
+    )  # others stand for a missing one: -1, 999
+    if ages is not None and possible:
+        number = min(number, ages.aggregated)
     low, high = column.minimum, column.maximum
-    if (low is not None and number < low) or (high is not None and number > high):
+    if not possible or (low is not None and number < low) or (high is not None and number > high):
         return None, "clinical.out_of_range"
     return (int(number) if column.kind == "integer" else number), ""
-
-
-def _oldest(column: ColumnSpec) -> float:
-    """Ninety years in the unit of a column of ages."""
-    try:
-        return convert(OLDEST_YEARS, "a", column.unit)
-    except UnitError:
-        return math.inf
 
 
 def table_bytes(path: Path, key: str) -> bytes:
@@ -168,13 +163,7 @@ def load_table(
         return ClinicalTable((), {})
     _refuse_free_text(columns)
     rows = _rows(data, columns, paths or {}, inventory)
-    by_patient: dict[str, list[Mapping[str, Cell]]] = {}
-    for row in rows:
-        keys = [names.patient(identifier) for identifier in row.identifiers]
-        group = next((by_patient[key] for key in keys if key in by_patient), [])
-        group.append(row.cells)
-        by_patient |= dict.fromkeys(keys, group)
-    table = ClinicalTable(columns, by_patient, rule)
+    table = ClinicalTable(columns, _by_patient(rows, names), rule)
     if table.changes:
         inventory.notes.add(
             f"rare combinations (fewer than {rule.k} patients): {sum(map(bool, table.changes.values()))} records were "
@@ -186,6 +175,20 @@ def load_table(
             f"{rule.least_patients} patients, so nothing was generalised"
         )
     return table
+
+
+def _by_patient(rows: Sequence[PatientRow], names: Pseudonyms) -> dict[str, list[Mapping[str, Cell]]]:
+    """Rows that share an identifier, or are connected by rows that do, are of one patient."""
+    groups: dict[str, list[Mapping[str, Cell]]] = {}
+    keys_of: dict[int, list[str]] = {}  # by the group
+    for row in rows:
+        keys = [names.patient(identifier) for identifier in row.identifiers]
+        known = {id(groups[key]): groups[key] for key in keys if key in groups}
+        group = [*(cells for other in known.values() for cells in other), row.cells]
+        keys += [key for other in known for key in keys_of.pop(other)]
+        keys_of[id(group)] = keys
+        groups |= dict.fromkeys(keys, group)
+    return groups
 
 
 def _rows(

@@ -1,12 +1,15 @@
 """Clinical records from FHIR R4: Patient, Condition, Observation and ImagingStudy to one row per patient."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any
 
-from synthdata.errors import SourceError
+from synthdata.errors import SourceError, UnitError
 from synthdata.intake.clinical_rows import Cell, PatientRow
 from synthdata.intake.fhir_resources import Person, Resource, named, people_of, resources_of
+from synthdata.intake.rare import LONGEST_YEARS, OLDEST_YEARS
+from synthdata.intake.ucum import convert
 from synthdata.records.case_set import ColumnSpec
 
 UCUM = "http://unitsofmeasure.org"
@@ -70,9 +73,9 @@ def _rows(
     people, left_over = people_of(resources)
     if not people:
         raise SourceError("the clinical table is FHIR without a Patient: export the patients, too")
-    rows = []
+    rows, ids = [], Counter(str(person.patient.get("id") or "") for person in people)
     for person in people:
-        identifiers = tuple(_identifiers(person.patient))
+        identifiers = tuple(_identifiers(person.patient, ids))
         found = {
             column.name: _cells(column, paths.get(column.name, ""), person) or [Cell("")]
             for column in columns
@@ -84,11 +87,11 @@ def _rows(
     return rows, left_over
 
 
-def _identifiers(patient: Resource) -> Iterator[str]:
-    """All that a DICOM Patient ID may repeat of a patient."""
+def _identifiers(patient: Resource, ids: Mapping[str, int]) -> Iterator[str]:
+    """All that a DICOM Patient ID may repeat of a patient; not an id that two servers gave to two."""
     for item in named(patient):
         yield str(item["value"]).strip()
-    if patient.get("id"):
+    if patient.get("id") and ids[str(patient["id"])] == 1:
         yield str(patient["id"])
 
 
@@ -101,7 +104,7 @@ def _cells(column: ColumnSpec, path: str, person: Person) -> list[Cell]:
     if kind == "Patient.gender":
         return _gender(column, str(person.patient.get("gender", "")))
     if kind == "Patient.age":
-        return _age(column, person)
+        return [_aggregated(cell, column) for cell in _age(column, person)]
     if kind == "Observation" and code:
         return _observed(column, code, person)
     if kind == "Condition":
@@ -122,7 +125,19 @@ def _age(column: ColumnSpec, person: Person) -> list[Cell]:
     born, seen = _day(person.patient.get("birthDate")), _first_study(person)
     if born is None or seen is None:
         return _observed(column, AGE, person)
-    return [Cell(str(seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))), "a")]
+    years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
+    return [Cell(str(years), "a")]
+
+
+def _aggregated(cell: Cell, column: ColumnSpec) -> Cell:
+    """An age of at most ninety years, whatever the name of its column."""
+    try:
+        years = convert(float(cell.text), cell.unit or column.unit, "a")
+    except (ValueError, UnitError):
+        return cell  # refused later
+    if not 0 <= years <= LONGEST_YEARS:
+        return Cell("")  # nobody is seen before birth
+    return Cell(str(OLDEST_YEARS), "a") if years > OLDEST_YEARS else cell
 
 
 def _day(text: Any) -> date | None:

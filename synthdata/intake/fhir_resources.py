@@ -1,14 +1,27 @@
 """Resources of FHIR R4, and who they are about: bundles, NDJSON, versions, references of every form."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from synthdata.errors import SourceError
 
 Resource = Mapping[str, Any]
+ADDRESS = re.compile(r"(https?://.+)/([A-Za-z]+/[A-Za-z0-9.-]+)")  # server, type and id
+Name = tuple[str, str]  # server, which is empty where there is one or none, and `Type/id`, URN or identifier
 LISTS = {"Condition": "conditions", "Observation": "observations", "ImagingStudy": "studies"}
+
+
+class Entry(NamedTuple):
+    """A resource, and where it comes from."""
+
+    server: str  # empty where the file is of one or none
+    url: str  # empty where the file does not tell
+    resource: Resource
+    about: Name  # what its reference names; empty where it has none
 
 
 @dataclass(slots=True)
@@ -46,21 +59,23 @@ def people_of(resources: Sequence[tuple[str, Resource]]) -> tuple[list[Person], 
     """Patients with what refers to them, and the count of the rest.
 
     What an unknown extension may turn into its opposite (`modifierExtension`) counts to the rest.
+
+    Raises:
+        SourceError: Two patients have one id.
     """
-    current = _latest(resources)
+    current = _latest(_entries(resources))
     people: list[Person] = []
-    by_reference: dict[str, Person] = {}
-    for url, resource in current:
+    by_name: dict[Name, Person] = {}
+    for server, url, resource, _ in current:
         if resource.get("resourceType") == "Patient" and not resource.get("modifierExtension"):
             person = Person(resource)
             people.append(person)
-            identifiers = (f"?{item.get('system', '')}|{item.get('value')}" for item in named(resource))
-            names = (f"Patient/{resource['id']}" if resource.get("id") else "", url, *identifiers)
-            by_reference |= {name: person for name in names if name}
+            names = [("", url), (server, f"Patient/{resource.get('id') or ''}"), *_identifier_names(resource)]
+            by_name |= {name: person for name in names if name[1] not in {"", "Patient/"}}
     left_over = len(resources) - len(current)
-    for _, resource in current:
+    for entry in current:
+        resource, subject = entry.resource, _subject(entry, by_name)
         kind = str(resource.get("resourceType"))
-        subject = _subject(resource, by_reference)
         if kind == "Patient":
             left_over += bool(resource.get("modifierExtension"))
         elif subject is None or kind not in LISTS or _is_modified(resource):
@@ -70,17 +85,63 @@ def people_of(resources: Sequence[tuple[str, Resource]]) -> tuple[list[Person], 
     return people, left_over
 
 
-def _latest(resources: Sequence[tuple[str, Resource]]) -> list[tuple[str, Resource]]:
-    """Resources, of several versions of one the last: by its number or time, else by its place in the file."""
-    latest: dict[tuple[str, str], tuple[tuple[str, int], tuple[str, Resource]]] = {}
-    for place, (url, resource) in enumerate(resources):
-        name = str(resource.get("id") or url or f"#{place}")
-        meta = resource.get("meta") or {}
-        number = str(meta.get("lastUpdated") or "") or str(meta.get("versionId") or "").zfill(12)
-        key, rank = (str(resource.get("resourceType")), name), (number, place)
+def _entries(resources: Sequence[tuple[str, Resource]]) -> list[Entry]:
+    """Resources with their servers: what two servers give one id are two resources."""
+    found = [(_address(url), _address(_reference(resource))) for url, resource in resources]
+    servers = [{name[0] for name in names} - {""} for names in zip(*found, strict=True)]
+    is_one = all(len(names) <= 1 for names in servers)  # behind a gateway one server may have two names
+    return [
+        Entry("" if is_one else own, url, resource, ("" if is_one or ":" in about else other or own, about))
+        for (url, resource), ((own, _), (other, about)) in zip(resources, found, strict=True)
+    ]
+
+
+def _address(url: str) -> Name:
+    """Server and `Type/id` of an absolute URL; others as they are, without a server. Versions are left out."""
+    bare = url.partition("/_history/")[0]
+    match = ADDRESS.fullmatch(bare)
+    return (match[1], match[2]) if match else ("", bare)
+
+
+def _reference(resource: Resource) -> str:
+    return str((resource.get("subject") or {}).get("reference") or "")
+
+
+def _latest(entries: Sequence[Entry]) -> list[Entry]:
+    """Resources, of several versions of one the last: by its time or number, else by its place in the file."""
+    latest: dict[tuple[str, ...], tuple[tuple[float, int], Entry]] = {}
+    for place, entry in enumerate(entries):
+        resource = entry.resource
+        name = str(resource.get("id") or entry.url or f"#{place}")
+        rank = _version(resource.get("meta") or {})
+        whose = (
+            "" if any(rank) else _reference(resource)
+        )  # without versions, another patient is another resource
+        key = (str(resource.get("resourceType")), entry.server, name, whose)
+        if key in latest and key[0] == "Patient":
+            _require_one(resource, latest[key][1].resource)
         if key not in latest or latest[key][0] <= rank:
-            latest[key] = (rank, (url, resource))
+            latest[key] = (rank, entry)
     return [entry for _, entry in latest.values()]
+
+
+def _version(meta: Resource) -> tuple[float, int]:
+    """Time and number of a version, 0 for what it does not tell."""
+    number = str(meta.get("versionId") or "")
+    try:
+        time = datetime.fromisoformat(str(meta.get("lastUpdated") or "")).timestamp()
+    except (ValueError, OverflowError):
+        time = 0.0
+    return time, int(number) if number.isdecimal() else 0
+
+
+def _require_one(one: Resource, other: Resource) -> None:
+    known = {str(item["value"]) for item in named(one)}, {str(item["value"]) for item in named(other)}
+    if all(known) and known[0].isdisjoint(known[1]):
+        raise SourceError(
+            "the clinical table has two patients of one id, without an identifier in common: export the patients of "
+            "each server as a bundle with full URLs"
+        )
 
 
 def _is_modified(resource: Resource) -> bool:
@@ -88,18 +149,20 @@ def _is_modified(resource: Resource) -> bool:
     return bool(resource.get("modifierExtension")) and resource.get("resourceType") != "Condition"
 
 
-def _subject(resource: Resource, by_reference: Mapping[str, Person]) -> Person | None:
+def _subject(entry: Entry, by_name: Mapping[Name, Person]) -> Person | None:
     """Whom a resource is about: by URL or type and id, with or without a version, or by an identifier."""
-    subject = resource.get("subject") or {}
-    reference = str(subject.get("reference") or "").partition("/_history/")[0]
-    inner = subject
+    resource, reference = entry.resource, entry.about[1]
+    inner = resource.get("subject") or {}
     if reference.startswith("#"):  # a patient inside of the resource, known by an identifier
         held = resource.get("contained") or ()
         inner = next((item for item in held if str(item.get("id")) == reference[1:]), {})
     elif reference:
-        return by_reference.get(reference) or by_reference.get("/".join(reference.split("/")[-2:]))
-    keys = (f"?{item.get('system', '')}|{item.get('value')}" for item in named(inner))
-    return next((by_reference[key] for key in keys if key in by_reference), None)
+        return by_name.get(entry.about)
+    return next((by_name[name] for name in _identifier_names(inner) if name in by_name), None)
+
+
+def _identifier_names(resource: Resource) -> list[Name]:
+    return [("", f"?{item.get('system', '')}|{item.get('value')}") for item in named(resource)]
 
 
 def named(resource: Resource) -> list[Resource]:

@@ -3,12 +3,18 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from synthdata.errors import UnitError
+from synthdata.intake.ucum import convert
 from synthdata.records.case import Value
 from synthdata.records.case_set import ColumnSpec
 from synthdata.spec import RareCombinations
 
 KNOWN_OUTSIDE = frozenset({"sex", "gender", "race", "ethnicity", "ethnic_group"})
+AGES = frozenset({"age", "age_years"})  # columns that hold nothing else; `age_gap` may be below zero
+LONGEST_YEARS = 125  # nobody lived longer
+OLDEST_YEARS = 90  # higher ages are aggregated to it: 45 CFR 164.514(b)(2)(i)(C)
 BAND_YEARS = 10
 BANDS = 10  # of other numbers, over their allowed range
 Key = tuple[Value, ...]
@@ -17,6 +23,25 @@ Key = tuple[Value, ...]
 def is_age(column: ColumnSpec) -> bool:
     """True for a number which is an age in years by its name."""
     return column.kind in {"number", "integer"} and "age" in column.name.lower().split("_")
+
+
+class Ages(NamedTuple):
+    """Limits of a column of ages in its unit."""
+
+    lowest: float
+    highest: float
+    aggregated: float  # what stands for higher ages
+
+
+def ages_in(column: ColumnSpec) -> Ages | None:
+    """Limits of a column of ages; None for others, and for units that are none of time."""
+    if not is_age(column):
+        return None
+    try:
+        highest, aggregated = (convert(years, "a", column.unit) for years in (LONGEST_YEARS, OLDEST_YEARS))
+    except UnitError:
+        return None
+    return Ages(0.0 if column.name.lower() in AGES else -highest, highest, aggregated)
 
 
 def generalised(

@@ -40,6 +40,7 @@ class Unit:
     factor: float
     dimensions: tuple[tuple[str, int], ...]
     offset: float = 0.0
+    is_of_amounts: bool = False  # a share of amounts of substance, as in mmol/mol
 
 
 def convert(value: float, source: str, target: str) -> float:
@@ -51,7 +52,8 @@ def convert(value: float, source: str, target: str) -> float:
         target: UCUM unit of the same dimensions.
 
     Raises:
-        UnitError: A unit is unknown, or they measure different things (such as mass and amount of substance).
+        UnitError: A unit is unknown, or they measure different things (such as mass and amount of substance, or
+            HbA1c in % and in mmol/mol, which differ by more than a factor).
 
     Source:
         The Unified Code for Units of Measure, version 2.1, tables 1 to 5.
@@ -59,7 +61,7 @@ def convert(value: float, source: str, target: str) -> float:
     if source == target:
         return value
     here, there = parse_unit(source), parse_unit(target)
-    if here.dimensions != there.dimensions:
+    if here.dimensions != there.dimensions or here.is_of_amounts != there.is_of_amounts:
         raise UnitError(
             f"a value in {source!r} came for a column in {target!r}: expected a unit of the same kind"
         )
@@ -79,7 +81,8 @@ def parse_unit(text: str) -> Unit:
         factor *= one**sign
         for name, exponent in dimensions.items():
             powers[name] += sign * exponent
-    return Unit(factor, tuple(sorted((name, power) for name, power in powers.items() if power)))
+    kept = tuple(sorted((name, power) for name, power in powers.items() if power))
+    return Unit(factor, kept, is_of_amounts=powers.get("mol") == 0)
 
 
 def _terms(bare: str, text: str) -> list[tuple[int, str]]:

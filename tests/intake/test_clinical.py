@@ -53,7 +53,15 @@ def test_units_are_converted_by_their_definition(value, source, target, expected
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [("mmol/L", "mg/dL"), ("furlong", "m"), ("g", "a"), ("", "cm"), ("m(2", "m"), ("[iU]/L", "U/L")],
+    [
+        ("mmol/L", "mg/dL"),
+        ("furlong", "m"),
+        ("g", "a"),
+        ("", "cm"),
+        ("m(2", "m"),
+        ("[iU]/L", "U/L"),
+        ("%", "mmol/mol"),
+    ],
 )
 def test_units_that_are_unknown_or_of_another_kind_are_refused(source, target) -> None:
     with pytest.raises(UnitError):
@@ -87,6 +95,13 @@ def test_parquet_gives_typed_columns_and_the_units_of_its_metadata() -> None:
     assert any(note.startswith("1 columns") for note in inventory.notes)
     with pytest.raises(SourceError, match="no whole Parquet"):
         table(sink.getvalue()[:60], (HB,))
+
+
+@pytest.mark.parametrize("code", ["-1", "999"])
+def test_numbers_that_stand_for_a_missing_age_are_no_ages(code) -> None:
+    age, gap = (ColumnSpec(name=name, kind="integer", unit="a") for name in ("age", "brain_age_gap"))
+    assert typed(age, code) == (None, "clinical.out_of_range")
+    assert typed(gap, "-1") == (-1, "")
 
 
 @pytest.mark.parametrize("age", ["90", "94", "107"])

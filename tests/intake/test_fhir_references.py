@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from synthdata.errors import SourceError
 from synthdata.intake.clinical import load_table
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
@@ -13,8 +14,9 @@ NAMES = Pseudonyms(b"k" * 32)
 AGE = ColumnSpec(name="age", kind="integer", unit="a", minimum=0, maximum=90)
 SEX = ColumnSpec(name="sex", kind="category", values=("F", "M", "U"))
 HB = ColumnSpec(name="hb", kind="number", unit="g/L", minimum=0, maximum=300, role="outcome")
+YEARS = ColumnSpec(name="years", kind="integer", unit="a")
 STROKE = ColumnSpec(name="stroke", kind="boolean")
-PATHS = {"hb": "Observation http://loinc.org|718-7", "stroke": "Condition 230690007"}
+PATHS = {"hb": "Observation http://loinc.org|718-7", "stroke": "Condition 230690007", "years": "Patient.age"}
 NAMED = {"system": "urn:pacs", "value": "P-1"}
 MODIFIER = [{"url": "https://example.org/not", "valueBoolean": True}]
 
@@ -157,3 +159,66 @@ def test_signs_that_other_programs_take_for_the_end_of_a_line_are_none() -> None
 def test_the_age_of_the_dead_and_the_old_is_that_at_the_images() -> None:
     old = person(birthDate="1910-01-01", deceasedDateTime="2012-01-01")
     assert look_up((AGE,), old, study("2005-05-05")) == ({"age": 90}, "")
+
+
+def test_an_age_is_aggregated_whatever_its_column_is_called_and_none_is_below_zero() -> None:
+    old, unborn = person(birthDate="1910-01-01"), person(birthDate="2006-01-01")
+    assert look_up((YEARS,), old, study("2005-05-05")) == ({"years": 90}, "")
+    assert look_up((YEARS,), unborn, study("2005-05-05")) == ({}, "clinical.bad_value")
+
+
+def of_two_hospitals(*, urls: bool) -> dict[str, tuple[dict, str]]:
+    """Records of patients A and B of two servers, which both count from 1."""
+    bundles = []
+    for name, born, started, value in (
+        ("A", "1950-01-01", "2020-06-01", 9),
+        ("B", "1980-01-01", "2021-06-01", 13.5),
+    ):
+        named = [{"system": "urn:pacs", "value": name}]
+        items = person(identifier=named, birthDate=born), study(started, id="s1"), hb(value, id="o1")
+        server = f"https://{name.lower()}.example.org/fhir"
+        entries = [
+            {"fullUrl": f"{server}/{item['resourceType']}/{item['id']}" if urls else "", "resource": item}
+            for item in items
+        ]
+        bundles.append({"resourceType": "Bundle", "type": "searchset", "entry": entries})
+    found = load_table(json.dumps(bundles).encode(), (AGE, HB), NAMES, Inventory(), paths=PATHS)
+    return {name: found.look_up(NAMES.patient(name)) for name in "AB"}
+
+
+def test_one_id_of_two_servers_is_two_patients() -> None:
+    records = of_two_hospitals(urls=True)
+    assert records == {"A": ({"age": 70, "hb": 90.0}, ""), "B": ({"age": 41, "hb": 135.0}, "")}
+
+
+def test_one_id_of_two_patients_whose_servers_are_not_told_is_refused() -> None:
+    with pytest.raises(SourceError, match="two patients of one id"):
+        of_two_hospitals(urls=False)
+
+
+def test_what_another_server_says_of_an_id_is_nobodys_here() -> None:
+    here, there = (
+        hb(v, subject={"reference": f"https://{s}.org/Patient/p1"}) for s, v in (("a", 13.5), ("b", 9))
+    )
+    found = look_up((HB,), person(), here, there, urls=["https://a.org/Patient/p1"])
+    assert found == ({"hb": 135.0}, "")
+
+
+def test_the_later_version_is_the_later_one_in_any_time_zone() -> None:
+    times = "2020-01-01T00:30:00Z", "2020-01-01T01:00:00.000+02:00"
+    late, early = (hb(v, id="o1", meta={"lastUpdated": t}) for v, t in zip((13.5, 9), times, strict=True))
+    assert look_up((HB,), person(), late, early, kind="history") == ({"hb": 135.0}, "")
+
+
+def test_without_versions_one_id_about_two_patients_is_two_observations() -> None:
+    other = hb(9, id="o1", subject={"reference": "Patient/p2"})
+    found = look_up((HB,), person(), person(id="p2", identifier=[]), hb(13.5, id="o1"), other)
+    assert found == ({"hb": 135.0}, "")
+
+
+def test_patients_whose_identifiers_cross_are_told_by_none_of_them() -> None:
+    def named(id_: str, value: str, gender: str) -> dict:
+        return person(id=id_, identifier=[{"system": "urn:pacs", "value": value}], gender=gender)
+
+    people = named("1", "P-1", "male"), named("3", "4", "female"), named("P-1", "3", "female")
+    assert look_up((SEX,), *people) == ({}, "clinical.conflicting_rows")
