@@ -114,9 +114,8 @@ def _latest(entries: Sequence[Entry]) -> list[Entry]:
         resource = entry.resource
         name = str(resource.get("id") or entry.url or f"#{place}")
         rank = _version(resource.get("meta") or {})
-        whose = (
-            "" if any(rank) else _reference(resource)
-        )  # without versions, another patient is another resource
+        # without versions, what is about another patient is another resource
+        whose = "" if any(rank) else _reference(resource)
         key = (str(resource.get("resourceType")), entry.server, name, whose)
         if key in latest and key[0] == "Patient":
             _require_one(resource, latest[key][1].resource)

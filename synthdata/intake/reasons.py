@@ -273,8 +273,8 @@ CASES = {
         "A clinical value is missing, of a wrong type, or no value that the spec lists: mend the cell, or the spec."
     ),
     "clinical.out_of_range": _held(
-        "A clinical value lies outside the range that the spec allows, or is an age that nobody has: mend the cell, its "
-        "unit, or the spec."
+        "A clinical value lies outside the range that the spec allows, or is an age that nobody has: mend the cell, "
+        "its unit, or the spec."
     ),
     "clinical.unit": _held(
         "A clinical value has a unit that is unknown, or of another kind than the column's: write it in UCUM."
