@@ -219,18 +219,22 @@ def edge_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> np.n
         bool (y, x).
     """
     result = np.zeros(shape_yx, dtype=bool)
-    for y_from, x_from, y_to, x_to in zip(y, x, np.roll(y, -1), np.roll(x, -1), strict=True):
-        along = np.array([y_to - y_from, x_to - x_from])
-        axis = int(np.abs(along).argmax())  # the one along which no pixel centre is passed over
-        start, end = sorted(((y_from, x_from)[axis], (y_to, x_to)[axis]))
-        first, last = max(np.ceil(start - EDGE), 0), min(np.floor(end + EDGE), shape_yx[axis] - 1)
-        steps = np.arange(first, last + 1)
-        if not steps.size:
-            continue
-        share = (steps - (y_from, x_from)[axis]) / along[axis] if along[axis] else np.zeros(len(steps))
-        across = (y_from, x_from)[1 - axis] + share * along[1 - axis]
-        near = np.abs(across - np.rint(across)) <= EDGE
-        near &= (np.rint(across) >= 0) & (np.rint(across) < shape_yx[1 - axis])
-        pair = [steps[near].astype(int), np.rint(across[near]).astype(int)]
+    starts = np.stack([y, x])
+    along = np.roll(starts, -1, axis=1) - starts
+    steep = np.abs(along[0]) >= np.abs(
+        along[1]
+    )  # edges walked by rows; along them no pixel centre is passed over
+    for axis, chosen in ((0, steep), (1, ~steep)):
+        start, way = starts[axis, chosen], along[axis, chosen]
+        low = np.maximum(np.ceil(np.minimum(start, start + way) - EDGE), 0)
+        high = np.minimum(np.floor(np.maximum(start, start + way) + EDGE), shape_yx[axis] - 1)
+        counts = np.maximum(high - low + 1, 0).astype(int)
+        edge = np.repeat(np.arange(len(counts)), counts)
+        steps = low[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts)
+        share = np.divide(steps - start[edge], way[edge], out=np.zeros(len(edge)), where=way[edge] != 0)
+        across = starts[1 - axis, chosen][edge] + share * along[1 - axis, chosen][edge]
+        whole = np.rint(across)
+        near = (np.abs(across - whole) <= EDGE) & (whole >= 0) & (whole < shape_yx[1 - axis])
+        pair = (steps[near].astype(int), whole[near].astype(int))
         result[pair[axis], pair[1 - axis]] = True
     return result
