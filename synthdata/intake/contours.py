@@ -13,6 +13,7 @@ from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.painting import Canvas
 from synthdata.intake.stack import Stack, normal_of
 
+FURTHEST_MM = 1e6
 FLAT_MM = 0.1  # a contour whose points leave its plane by more is not planar
 SAME_PLANE_MM = 0.02
 EDGE = 1e-3  # pixels: a centre this near to a contour lies on it
@@ -71,6 +72,8 @@ def _contours(dataset: Dataset, labels: Mapping[str, int]) -> Contours:
             if contour.get("ContourGeometricType") not in CLOSED:
                 raise ValueError("a region has other than closed planar contours")
             points.append(np.array(contour.ContourData, dtype=float).reshape(-1, 3))
+            if not len(points[-1]) or not np.abs(points[-1]).max() <= FURTHEST_MM:
+                raise ValueError("a contour has points that are nowhere")
             values.append(value)
             numbers.append(number)
     return Contours(

@@ -161,7 +161,7 @@ def _shared_frame(header: Header, place: Attributes, marks: tuple[Mark, ...]) ->
         orientation=numbers_in(place.get("ImageOrientationPatient")),
         spacing_mm=spacing_of(place),
         thickness_mm=thickness,
-        distance_mm=_number(place.get("SpacingBetweenSlices")) or thickness or 1.0,
+        distance_mm=abs(_number(place.get("SpacingBetweenSlices")) or thickness) or 1.0,
         scales=scales_of(place, str(header.get("Modality", ""))),
         marks=marks,
         at_detector=_is_at_detector(place),

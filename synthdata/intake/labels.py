@@ -12,7 +12,7 @@ from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.geometry import grid_of_slices, overlaps, resample
 from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.painting import Canvas
-from synthdata.intake.stack import Stack
+from synthdata.intake.stack import Stack, is_orthonormal
 from synthdata.records.grid import Grid
 
 ON_GRID = 0.02  # of the distance of slices: stated and found ones agree so far
@@ -78,12 +78,15 @@ def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
         numbers = [_group(item, shared, "SegmentIdentificationSequence") for item in groups]
         values = np.array([segments[int(item.ReferencedSegmentNumber)] for item in numbers])
     stated = (measures.get("SpacingBetweenSlices"), measures.get("SliceThickness"))
+    spacing = (float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1]))
+    if not (np.isfinite(positions).all() and is_orthonormal(orientations[0]) and 0 < min(spacing) < np.inf):
+        raise ValueError("the geometry of a segmentation is impossible")
     return Segmentation(
         frames=frames,
         values=values,
         positions_mm=positions[origin],
         orientation=orientations[0],
-        spacing_yx=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
+        spacing_yx=spacing,
         steps_mm=tuple(abs(float(step)) for step in stated if step),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID", "")),
         source_uids=frozenset(

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synthdata.intake.dicom_file import Instance
-from synthdata.intake.stack import Misfit, Stack, normal_of, stack_of
+from synthdata.intake.stack import Misfit, Stack, is_orthonormal, normal_of, stack_of
 from synthdata.intake.volumes import Slice, Volume, sorted_along, split_volumes
 from synthdata.records.grid import AXIAL, Grid
 
 PROJECTIONS = frozenset({"CR", "DX"})
+LEAST_MM, MOST_MM, FURTHEST_MM = 1e-4, 1e3, 1e6  # of a voxel's side, and of its place: no scanner goes beyond
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,11 @@ def _projections(slices: Sequence[Slice]) -> list[Series]:
     ordered = sorted(slices, key=lambda item: item.frame.order)
     series = []
     for rank, item in enumerate(ordered, 1):
-        y, x = item.frame.spacing_mm or (1.0, 1.0)
+        stated = item.frame.spacing_mm
+        if stated is not None and not LEAST_MM <= min(stated) <= max(stated) <= MOST_MM:
+            series.append(_refused(Volume([item], ""), item.instance.description, {"series.no_geometry"}))
+            continue
+        y, x = stated or (1.0, 1.0)
         shape = item.instance.shape_yx
         grid = Grid(shape_zyx=(1, *shape), spacing_mm=(1.0, y, x), direction=AXIAL)
         series.append(
@@ -127,12 +132,12 @@ def _projection_note(item: Slice) -> str:
 def _volume(volume: Volume, description: str) -> Series:
     orientation = np.asarray(volume.slices[0].frame.orientation)
     whole = all(len(item.frame.position_mm) == 3 for item in volume.slices)
-    if not whole or not _is_orthonormal(orientation):
+    if not whole or not is_orthonormal(orientation):
         return _refused(volume, description, {"series.no_geometry"})
     slices = sorted_along(volume.slices, normal_of(orientation))
     first = slices[0].frame  # of which the others may differ by a little
     orientation = np.asarray(first.orientation)
-    if first.spacing_mm is None:
+    if first.spacing_mm is None or not _is_plausible(slices):
         return _refused(volume, description, {"series.no_geometry"})
     result = stack_of(
         np.array([item.frame.position_mm for item in slices]),
@@ -148,12 +153,15 @@ def _volume(volume: Volume, description: str) -> Series:
     return Series(slices=tuple(slices), stack=result, name=description + volume.name, note=note)
 
 
-def _is_orthonormal(orientation: np.ndarray) -> bool:
-    if orientation.shape != (6,):
-        return False
-    row, column = orientation[:3], orientation[3:]
-    lengths = (np.linalg.norm(row), np.linalg.norm(column))
-    return bool(np.allclose(lengths, 1, atol=1e-2) and abs(row @ column) <= 1e-2)
+def _is_plausible(slices: Sequence[Slice]) -> bool:
+    """True where sides and places of voxels are numbers that a scanner can write; slices are sorted."""
+    places = np.array([item.frame.position_mm for item in slices])
+    sides = [
+        *(slices[0].frame.spacing_mm or ()),
+        slices[0].frame.distance_mm if len(slices) == 1 else LEAST_MM,
+    ]
+    far = np.abs(places).max() <= FURTHEST_MM and np.abs(np.diff(places, axis=0)).max(initial=0) <= MOST_MM
+    return bool(np.isfinite(places).all() and far and LEAST_MM <= min(sides) and max(sides) <= MOST_MM)
 
 
 def _resampling(stack: Stack) -> str:

@@ -122,6 +122,15 @@ def normal_of(orientation: np.ndarray) -> np.ndarray:
     return unit
 
 
+def is_orthonormal(orientation: np.ndarray) -> bool:
+    """True for cosines of two directions at a right angle, shape (6,), as far as headers round them."""
+    if orientation.shape != (6,):
+        return False
+    row, column = orientation[:3], orientation[3:]
+    lengths = (np.linalg.norm(row), np.linalg.norm(column))
+    return bool(np.allclose(lengths, 1, atol=1e-2) and abs(row @ column) <= 1e-2)
+
+
 def _gap_misfit(gaps: np.ndarray, thickness: np.ndarray) -> Misfit | None:
     """Gaps are fine where they are even, nearly even, or where the slices touch all the same."""
     if gaps.min() < SAME_POSITION_MM:
