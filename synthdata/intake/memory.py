@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthdata.errors import IntegrityError, MissingObjectError
+from synthdata.records.arrow_columns import column
 from synthdata.storage.commit import commit_blob, read_verified
 from synthdata.storage.protocol import ObjectStore
 
@@ -83,7 +84,8 @@ class Memory:
         self._rows.update(zip(table["key"].to_pylist(), table["value"].to_pylist(), strict=True))
 
     def _write(self, store: ObjectStore, rows: dict[str, str]) -> str:
-        table = pa.table({"key": pa.array(rows, pa.string()), "value": pa.array(rows.values(), pa.string())})
+        texts = {"key": list(rows), "value": list(rows.values())}
+        table = pa.table({name: column(values, pa.string()) for name, values in texts.items()})
         sink = io.BytesIO()
         pq.write_table(table, sink, compression="zstd", use_dictionary=False, write_statistics=False)
         data = sink.getvalue()

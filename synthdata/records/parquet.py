@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthdata.errors import IntegrityError, RecordError
+from synthdata.records.arrow_columns import column
 from synthdata.records.case import Case, Value
 from synthdata.records.case_set import CaseSet, ColumnSpec, ShardRef
 from synthdata.records.grid import Grid
@@ -332,12 +333,14 @@ def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
 
 def table_of(cases: Sequence[Case], columns: Sequence[ColumnSpec], schema: pa.Schema) -> pa.Table:
     """Cases as a table; the arrays are not copied."""
-    others = pa.schema([field for field in schema if field.name not in ARRAYS])
-    table = pa.Table.from_pylist([_row(case, columns) for case in cases], schema=others)
+    rows = [_row(case, columns) for case in cases]
+    others = [
+        column([row[field.name] for row in rows], field.type) for field in schema if field.name not in ARRAYS
+    ]
     little = cases[0].image.dtype.newbyteorder("<")
     images = _binary(np.ascontiguousarray(case.image, little) for case in cases)
     masks = _binary(np.ascontiguousarray(case.mask) for case in cases)
-    return pa.table([*table.columns, images, masks], schema=schema)
+    return pa.table([*others, images, masks], schema=schema)
 
 
 def _binary(arrays: Iterable[np.ndarray]) -> pa.ChunkedArray:
