@@ -49,7 +49,7 @@ def fetch_objects(store: "S3Store", landing: Landing, progress: Progress) -> Fet
         raise SourceError(EMPTY)
     places = {key: _place(landing.scans, key) for key, _, _ in found}
     done.seen = len(found)
-    done.removed = _remove_gone(landing.scans, set(places.values()))  # a folder may now be where a file was
+    done.removed = _remove_gone(landing.scans, set(places.values()) - _folders_of(places))
     try:
         _fetch_new(store, landing, found, places, done, progress)
     finally:
@@ -66,8 +66,7 @@ def _fetch_new(
     done: Fetched,
     progress: Progress,
 ) -> None:
-    folders = {folder for place in places.values() for folder in place.parents}
-    failures = 0
+    folders, failures = _folders_of(places), 0
     for count, (key, size, version) in enumerate(found, 1):
         mark, place = f"{version}:{size}", places[key]
         if landing.memory.get(_name(key)) != mark or not place.is_file():
@@ -120,11 +119,20 @@ def _stream(store: "S3Store", item: Object, part: Path) -> None:
 
 
 def _remove_gone(scans: Path, wanted: set[Path]) -> int:
-    gone = [path for path in scans.rglob("*") if path.is_file() and path not in wanted]
+    """Remove files that are not wanted, and folders which are empty then: either may be where the other one was."""
     with on_landing():
+        there = sorted(scans.rglob("*"), reverse=True)  # what lies in a folder comes before it
+        gone = [path for path in there if not path.is_dir() and path not in wanted]
         for path in gone:
             path.unlink()
+        for path in there:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
     return len(gone)
+
+
+def _folders_of(places: Mapping[str, Path]) -> set[Path]:
+    return {folder for place in places.values() for folder in place.parents}
 
 
 def _place(scans: Path, key: str) -> Path:
