@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from synthdata.errors import ConfigError
-from synthdata.storage.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from synthdata.progress import Progress
@@ -87,6 +86,10 @@ def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tup
     if not is_remote(source):
         yield Path(source.removeprefix("file://")), ()
         return
+    from synthdata.storage.scratch import (
+        scratch_folder,
+    )  # whose locks not every system has: pull works without them
+
     with scratch_folder() as folder:
         root = keep or folder
         done = fetch(source, root, progress=progress)

@@ -408,6 +408,12 @@ def test_help_loads_no_heavy_package() -> None:
     assert told.returncode == 0, told.stderr
 
 
+def test_the_command_line_and_the_client_load_where_the_system_has_no_locks_of_unix() -> None:
+    program = "import sys; sys.modules['fcntl'] = None\nimport synthdata.cli, synthdata.release.client\n"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+
+
 def test_a_consumer_loads_none_of_what_only_producers_need(published: FolderStore, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom pathlib import Path\nimport synthdata\n"
