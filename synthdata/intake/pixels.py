@@ -28,6 +28,7 @@ FASTEST = {
     str(JPEGLSNearLossless): "pyjpegls",
 }  # 3 times as fast as the default
 INT16 = np.iinfo(np.int16)
+INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 
 
 def stored_slices(instance: Instance, data: bytes, frames: Sequence[Frame]) -> np.ndarray | None:
@@ -176,8 +177,12 @@ def values_of(
     if inverted:
         low, high = _range(plan, signed=stored.dtype.kind == "i")
         numbers = low + high - numbers
-    if not (scale.slope.is_integer() and scale.intercept.is_integer()):
+    largest = abs(scale.slope) * (1 << (8 * stored.dtype.itemsize)) + abs(scale.intercept)
+    whole = scale.slope.is_integer() and scale.intercept.is_integer()
+    if not whole or largest > INT64.max / 2:
         return numbers * np.float64(scale.slope) + scale.intercept, padded
+    if largest > INT32.max:
+        numbers = numbers.astype(np.int64)
     values = numbers if scale.slope == 1 else numbers * int(scale.slope)
     return (values if scale.intercept == 0 else values + int(scale.intercept)), padded
 
@@ -215,7 +220,7 @@ def _range(plan: PixelPlan, *, signed: bool) -> tuple[int, int]:
 
 
 def narrow(volume: np.ndarray) -> np.ndarray | None:
-    """int16 where that is exact, else float32; None where a value is NaN or infinite.
+    """int16 where that is exact, else float32; None where a value is NaN or infinite, or float32 does not hold it.
 
     Args:
         volume: Values of any shape and numeric type.
@@ -227,4 +232,6 @@ def narrow(volume: np.ndarray) -> np.ndarray | None:
     inside = volume.size and volume.min() >= INT16.min and volume.max() <= INT16.max
     if inside and (volume.dtype.kind in "iu" or np.array_equal(volume, np.rint(volume))):
         return volume.astype(np.int16, copy=False)
-    return volume.astype(np.float32)
+    with np.errstate(over="ignore"):
+        result: np.ndarray = volume.astype(np.float32)
+    return result if volume.dtype.kind in "iu" or np.isfinite(result).all() else None

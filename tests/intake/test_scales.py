@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 
 from synthdata.intake.frames import spacing_of
 from synthdata.intake.pixel_plan import PixelPlan
-from synthdata.intake.pixels import values_of
+from synthdata.intake.pixels import narrow, values_of
 from synthdata.intake.scales import HOUNSFIELD, Scale, scale_for, scales_of
 
 
@@ -75,3 +75,18 @@ def test_a_calibrated_spacing_is_used_before_that_of_the_detector() -> None:
     assert spacing_of(detector) == (0.15, 0.25)
     assert spacing_of(dataset(NominalScannedPixelSpacing=[0.1, 0.1])) == (0.1, 0.1)
     assert spacing_of(dataset()) is None
+
+
+@pytest.mark.parametrize("slope", [1e38, 1e15, 1e6, 40_000.0, 3.0])
+@pytest.mark.parametrize("intercept", [0.0, -1e12, 1e30])
+def test_large_whole_scales_neither_overflow_nor_turn_around(slope, intercept) -> None:
+    numbers = np.array([0, 1, 65535], np.uint16)
+    values, _ = values_of(numbers, plan(bits_stored=16), Scale(unit="1", slope=slope, intercept=intercept))
+    assert values.astype(float).tolist() == pytest.approx(
+        [slope * n + intercept for n in (0, 1, 65535)], rel=1e-12
+    )
+
+
+def test_values_that_float32_does_not_hold_are_no_image() -> None:
+    assert narrow(np.array([1e39, 0.5])) is None
+    assert narrow(np.array([1e38, 0.5])) is not None
