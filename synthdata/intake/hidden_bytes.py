@@ -13,6 +13,7 @@ from synthdata.intake.likeness import Likeness
 from synthdata.intake.pixel_plan import WRAPPED
 
 PIXEL_DATA = 0x7FE00010
+PADDINGS = frozenset({b"", b"\0", b"0"})  # of an odd number of bytes; highdicom takes the digit
 UNDEFINED_LENGTH = 0xFFFFFFFF
 LONG_VRS = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 
@@ -67,8 +68,8 @@ def _pixels_hide(header: Header, likeness: Likeness) -> bool:
         samples = int(header.get("Rows", 0) or 0) * int(header.get("Columns", 0) or 0)
         return pixels_hide(value, int(header.get("NumberOfFrames", 1) or 1), samples)
     layout = likeness.of("layout of pixels", _layout, header)
-    rest = value[layout.size_bytes :]
-    if len(rest) > 1 or any(rest):
+    rest = bytes(value[layout.size_bytes :])
+    if rest not in PADDINGS:
         return True
     return bool(layout.unused) and _unused_bits(value, layout)
 

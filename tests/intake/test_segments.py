@@ -146,3 +146,18 @@ def test_the_codes_of_regions_travel_like_those_of_segments(build, scans, privat
     report = take(build, scans, private)
     assert report.accepted == report.seen, codes(report)
     assert dict(report.label_codes) == {"lesion": "52988006|Lesion"}
+
+
+@pytest.mark.parametrize(
+    ("padding", "is_held"), [(b"\0", False), (b"0", False), (b"7", True), (b"000", True)]
+)
+def test_an_odd_number_of_bytes_is_padded_as_highdicom_does_and_no_further(
+    build, scans, private, padding, is_held
+) -> None:
+    grid = build.grid(shape_zyx=(3, 7, 7))
+    images = build.series("PAT-1", grid)
+    segmentation = build.mask("PAT-1", images, grid, np.ones((3, 7, 7), np.uint8))
+    segmentation.PixelData = segmentation.PixelData[: (3 * 49 + 7) // 8] + padding  # 19 bytes
+    build.write(scans, [*images, segmentation])
+    report = take(build, scans, private)
+    assert ("deid.hidden_bytes" in codes(report)) == is_held
