@@ -1,5 +1,6 @@
 """What lies in a source's folder, cheaply enough to ask every minute."""
 
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -19,16 +20,21 @@ def source_folder(spec: DatasetSpec, sources: Path) -> Path:
 
 
 def look_at_source(spec: DatasetSpec, sources: Path) -> str:
-    """Digest of what the source holds, without reading or fetching a scan.
+    """Digest of what the source holds, without reading or fetching a scan; of a clinical table beside scans, too.
 
     Raises:
         SourceError: The source does not answer, or is empty.
     """
     if not spec.source.is_remote:
         return take_inventory(spec, source_folder(spec, sources)).digest
+    from synthdata.intake.listing import list_files
     from synthdata.intake.remote import look
 
-    return look(spec.source.address())
+    there = look(spec.source.address())
+    table = source_folder(spec, sources) / spec.source.clinical if spec.source.clinical else None
+    if spec.source.kind == "s3" or table is None or not table.is_file():
+        return there
+    return hashlib.sha256(f"{there} {list_files(table).digest()}".encode()).hexdigest()
 
 
 def fetch_scans(spec: DatasetSpec, sources: Path, *, progress: Progress = silent) -> ScanInventory:

@@ -323,6 +323,19 @@ def test_a_series_that_was_added_and_an_instance_that_was_deleted_show_all_at_on
     assert all(any(step & one in (one, before & one, Counter()) for one in of_study) for step in steps)
 
 
+def test_what_an_operator_puts_beside_the_studies_stays(server, landing) -> None:
+    table, notes = landing / "scans" / "clinical.csv", landing / "scans" / "notes"
+    notes.mkdir(parents=True)
+    table.write_text("patient,age")
+    (notes / "1.txt").write_text("x")
+    fetch(server.url, landing)
+    gone = server.studies()[0]
+    server.files = {key: data for key, data in server.files.items() if key[0] != gone}
+    assert fetch(server.url, landing).removed == 1
+    assert (table.exists(), (notes / "1.txt").exists()) == (True, True)
+    assert len(list((landing / "scans").iterdir())) == 3
+
+
 @pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_whole_studies_and_the_next_run_completes(
     server, build, tmp_path, landing

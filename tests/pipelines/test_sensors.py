@@ -7,10 +7,12 @@ import dagster as dg
 import pytest
 
 from assets.ingestion import scans_stage
+from assets.inventory import look_at_source
 from pipelines import sensors
 from pipelines.alerts import alert
 from pipelines.resources.workplace import WorkplaceResource
 from pipelines.sensors import failed_check_names, failed_checks, failed_runs, new_scans
+from synthdata.intake import remote
 from synthdata.spec import DatasetSpec, Source
 from tests.tiny import House
 
@@ -96,6 +98,21 @@ def test_a_variable_that_is_not_set_and_a_cursor_of_another_version_crash_nothin
     for odd in ("no json", "[1]"):
         says, runs, _ = look(spec, odd)
         assert ("waiting until it is still" in says, runs) == (True, [])
+
+
+def test_a_changed_clinical_table_beside_the_scans_of_a_server_is_seen(
+    spec: DatasetSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "look", lambda _address: "the same")
+    source = Source(kind="dicomweb", uri="https://pacs.example.org/dicom-web", clinical="clinical.csv")
+    far = replace(spec, source=source)
+    folder = tmp_path / far.name / "scans"
+    folder.mkdir(parents=True)
+    digests = [look_at_source(far, tmp_path)]
+    for text in ("patient,age", "patient,age,sex"):
+        (folder / "clinical.csv").write_text(text)
+        digests += [look_at_source(far, tmp_path), look_at_source(far, tmp_path)]
+    assert len(set(digests)) == 3
 
 
 def test_a_source_that_returns_to_what_it_was_is_taken_in_again(

@@ -5,6 +5,7 @@ never stands beyond something that is not safe on this disk.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -16,7 +17,7 @@ from synthdata.errors import SourceError
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.remote.dicomweb import DicomWeb, InstanceRow, StudyRow
-from synthdata.intake.remote.landing import PART, Fetched, Landing, on_landing
+from synthdata.intake.remote.landing import OLD, PART, Fetched, Landing, on_landing
 from synthdata.intake.remote.problems import (
     EMPTY,
     FEWER,
@@ -29,6 +30,7 @@ from synthdata.intake.remote.problems import (
 from synthdata.progress import Progress
 
 FAILURES_IN_A_ROW = 3  # studies; then it is the server and not the study
+OURS = re.compile(rf"[a-p]{{32}}(?:{re.escape(OLD)})?")  # a folder of a study
 BY_SERIES = 4  # missing instances of one series from which on the whole series is asked for in one answer
 
 
@@ -81,7 +83,7 @@ def _remove_gone(web: DicomWeb, landing: Landing, there: dict[str, StudyRow]) ->
     """Remove studies which the server has no longer, asking for each once more."""
     gone = 0
     for folder in [path for root in (landing.scans, landing.incoming) for path in root.iterdir()]:
-        if folder.name in there:
+        if folder.name in there or not OURS.fullmatch(folder.name):  # such as a clinical table
             continue
         uid = _study_uid(folder)
         if not uid or not web.has_study(uid):
