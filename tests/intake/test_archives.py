@@ -95,6 +95,11 @@ def spoiled(path: Path, how: str) -> None:
     elif how == "cut":
         zipped(path, {"a": bytes(range(256)) * 99})
         path.write_bytes(path.read_bytes()[:200])
+    elif how == "deflate64":
+        zipped(path, {"a": b"1"})
+        packed = bytearray(path.read_bytes())
+        packed[packed.index(b"PK\x01\x02") + 10] = packed[8] = 9
+        path.write_bytes(packed)
     elif how == "locked":
         zipped(path, {"a": b"1"})
         packed = bytearray(path.read_bytes())
@@ -110,6 +115,7 @@ CLOSED = {
 }
 SPOILED = {
     "bomb": "archive.bomb",
+    "deflate64": "archive.other_kind",
     "nested bomb": "archive.bomb",
     **dict.fromkeys(CLOSED, "archive.other_kind"),
     "outside": "archive.unsafe",

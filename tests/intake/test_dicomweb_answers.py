@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from synthdata.errors import ConfigError, SourceError
-from synthdata.intake.remote import dicomweb, fetch, look, web_client
+from synthdata.intake.remote import dicomweb, fetch, fetching, look, web_client
 from tests.services.fake_dicomweb import BOUNDARY, MULTIPART, Answer, FakeDicomWeb, multipart
 
 SLICES = 3
@@ -181,6 +181,28 @@ def test_two_files_of_one_uid_in_one_answer_leave_their_study_out(server, landin
     done = fetch(server.url, landing)
     assert (done.fetched, len(done.failed), here(landing).total()) == (1, 1, SLICES)
     assert "two different files of one SOP Instance UID" in str(done.failed[0])
+
+
+def test_an_instance_without_end_leaves_its_study_out(server, landing, monkeypatch) -> None:
+    key = min(server.files)
+    monkeypatch.setattr(fetching, "MAXIMUM_BYTES", 1 << 20)
+    large = Answer(multipart([server.files[key] + bytes(2 << 20)]), MULTIPART)
+    server.spoil = of_series(lambda path, _: large if key[1] in path else None)
+    done = fetch(server.url, landing)
+    assert (done.fetched, len(done.failed), here(landing).total()) == (1, 1, SLICES)
+    assert "a file of more than 1 GiB" in str(done.failed[0])
+
+
+def test_a_refusal_on_the_way_stops_at_once_and_the_next_run_completes(server, landing) -> None:
+    """Credentials that end while a study comes."""
+    asked = iter(range(99))
+    server.spoil = lambda *_: Answer(status=401) if next(asked) > 4 else None
+    with pytest.raises(SourceError, match=r"refused the credentials \(401\)"):
+        fetch(server.url, landing)
+    assert len(server.asked) == 6
+    server.spoil = lambda *_: None
+    fetch(server.url, landing)
+    assert here(landing) == there(server)
 
 
 def test_a_file_of_another_study_is_not_taken_for_the_one_that_was_asked_for(

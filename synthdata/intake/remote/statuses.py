@@ -37,8 +37,8 @@ def check(status: int, headers: Mapping[str, str]) -> None:
             f"the DICOMweb server sends elsewhere ({status}), which is not followed: name the address that it moved to"
         )
     raise SourceError(
-        f"the DICOMweb server refused the question ({status}), expected QIDO-RS and WADO-RS: check the address and "
-        "what the server supports"
+        f"the DICOMweb server refused the question ({status}), expected QIDO-RS and WADO-RS: name the root of the "
+        "service, such as https://host/dicom-web, and see what the server supports"
     )
 
 
