@@ -34,8 +34,7 @@ def unpacked(
     """
     with scratch_folder() as folder:
         opening = _Opening(Spool(folder), inventory, cursor, {entry.name for entry in entries})
-        found = [one for number, entry in enumerate(entries) for one in opening.files_of(number, entry)]
-        yield found
+        yield [one for number, entry in enumerate(entries) for one in opening.files_of(number, entry)]
 
 
 class _Opening:

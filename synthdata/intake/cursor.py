@@ -15,7 +15,7 @@ from synthdata.code_version import code_digest
 from synthdata.errors import MissingObjectError, RecordError
 from synthdata.intake.dicom_file import Instance
 from synthdata.intake.inventory import Inventory, SeenFile
-from synthdata.intake.listing import Entry, Listing, is_settled
+from synthdata.intake.listing import Entry, Listing, Stamp, is_settled
 from synthdata.intake.memory import Memory
 from synthdata.intake.portable import from_text, to_text
 from synthdata.intake.pseudonyms import Pseudonyms
@@ -117,13 +117,11 @@ class Cursor:
         key = self._names.file(entry.packed or entry.name)
         self._used["files"].add(key)
         text = self._memory("files").get(key)
-        if text is None:
+        if text is None or not text.startswith(_beginning(entry.stamp)):
             return None
         head, _, instance = text.partition("\n")
         try:
             said = json.loads(head)
-            if tuple(said["stamp"]) != entry.stamp:
-                return None
             seen = SeenFile(entry.path, said["sha256"], said["size"], set(said["reasons"]), entry.stamp)
             seen.read_ns = now_ns()  # only settled files are remembered
             found = from_text(Instance, instance, seen=seen) if instance else None
@@ -163,7 +161,7 @@ class Cursor:
         if self._store is None:
             return False
         text = self._memory("files").get(self._names.file(entry.name))
-        return text is not None and text.startswith(json.dumps({"stamp": entry.stamp})[:-1])
+        return text is not None and entry.stamp is not None and text.startswith(_beginning(entry.stamp))
 
     def recall_archive(self, entry: Entry) -> dict[str, Any] | None:
         """What came of an archive, or None where it is new, has changed, or may have."""
@@ -219,6 +217,12 @@ def take_finding(inventory: Inventory, finding: Finding) -> None:
 def now_ns() -> int:
     """The time, for comparison with those of files."""
     return time.time_ns()
+
+
+def _beginning(stamp: Stamp) -> str:
+    """Of what is remembered of a file, as `json.dumps` writes it."""
+    size, changed, inode_changed, inode = stamp
+    return f'{{"stamp": [{size}, {changed}, {inode_changed}, {inode}],'
 
 
 def _readers() -> str:

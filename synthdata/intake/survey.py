@@ -1,13 +1,13 @@
 """The first pass over a folder of DICOM: each new file is read once, judged, and kept as a few numbers."""
 
-import gc
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
+from synthdata.intake.garbage import staying
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry
 from synthdata.intake.policy import STRICT, Policy
@@ -50,7 +50,7 @@ def survey(
     Raises:
         WorkerError: A process which shared the work was killed.
     """
-    with _uncollected():
+    with staying():
         found = {entry.name: one for entry in entries if (one := cursor.recall_file(entry)) is not None}
     new = [entry for entry in entries if entry.name not in found]
     workers = rules.crew.workers_for(len(new), least=FILES_PER_WORKER)
@@ -74,18 +74,6 @@ def survey(
     instances = [finding.instance for finding in findings if finding.instance is not None]
     kept = {id(seen) for seen in inventory.refuse_duplicates(item.seen for item in instances)}
     return [item for item in instances if id(item.seen) in kept]
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Many objects which all stay: to search them for rubbish again and again costs a third of their making."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def read_batch(batch: Batch) -> tuple[int, list[Finding]]:

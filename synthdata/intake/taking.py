@@ -18,6 +18,7 @@ from synthdata.intake.cursor import Cursor, now_ns, rules_of
 from synthdata.intake.dicom_file import quiet_parsers
 from synthdata.intake.dicom_source import DicomSource, studies_of
 from synthdata.intake.file_names import judge_file_names
+from synthdata.intake.garbage import searched, staying
 from synthdata.intake.image_set import ImageSet, picture_or_nothing, rows_of_table, survey_set
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.listing import Entry, Listing, list_files, stamp_of
@@ -48,6 +49,7 @@ class ScanSource(Protocol):
         ...
 
 
+@searched()
 def take_in(
     spec: DatasetSpec,
     folder: Path,
@@ -78,7 +80,9 @@ def take_in(
     policy = policy_of(spec.vouching)
     voucher, review = voucher_for(policy, private), review_of(spec, private)
     cursor = Cursor(private, spec.name, names, rules_of(spec) + voucher.digest() + review.digest)
-    started_ns, listing = now_ns(), list_files(folder)
+    started_ns = now_ns()
+    with staying():
+        listing = list_files(folder)
     digest = _digest(spec, folder, listing)
     if (last := cursor.last_report(digest)) is not None:
         return last

@@ -1,5 +1,6 @@
 """A second intake of the same archive reads nothing; ten new studies cost ten; a kill loses and doubles nothing."""
 
+import gc
 import json
 import os
 import shutil
@@ -358,3 +359,15 @@ def test_a_series_of_which_a_file_cannot_be_read_is_held_and_the_others_are_take
     assert {reason.code: reason.files for reason in looked.reasons} == codes
     assert any("could not be read do not tell their series" in note for note in report.notes)
     assert take(build, scans, private).cases.cases == 4
+
+
+def test_what_stays_is_searched_for_rubbish_again_once_the_run_has_ended(build, scans, private) -> None:
+    study(build, scans, 1)
+    gc.unfreeze()
+    take(build, scans, private)
+    study(build, scans, 2)
+    take(build, scans, private)
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
+    with pytest.raises(SourceError):
+        take(build, scans / "nowhere", private)
+    assert (gc.isenabled(), gc.get_freeze_count()) == (True, 0)
