@@ -1,6 +1,6 @@
 """What other de-identification tools leave of planted identifiers, and whether intake catches it.
 
-Each kind of identifier of `tests/intake/planter.py` is planted into a clean object. The tool cleans the object; then
+Each kind of identifier of a planter in `tests/intake` is planted into a clean object. The tool cleans the object; then
 intake judges what came out, beside what came out of the clean object. A kind counts as left where intake still gives
 a reason which the planted object has and the cleaned clean one lacks. The tools live in a virtual environment of
 their own, since they need other versions of what we need:
@@ -23,7 +23,7 @@ from synthdata.intake.elements import ElementJudge
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.phantom import write_cohort
-from tests.intake.planter import BYTES, HEADER, META, PLANTS
+from tests.intake import planter, planter_fourth
 
 TOOLS = {
     "dicom-anonymizer": """
@@ -53,7 +53,7 @@ for path in sorted(pathlib.Path(sys.argv[1]).glob("*.dcm")):
         print(path.name, type(error).__name__)
 """,
 }
-KINDS = [*HEADER, *META, *BYTES]  # names of files are the operator's, not the tools'
+SETS = {"first": (planter, planter.PLANTS), "fourth": (planter_fourth, planter_fourth.ALL)}
 
 
 def reasons(path: Path, judge: ElementJudge) -> set[str] | None:
@@ -71,7 +71,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, required=True, help="Python of an environment with both tools")
     parser.add_argument("--carrier", type=Path, help="a clean DICOM file; default: a slice of the phantom")
+    parser.add_argument("--set", choices=tuple(SETS), default="first")
     arguments = parser.parse_args()
+    source, plants = SETS[arguments.set]
+    kinds = [*source.HEADER, *source.META, *source.BYTES]  # names of files are the operator's, not the tools'
     judge = ElementJudge()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -80,15 +83,15 @@ def main() -> None:
         planted = folder / "planted"
         planted.mkdir()
         shutil.copy(carrier, planted / "clean.dcm")
-        for number, kind in enumerate(KINDS):
+        for number, kind in enumerate(kinds):
             shutil.copy(carrier, planted / f"{number:03d}.dcm")
-            PLANTS[kind](planted / f"{number:03d}.dcm")
+            plants[kind](planted / f"{number:03d}.dcm")
         clean = reasons(planted / "clean.dcm", judge) or set()
         wanted = {
             kind: (reasons(planted / f"{number:03d}.dcm", judge) or set()) - clean
-            for number, kind in enumerate(KINDS)
+            for number, kind in enumerate(kinds)
         }
-        print(f"intake alone: {sum(bool(codes) for codes in wanted.values())} of {len(KINDS)} kinds found")
+        print(f"intake alone: {sum(bool(codes) for codes in wanted.values())} of {len(kinds)} kinds found")
         for tool, script in TOOLS.items():
             out = folder / tool
             out.mkdir()
@@ -99,13 +102,13 @@ def main() -> None:
                 check=False,
             )
             floor = reasons(out / "clean.dcm", judge) or set()
-            after = {kind: reasons(out / f"{number:03d}.dcm", judge) for number, kind in enumerate(KINDS)}
+            after = {kind: reasons(out / f"{number:03d}.dcm", judge) for number, kind in enumerate(kinds)}
             failed = [kind for kind, codes in after.items() if codes is None]
             left = [
                 kind for kind, codes in after.items() if codes is not None and codes & wanted[kind] - floor
             ]
             print(
-                f"\n{tool}: {len(left)} of {len(KINDS)} kinds left and caught by intake; {len(failed)} not written"
+                f"\n{tool}: {len(left)} of {len(kinds)} kinds left and caught by intake; {len(failed)} not written"
             )
             if done.returncode:
                 print(f"  (the tool ended with {done.returncode})")

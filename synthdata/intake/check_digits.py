@@ -254,6 +254,19 @@ def my_number(text: str) -> bool:
     return (0 if rest < 2 else 11 - rest) == digits[11]
 
 
+def vin(text: str) -> bool:
+    """Number of a vehicle, ISO 3779 with the check digit of 49 CFR 565.15."""
+    letters = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", "12345678123457923456789", strict=True))
+    digits = [int(letters.get(char, char)) for char in text.upper()]
+    check = _weighted(digits, (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)) % 11
+    return "0123456789X"[check] == text[8].upper() and not text.isdigit()
+
+
+def is_no_quantity(text: str) -> bool:
+    """For a US social security number with blanks: one that is issued, and that ends as no setting does."""
+    return social_security(text) and int(text[-4:]) % 50 != 0
+
+
 def is_issued(text: str) -> bool:
     """For numbers without check digits, whose form alone is rare enough."""
     return bool(text)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pydicom.encaps import generate_fragments
 
+from synthdata.intake.telling import reason_of
 from synthdata.intake.text_patterns import bytes_look_identifying
 
 PADDING = b"\0\xff"
@@ -20,6 +21,8 @@ TILE_HEADER = 12  # bytes
 IMAGE_BOXES = frozenset({b"jP  ", b"ftyp", b"jp2h", b"jp2c"})
 HEADER_BOXES = frozenset({b"ihdr", b"bpcc", b"colr", b"res ", b"cdef", b"pclr", b"cmap"})
 RLE_HEADER, MOST_SEGMENTS = 64, 15
+PROGRAM = re.compile(rb"Creator: JasPer Version [\d.]+")  # whose name is one of persons
+MOSTLY = 0.6  # of the signs of a comment which is a text
 TAIL_BYTES = 256  # of an RLE segment, in which a text behind the image would stand
 
 
@@ -109,7 +112,7 @@ def _jpeg_hides(stream: bytes) -> bool:
         (length,) = struct.unpack_from(">H", stream, at + 2)
         payload = stream[at + 4 : at + 2 + length]
         told = marker == COMMENT or marker in APPLICATION
-        if told and (payload.startswith(EXIF) or bytes_look_identifying(payload)):
+        if told and (payload.startswith(EXIF) or _comment_tells(payload)):
             return True
         at += 2 + length
         if marker == SOS:
@@ -143,7 +146,17 @@ def _codestream_hides(stream: bytes) -> bool:
 
 def _is_telling(stream: bytes, at: int) -> bool:
     (length,) = struct.unpack_from(">H", stream, at + 2)
-    return stream[at + 1] == TILE_COMMENT and bytes_look_identifying(stream[at + 6 : at + 2 + length])
+    return stream[at + 1] == TILE_COMMENT and _comment_tells(stream[at + 6 : at + 2 + length])
+
+
+def _comment_tells(payload: bytes) -> bool:
+    """What programs and people write beside an image; it is read as prose where most of it is text."""
+    rest = PROGRAM.sub(b"", payload)
+    if bytes_look_identifying(rest):
+        return True
+    text = rest.decode("utf-8", errors="replace").replace("\0", "\n")
+    shown = [line for line in text.splitlines() if line.isprintable()]
+    return sum(map(len, shown)) > MOSTLY * len(text) and bool(reason_of(shown))
 
 
 def _boxes(stream: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -44,6 +44,7 @@ from synthdata.intake.value_types import (
     by_type,
     is_a_day,
     is_curve,
+    is_long,
     texts,
     unique_ids,
     values_of,
@@ -59,6 +60,7 @@ DOCUMENTS = {
     "DoubleFloatPixelData",
 }  # and images beside the image
 OTHER_PIXELS = range(0x7F00, 0x7FE0)  # groups of the retired Variable Pixel Data
+CHARACTER_SET = re.compile(r"(?:ISO[ _-]?(?:2022[ _-])?IR[ _-]?\d{1,3}|GB18030|GBK|)\s*")
 INTEGERS = frozenset({"US", "SS", "UL", "SL"})
 TELLING = re.compile(
     r"\b(?:date|birth|patient|person|physician|operator|hospital|institution|serial|accession|suite|user name|host|"
@@ -138,7 +140,8 @@ class ElementJudge:
             text = one_uid(raw.value)
             return _findings_of_uid(text) if text else None
         parts = decimals(raw.value)
-        plain = parts and not any(is_a_day(part.decode()) for part in parts)
+        numbers = [part.decode() for part in parts] if parts else []
+        plain = numbers and not any(is_a_day(number) or is_long(number) for number in numbers)
         return NO_FINDINGS if plain and (len(parts) < LEAST_VALUES or b"." in (raw.value or b"")) else None
 
     def judge(self, dataset: Dataset, *, without: BaseTag = PIXEL_DATA) -> set[Finding]:
@@ -195,6 +198,12 @@ class ElementJudge:
         keyword = keyword_for_tag(element.tag)
         if keyword in DOCUMENTS or element.tag.group in OTHER_PIXELS:
             yield ("deid.embedded_document", NEVER)
+        if keyword == "EncryptedContent":  # which holds the identity for those with the key
+            yield ("deid.hidden_bytes", NEVER)
+        if keyword == "SpecificCharacterSet" and not all(
+            CHARACTER_SET.fullmatch(value) for value in values_of(element)
+        ):
+            yield ("deid.unknown_element", NEVER)
         if not keyword and element.tag.element != 0:
             yield ("deid.unknown_element", NEVER)
         rule = self._rules.get(keyword)

@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synthdata.intake.dates_in_text import has_short_date
 from synthdata.intake.deny_list import DenyList
-from synthdata.intake.person_names import has_foreign_script, names_a_person
+from synthdata.intake.person_names import has_foreign_script, likely_names, names_a_person
 from synthdata.intake.telling import hides_a_person
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
@@ -26,6 +27,7 @@ EXTENSIONS = re.compile(
 )
 DASHES = re.compile(r"[\s-]+")
 DIGIT = re.compile(r"\d")
+MOST_SHARED = 1 / 3  # of the files, whose names have a word in common that is no name of a person
 LEAST_PROOF, PROOF = 3, 1 / 3  # names that are no telephone number, and for each one that could be
 NOT_UTF_8 = re.compile("[\udc80-\udcff]")  # what Python makes of a byte that is none
 SEVERAL = re.compile(r"[^\x00-\x7f]{2,}")  # letters beyond ASCII in a row, as other scripts have them
@@ -48,6 +50,7 @@ def judge_file_names(
     names = {part for several in parts for part in several}
     telling = {name for name in names if identifies(name)}
     held = telling - _numbered(telling, names - telling) | {name for name in names if deny.matches(name)}
+    held |= _likely(parts)
     for seen, several in zip(files, parts, strict=True):
         if not held.isdisjoint(several):
             seen.reasons.add("deid.file_name")
@@ -58,6 +61,23 @@ def _parts(path: str, start: str, archived: str) -> list[str]:
     if archived:
         return archived.split("/")
     return path.removeprefix(start).split("/") if path.startswith(start) else [path.rpartition("/")[2]]
+
+
+def _likely(parts: Collection[list[str]]) -> set[str]:
+    """Names with a word that is built as names of persons are, and that few files share, as those of a study do."""
+    words = {name: likely_names(_plain(name)) for name in {name for several in parts for name in several}}
+    words = {name: likely for name, likely in words.items() if likely}
+    if not words:
+        return set()
+    told = [{word for name in several if name in words for word in words[name]} for several in parts]
+    files = Counter(word for several in told for word in several)
+    rare = {word for word, count in files.items() if count <= max(1, MOST_SHARED * len(parts))}
+    return {name for name, likely in words.items() if not likely.isdisjoint(rare)}
+
+
+def _plain(part: str) -> str:
+    """Name of a file as words, without what tells its format."""
+    return SEPARATORS.sub(" ", EXTENSIONS.sub("", part)).replace(".", " ")
 
 
 def _numbered(telling: set[str], others: set[str]) -> set[str]:
@@ -90,5 +110,7 @@ def identifies(part: str, *, groups: bool = True) -> bool:
         texts.add(dotted.replace(".", " "))
     if any(looks_identifying(text, prose=False, groups=groups) for text in texts) or hides_a_person(short):
         return True
-    named = {words, SEPARATORS.sub(" ", EXTENSIONS.sub("", part)).replace(".", " ")}
+    if has_short_date(SEPARATORS.sub(" ", part)) or has_short_date(dotted):
+        return True
+    named = {words, _plain(part)}
     return any(names_a_person(text, prose=False) or has_foreign_script(text) for text in named)

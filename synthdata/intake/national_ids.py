@@ -25,6 +25,7 @@ from synthdata.intake.check_digits import (
     hkid,
     iban,
     is_issued,
+    is_no_quantity,
     isikukood,
     kimlik,
     luhn,
@@ -43,6 +44,7 @@ from synthdata.intake.check_digits import (
     social_security,
     taj,
     tax_id,
+    vin,
 )
 
 LEAST_DIGITS = 4  # of the shortest number, an Indian PAN
@@ -64,11 +66,15 @@ BANKS = (
     "AD|AE|AL|AT|AZ|BA|BE|BG|BH|BR|BY|CH|CR|CY|CZ|DE|DK|DO|EE|EG|ES|FI|FO|FR|GB|GE|GI|GL|GR|GT|HR|HU|IE|IL|IQ|IS|IT|JO|KW|KZ|"
     "LB|LC|LI|LT|LU|LV|LY|MC|MD|ME|MK|MR|MT|MU|NL|NO|PK|PL|PS|PT|QA|RO|RS|SA|SC|SE|SI|SK|SM|ST|SV|TL|TN|TR|UA|VA|VG|XK"
 )  # countries with IBAN
-LABELS = "NIF|NIPC|OIB|CHI|NHI|TFN|NIE|NIK|CNP|EGN|CUI|PPS"  # whose numbers look like any others
+LABELS = (
+    "NIF|NIPC|OIB|CHI|NHI|TFN|NIE|NIK|CNP|EGN|CUI|PPS|RG|DNI|CPF|CURP|RFC|OHIP|BSN|NINO|NHS|SSN|PESEL|JMBG|EMBG|EMSO|AMKA|"
+    "AFM|MRN|KVNR|SVNR|AHV|AVS|CPR|HETU|PIN|UHID|ABHA|AADHAAR|TCKN|CNIC|HKID|NRIC|MYKAD|NSS|NISS|CEDULA|RUT|EMRN|PID"
+)  # whose numbers look like any others
 DATE_YMD = r"\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 SCHEMES = (
     _scheme(r"\d{3}[ -]\d{3}[ -]\d{4}", nhs),
     _scheme(r"\d{3}-\d{2}-\d{4}", social_security),
+    _scheme(r"(?<!\d )\d{3} \d{2} \d{4}(?! \d)", is_no_quantity),
     _scheme(r"\d{3}[ -]\d{3}[ -]\d{3}", luhn),  # Canadian SIN
     _scheme(r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}", nir),
     _scheme(r"(?:\d{8}|[XYZ]\d{7})-?[A-HJ-NP-TV-Z]", dni),
@@ -110,7 +116,11 @@ SCHEMES = (
     _scheme(r"\d{3} \d{3} \d{3}", taj),
     _scheme(r"\d{4} \d{4} \d{4}", my_number),
     _scheme(r"[3-6]\d{3}(?:[ -]\d{4}){3}", luhn),  # cards of banks
+    _scheme(r"\d{4}[ -]\d{3}[ -]\d{3}(?:[ -][A-Z]{2})?", luhn),  # health card of Ontario
+    _scheme(r"(?=[A-Z\d]{0,8}[\dX]\w{4}[A-Z\d]{0,4}\d{4}(?!\w))[A-HJ-NPR-Z\d]{17}", vin),
     _scheme(rf"(?:{LABELS})\W{{1,3}}(?=[A-Z]{{0,3}}\d)\w{{7,13}}", is_issued),
+    _scheme(rf"(?:{LABELS})\W{{0,3}}(?:NO|NR)?\W{{0,3}}[A-Z]{{0,3}}\d(?:[ ./-]?\d){{5,14}}(?:[ /-]?[A-Z\d]{{1,2}})?",
+            is_issued),
 )  # fmt: skip
 
 

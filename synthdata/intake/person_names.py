@@ -4,6 +4,7 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
+from synthdata.intake.name_likeness import LEAST_LEARNT, reads_like_a_name
 from synthdata.intake.word_lists import (
     LEAST_MISSPELLED,
     WORD,
@@ -30,9 +31,24 @@ HEXADECIMAL = re.compile(
 CODE = re.compile(
     r"(?<![^\W_])[^\W_]*[^\W\d_]\d+[^\W\d_][^\W_]*"
 )  # letters about digits, such as QMNx85rKkkg
+BESIDE_A_NAME = re.compile(
+    r"(?<![^\W_])[A-Z]\. ?([A-Z][a-z]{3,})(?![^\W_])|"  # O. Adebayo
+    r"(?<![^\W_])([A-Z][a-z]{3,}|[A-Z]{4,}), ?[A-Z]\.?(?![^\W_])|"  # Adebayo, O
+    r"(?<![^\W_])Mr\.? ([A-Z][a-z]{3,})(?![^\W_])"
+)
+PARTICLES = frozenset(
+    {
+        "ap", "al", "el", "bin", "binti", "bint", "ibn", "ben", "ould", "abu", "van", "von", "zu", "de", "da", "do",
+        "dos", "das", "del", "della", "di", "du", "la", "le", "ter", "ten", "den", "der", "y", "e", "i", "av", "af",
+    }
+)  # fmt: skip
 VOWELS = re.compile("[aeiouy]")
 LEAST_PART, LONGEST_COMPOUND = 3, 40  # letters of a word in a compound, and of a compound
 SHORT_PARTS = frozenset({"ct", "mr", "ax", "wb", "fs", "ap", "pa"})  # of a compound, such as PETCT
+PREFIXES = (
+    "mid", "sub", "pre", "post", "non", "inter", "intra", "para", "peri", "retro", "supra", "infra", "trans", "multi",
+    "super", "under", "over", "micro", "macro", "semi", "anti", "auto", "bio", "hyper", "hypo", "ultra",
+)  # fmt: skip
 UNITS = frozenset("µμåΩ°")
 
 
@@ -82,7 +98,7 @@ def _means_something_else(name: str, words: list[str], *, prose: bool) -> bool:
         word.islower() for word in words[:at]
     )  # within a sentence, as names have
     plain = plain_letters(name)
-    word = plain in everyday_words() or plain in abbreviated_words()
+    word = plain in everyday_words() or plain in abbreviated_words() or plain in examination_words()
     return not capital and word and plain not in vocabulary("frequent_surnames") and any(told)
 
 
@@ -114,18 +130,49 @@ def has_foreign_script(text: str) -> bool:
 
 @lru_cache(1 << 14)
 def has_foreign_words(text: str) -> bool:
-    """True where two words in a row are none of imaging or of everyday, as an unusual name is."""
-    words = WORD.findall(CODE.sub(" . ", text))
-    strange = [len(word) >= LEAST_LETTERS and not _is_usual(word) for word in words]
-    return any(left and right for left, right in pairwise(strange))
+    """True where words that are none of imaging or of everyday stand as an unusual name does.
+
+    That is two in a row, also in one (`AdebayoOluwaseun`) or about a particle (`Gruffydd ap Llywelyn`), one beside an
+    initial or behind `Mr`, one that is spelled letter by letter, and one which is built as names are.
+    """
+    text = HEXADECIMAL.sub(" ", text)
+    told = [part for match in BESIDE_A_NAME.finditer(text) for part in match.groups() if part]
+    told += ["".join(WORD.findall(run.group())) for run in SPELLED.finditer(text)]
+    if any(_is_strange(word) and VOWELS.search(plain_letters(word)) for word in told):
+        return True
+    whole = WORD.findall(CODE.sub(" . ", text))
+    parts = [part for word in whole for part in OWN_CASE.split(word)]
+    return _stand_as_names(whole) or (parts != whole and _stand_as_names(parts)) or bool(likely_names(text))
+
+
+@lru_cache(1 << 14)
+def likely_names(text: str) -> frozenset[str]:
+    """Words of a text, in lower case, that no list has and that are built as names are."""
+    whole = WORD.findall(CODE.sub(" . ", HEXADECIMAL.sub(" ", text)))
+    parts = (part for word in whole for part in OWN_CASE.split(word))
+    strange = {plain_letters(part) for part in parts if len(part) >= LEAST_LEARNT and _is_strange(part)}
+    return frozenset(word for word in strange if word.isascii() and reads_like_a_name(word))
+
+
+def _stand_as_names(words: list[str]) -> bool:
+    """True where words of no list stand in a row, or about a particle."""
+    strange = [_is_strange(word) for word in words]
+    if any(left and right for left, right in pairwise(strange)):
+        return True
+    about = zip(strange, words[1:], strange[2:], strict=False)
+    return any(left and right and word in PARTICLES for left, word, right in about)
+
+
+def _is_strange(word: str) -> bool:
+    return len(word) >= LEAST_LETTERS and not _is_usual(word)
 
 
 def _is_tree(text: str) -> bool:
-    """True for levels of a protocol: words of the trade on each side of each caret, and nothing else that is longer."""
+    """True for levels of a protocol: words of the trade on each side of each caret, and no name."""
     levels = [[word for word in WORD.findall(level) if len(word) > 1] for level in text.split("^")]
     told = [[_is_of_the_trade(word) for word in words] for words in levels if words]
-    unknown = (word for words in levels for word in words if len(word) > 2 and not _is_of_the_trade(word))
-    strange = (word for word in unknown if VOWELS.search(plain_letters(word)))
+    unknown = (plain_letters(word) for words in levels for word in words if not _is_of_the_trade(word))
+    strange = (len(word) > 2 and (word in gazetteer() or reads_like_a_name(word)) for word in unknown)
     return all(map(any, told)) and not any(strange)
 
 
@@ -163,7 +210,12 @@ def _is_common(word: str) -> bool:
         or word in abbreviated_words()
         or not misspelled_words().isdisjoint(_misspelled(word))
         or _is_compound(word)
+        or any(word.startswith(start) and _is_known(word.removeprefix(start)) for start in PREFIXES)
     )
+
+
+def _is_known(word: str) -> bool:
+    return len(word) >= LEAST_LETTERS and (word in words_of_the_trade() or word in everyday_words())
 
 
 def _misspelled(word: str) -> set[str]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
+from synthdata.intake.dates_in_text import has_short_date
 from synthdata.intake.person_names import has_foreign_script, has_foreign_words, names_a_person
 from synthdata.intake.readings import decoded, unescaped
-from synthdata.intake.text_patterns import bytes_look_identifying, has_short_date, looks_identifying
+from synthdata.intake.text_patterns import bytes_look_identifying, looks_identifying, names_a_machine
 
 
 def reason_of(texts: Iterable[str]) -> str:
@@ -19,7 +20,7 @@ def hides_a_person(text: str) -> bool:
 
 
 def _reason(text: str) -> str:
-    if looks_identifying(text) or has_short_date(text) or _is_encoded(text):
+    if looks_identifying(text) or has_short_date(text) or names_a_machine(text) or _is_encoded(text):
         return "deid.text_pattern"
     named = names_a_person(text) or has_foreign_script(text) or has_foreign_words(text)
     return "deid.name_in_text" if named else ""

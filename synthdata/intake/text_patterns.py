@@ -2,25 +2,18 @@
 
 import json
 import re
+import unicodedata
 import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 
+from synthdata.intake.dates_in_text import DATES
 from synthdata.intake.national_ids import holds_national_id
-from synthdata.intake.person_names import names_a_person
+from synthdata.intake.person_names import has_foreign_words, names_a_person
 from synthdata.intake.telephones import TELEPHONES, holds_telephone
 from synthdata.intake.word_lists import WORD, gazetteer, plain_letters
 
-_MONTH = (
-    "(?:jan(?:uary?|uar|v(?:ier)?|eiro)?|feb(?:ruary?|ruar|rero|braio)?|févr?(?:ier)?|fevereiro|mar(?:ch|s|zo|ço)?|märz?|"
-    "apr(?:il|ile)?|avr(?:il)?|abr(?:il)?|may|mai|mayo|maio|maggio|june?|juin|juni|junio|junho|giugno|july?|juil(?:let)?|juli|"
-    "julio|julho|luglio|aug(?:ust)?|août|ago(?:sto)?|sept?(?:ember|embre|tiembre)?|settembre|setembro|oct(?:ober|obre|ubre)?|"
-    "okt(?:ober)?|ott(?:obre)?|outubro|nov(?:ember|embre|iembre|embro)?|dec(?:ember)?|déc(?:embre)?|dez(?:ember|embro)?|"
-    "dic(?:iembre|embre)?|ene(?:ro)?|gen(?:naio)?|mag|giu|lug|set)"
-)  # whole words: "12 marked 01" is no date
-_DAY, _MONTH_NUMBER, _YEAR = "(?:0?[1-9]|[12]\\d|3[01])", "(?:0?[1-9]|1[0-2])", "(?:18[89]|19\\d|20[0-4])\\d"
-_DAY_2, _MONTH_2 = "(?:0[1-9]|[12]\\d|3[01])", "(?:0[1-9]|1[0-2])"  # with a leading zero
 _ROAD = (
     "street|st|road|rd|avenue|ave|lane|ln|drive|dr|boulevard|blvd|court|crescent|terrace|close|way|square|sq|"
     "highway|parkway"
@@ -45,30 +38,25 @@ _STATES = (
 _PATTERNS = (
     r"[\w.+-]@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}",  # e-mail; one sign before the @, since a search from each would be slow
     r"\w ?[(\[] ?at ?[)\]] ?\w",  # e-mail as people hide it from machines
+    r"\w (?:at|dot) [\w-]{2,}(?: dot [\w-]{2,}){0,2} dot (?:com|org|net|edu|gov|[a-z]{2})\b",
     r"\b[a-z]{2,6}://|\bwww\.\w",  # address of a page, which names a house
     r"\b[\w-]{2,40}\.(?:org|com|net|edu|gov|int|de|fr|uk|nl|it|es|ch|at|eu)(?::\d+)?/\w",
     r"(?<![\w:/.])//[a-z][\w.-]*/\w|\b(?:users|home|documents and settings)[/\\]\w",  # of a file, which names its owner
     r"(?<![\d.])192\.168\.\d{1,3}\.\d{1,3}(?![\d.])",  # of a machine
     r"(?<![\w:-])(?:[\da-f]{2}[:-]){5}[\da-f]{2}(?![\w:-])",
-    r"\d ?° ?\d{1,2} ?['′’]",  # of a place on the globe
-    rf"(?<![\d.]){_YEAR}([-/.]){_MONTH_NUMBER}\1{_DAY}(?![\d.])",  # 2024-04-25
-    rf"(?<![\d.]){_DAY}([-/.]){_MONTH_NUMBER}\2{_YEAR}(?!\d)",  # 25.04.2024
-    rf"(?<![\d.]){_MONTH_NUMBER}([-/.]){_DAY}\3{_YEAR}(?!\d)",  # 4/25/2024
-    rf"(?<![\d/]){_DAY}/{_DAY}/\d\d(?![\d/])",  # 4/25/24
-    rf"(?<![\d.]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?![\d.])",  # 20240425
-    rf"(?<![\d.]){_YEAR}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?:\.\d+)?(?!\d)",
-    rf"\b{_DAY}(?:st|nd|rd|th|\.)?[ -]*(?:de |of )?{_MONTH}\.?[ ,-]+(?:de |of )?(?:{_YEAR}|\d\d)\b",  # 25 Apr 2024
-    rf"\b{_MONTH}\.? {_DAY}(?:st|nd|rd|th)?,? {_YEAR}\b",
-    rf"(?<![^\W_])(?:{_DAY}[ -]?)?{_MONTH}[ -]?{_YEAR}(?![^\W_])",  # 14MAR1962, March 1962
-    rf"(?<![\d.]){_DAY_2}{_MONTH_2}{_YEAR}(?![\d.])|(?<![\d.]){_MONTH_2}{_DAY_2}{_YEAR}(?![\d.])",  # 14031962
-    rf"(?<![\d.] )(?<![\d.])(?:{_DAY_2} {_MONTH_2} {_YEAR}|{_YEAR}([ _]){_MONTH_2}\4{_DAY_2})(?! ?[\d.])",  # 14 03 1962
-    rf"(?<![\d/])(?:3[2-9]|[4-9]\d)/{_MONTH_2}/{_DAY_2}(?![\d/])",  # 62/03/14
+    r"(?<![\w:])(?=[\da-f:]{0,40}[a-f])(?:[\da-f]{1,4}:){1,6}:(?:[\da-f]{1,4}:){0,4}[\da-f]{1,4}(?![\w:])",
+    r"(?<![\w:])(?:[\da-f]{1,4}:){7}[\da-f]{1,4}(?![\w:])",  # of a machine by the sixth protocol
+    r"\d ?° ?\d{1,2} ?['′’]|\d{1,2}\.\d{3,} ?°? ?[ns]\W{1,3}\d{1,3}\.\d{3,} ?°? ?[ew]\b",  # of a place on the globe
+    *DATES,
     *TELEPHONES,
     rf"\b(?:{_LABEL})",
     r"\b(?:mrs|ms|miss|dr|prof|herr|frau|madame|mme|señora?|sig\.ra|mr\.)\.? [^\W\d_]{3,}",  # "MR" is a modality
     r"\b(?:patient|pt|pat|subject)\s*[:=]\s*[^\W\d_]{3,}",
     r"(?:patient|physician|operator|doctor|person)s?[ _]?(?:name|id|birth ?date)[\"']?\s*[:=>]\s*[\"']?\w",
     rf"\b(?:{_ORGANISATIONS})\W{{0,3}}(?:(?:no|nr|number|num|id)\b)?\W{{0,3}}[a-z]{{0,3}}\d(?:[ ./-]?\d){{4,}}",
+    r"\b(?:hosp(?:ital)?|clinic|unit|record|file)\.? ?(?:no|nr|number)\b\.?\W{0,3}[a-z]{0,3}\d(?:[ ./-]?\d){3,}",
+    r"\b(?:room|ward|zimmer|station|stanza|kamer|sala)\W{0,2}\d{1,4}[a-z]?\W{1,3}(?:bed|bett|letto|cama)\b",
+    r"\b(?:reported|dictated|signed|verified|transcribed|approved) by\b[: ]{1,2}[^\W\d_]",
     r"(?:\bs/n|\bserial (?:no|nr|number))\W{0,3}[a-z]{0,4}-?\d{3,}",
     r"\b[acipv][a-z<][a-z]{3}[a-z<]{2,40}<<[a-z]",  # of a passport, as machines read it
     rf"\b(?:9\d|1[0-2]\d)[ -]?(?:{_UNITS_OF_AGE})\b",  # ages of ninety and above
@@ -79,23 +67,24 @@ _PATTERNS = (
     r"\b(?:rue|avenue|via|calle|avenida|rua|plaza|piazza)\s+(?:[^\W\d_]+\s+){1,4}\d{1,4}\b",
     r"\b\d{1,4},? (?:bis )?(?:rue|avenue|boulevard|chemin|impasse)\s+[^\W\d_]{3,}",
     r"\bp\.? ?o\.? box \d+",
-    rf"[*†] ?{_DAY}\.{_MONTH_NUMBER}\.(?:\d\d)?\d\d\b",  # *14.3.62
     rf"\b(?:{_RELATIVES}) (?:of|von|de|di|van) [^\W\d_]{{3,}}|\b(?:{_RELATIVES}) (?:died|deceased|verstorben)\b",
     r"\b(?:(?:licen[cs]e|number|registration) plate|kennzeichen|immatriculation|matricula|targa)\W{1,3}\w",
+    r"\bplate\W{1,3}[a-zäöü]{1,3}[ -][a-z]{1,2}[ -]?\d{1,4}\b",
     r"\b[a-z]{1,2}\d[a-z\d]? \d[abd-hjlnp-uw-z]{2}\b",  # postcode of the United Kingdom
     r"\b[a-ceghj-npr-tvxy]\d[a-z] \d[a-z]\d\b",  # of Canada
 )
 PLACE = re.compile(
     rf"\b[^\W\d_]{{3,}},? (?:{_STATES})(?:-\d{{4}})?\b", re.IGNORECASE
 )  # Springfield, IL 62704
-SHORT_DATE = re.compile(
-    rf"(?<![\w./-])(?:{_DAY_2}([.-]){_MONTH_2}\1\d\d|{_MONTH_2}([.-]){_DAY_2}\2\d\d|\d\d([.-]){_MONTH_2}\3{_DAY_2})(?![\w/-]|\.\d)"
-)  # 14.03.62; versions of programs are written so too
-SHORTEST_DATE = 8  # letters
+MACHINE = re.compile(r"(?<![\d.])(?:10\.\d{1,3}|172\.(?:1[6-9]|2\d|3[01]))\.\d{1,3}\.(\d{1,3})(?![\d.])")
+HIGHEST_BYTE = 255
 LEAST_NAME = 5  # letters of a known name beside another word
 LEAST_FOREIGN = 4  # letters of other scripts in a run of bytes, which noise does not have in a row
 LONG_NUMBER = re.compile(r"(?<![\d.])\d{7,}(?![\d.])")
 IDENTIFYING = re.compile("|".join(f"(?:{pattern})" for pattern in _PATTERNS), re.IGNORECASE)
+CAPITALISED_PAIR = re.compile(
+    r"(?<![^\W_])[A-Z][a-z]{3,}(?: |\^|, )[A-Z][a-z]{3,}(?![^\W_])"
+)  # seldom in noise
 PRINTABLE = re.compile(rb"[\x20-\x7e]{6,}")
 DEFLATED = re.compile(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]")  # gzip and zlib
 DEFLATED_WITHIN, INFLATED_BYTES = 64, 1 << 20
@@ -157,14 +146,21 @@ def looks_identifying(text: str, *, prose: bool = True, groups: bool = True) -> 
         prose: False in names of files, where loose groups of digits are rather a site and a subject, and CT no state.
         groups: False where groups of digits are known to be no telephone number.
     """
+    if not text.isascii():
+        text = _with_plain_digits(text)
     if IDENTIFYING.search(text) or (prose and PLACE.search(text)):
         return True
     return (groups and holds_telephone(text, prose=prose)) or holds_national_id(text)
 
 
-def has_short_date(text: str) -> bool:
-    """True where a text holds a date whose year has two digits; not for versions of programs."""
-    return len(text) >= SHORTEST_DATE and bool(SHORT_DATE.search(text))
+def _with_plain_digits(text: str) -> str:
+    """Digits of other scripts as those of this one."""
+    return "".join(str(unicodedata.decimal(char, char)) for char in text)
+
+
+def names_a_machine(text: str) -> bool:
+    """True where a text holds an address in a network of a house; versions of programs are written so too."""
+    return any(int(last) <= HIGHEST_BYTE for last in MACHINE.findall(text))
 
 
 def texts_of(data: bytes) -> Iterator[str]:
@@ -219,9 +215,11 @@ def _runs(pattern: re.Pattern[bytes], encoding: str, data: bytes) -> Iterator[st
 
 
 def _names_a_person(run: str) -> bool:
-    """Names in runs of bytes, which are noise for the most part: two of them, or one in DICOM's notation."""
+    """Names in runs of bytes, which are noise for the most part: two of them, one in DICOM's notation, or capitals."""
     words = _plain_words(run)
     known = sum(len(word) > 3 and word in gazetteer() for word in words)
+    if any(has_foreign_words(pair.group()) for pair in CAPITALISED_PAIR.finditer(run)):
+        return True
     return known > 1 or bool(known and ("^" in run or words == [plain_letters(run.strip())]))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydicom.dataelem import DataElement
 
 from synthdata.intake.confidentiality import DATES, RETAINED_UIDS
+from synthdata.intake.dates_in_text import has_short_date
 from synthdata.intake.person_names import (
     has_foreign_script,
     has_foreign_words,
@@ -19,10 +20,10 @@ from synthdata.intake.telling import hides_a_person
 from synthdata.intake.text_patterns import (
     LONG_NUMBER,
     bytes_look_identifying,
-    has_short_date,
     is_dummy,
     is_technical,
     looks_identifying,
+    names_a_machine,
     texts_of,
 )
 from synthdata.intake.unique_ids import is_uid, uid_is_dated
@@ -32,6 +33,9 @@ NEVER: frozenset[str] = frozenset()
 TEXT_VRS = frozenset({"SH", "LO", "ST", "LT", "UT", "UC", "AE", "UR", "CS"})
 BINARY_VRS = frozenset({"OB", "OW", "UN", "OF", "OD", "OL", "OV"})
 LEAST_OF_A_CURVE = 16  # numbers
+HIDDEN_SIGN = re.compile(
+    r"[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]+(?=[^\s\0])"
+)  # behind which no viewer shows a text
 DUMMY_DATES = ("00010101", "18000101", "19000101", "19700101", "20000101")
 MOMENT_VRS = frozenset({"DA", "DT", "TM", "AS", "IS", "DS"})
 PROSE_VRS = frozenset({"ST", "LT", "UT", "UC"})
@@ -73,6 +77,8 @@ MOMENT = {
     "IS": re.compile(r"[\d+\s-]*(?:\.0*)?\s*"),  # `12.0` is none by the letter, and some write it
     "DS": re.compile(r"(?:[\d.+\seE-]*|[+-]?(?:nan|inf(?:inity)?))", re.IGNORECASE),
 }  # what the types allow; a word in them is none
+LONGEST_COUNT = {"IS": 8, "DS": 9}  # digits of a number that counts or measures; MHz stand in Hz at times
+SECONDS_SINCE_1970 = (1e9, 2e9)  # of 2001 to 2033
 OLDEST_AGE = 90  # years; HIPAA 45 CFR 164.514(b)(2)(i)(C)
 
 
@@ -93,6 +99,7 @@ def by_type(element: DataElement, keyword: str, kept: frozenset[str]) -> Iterato
             yield ("deid.person_name", NEVER)
     elif element.VR in MOMENT_VRS:
         yield from _moments(values, element.VR)
+        yield from _long_numbers(element, values)
     elif element.VR == "UI":
         yield from unique_ids(values)
     elif element.VR in NUMBERS:
@@ -148,11 +155,29 @@ def is_a_day(value: str) -> bool:
     return number.is_integer() and 0 < number < 10**DATE_DIGITS and looks_identifying(f"{number:.0f}")
 
 
+def _long_numbers(element: DataElement, values: list[str]) -> Iterator[Finding]:
+    """Numbers of public attributes which count nothing and measure nothing."""
+    most = LONGEST_COUNT.get(element.VR)
+    if most and not element.tag.is_private and any(is_long(value, digits=most) for value in values):
+        yield ("deid.text_pattern", NEVER)
+
+
+def is_long(value: str, *, digits: int = LONGEST_COUNT["DS"]) -> bool:
+    """True where a whole number has more digits than what is counted or measured, or a leading zero among many."""
+    plain = value.strip()
+    if len(plain) < DATE_DIGITS or not plain.isdecimal():
+        return False
+    return plain[0] == "0" or (len(plain) > digits and not plain.endswith("000"))
+
+
 def _numbers(element: DataElement) -> Iterator[Finding]:
     """Days among binary numbers, and texts whose bytes stand as numbers."""
     value = element.value
     values = [value] if isinstance(value, int | float) else list(value)
-    if any(is_a_day(f"{number:.1f}") for number in values[:LONGEST_LIST]):
+    moment = element.VR in {"FD", "FL", "SV", "UV"} and len(values) < LEAST_VALUES
+    if any(is_a_day(f"{number:.1f}") for number in values[:LONGEST_LIST]) or (
+        moment and any(SECONDS_SINCE_1970[0] <= number < SECONDS_SINCE_1970[1] for number in values)
+    ):
         yield ("deid.date", DATES)
     if len(values) >= LEAST_VALUES:
         yield from _letters(values[:LONGEST_LIST])
@@ -170,9 +195,11 @@ def _array(data: bytes, dtype: str) -> Iterator[Finding]:
 
 def _text(values: list[str], vr: str, keyword: str, kept: frozenset[str]) -> Iterator[Finding]:
     """Dates, numbers, addresses and names in a text."""
-    if any(map(looks_identifying, values)) or any(
-        map(has_short_date, values if keyword not in MAKERS else ())
-    ):
+    if any(map(HIDDEN_SIGN.search, values)):
+        yield ("deid.hidden_bytes", NEVER)
+    if any(map(looks_identifying, values)):
+        yield ("deid.text_pattern", NEVER)
+    if keyword not in MAKERS and any(has_short_date(value) or names_a_machine(value) for value in values):
         yield ("deid.text_pattern", NEVER)
     if any(map(hides_a_person, values)) or (len(values) > 1 and _is_split(values)):
         yield ("deid.text_pattern", NEVER)

@@ -160,6 +160,7 @@ def build() -> Callable:
         key, labels, oblique, age = KEY, LABELS, OBLIQUE, AGE
         grid, image, series = staticmethod(make_grid), staticmethod(make_image), staticmethod(make_series)
         structure_set, outline = staticmethod(make_structure_set), staticmethod(make_outline)
+        header = staticmethod(make_header)
         mask, spec, write = staticmethod(make_mask), staticmethod(make_spec), staticmethod(write)
 
     return Build

@@ -287,7 +287,6 @@ BEYOND = {  # which nothing tells from what clean files have: a word in two attr
     "name split over two elements",
     "national id as a UID's suffix",
     "NHS number as a UID's suffix",
-    "seconds since 1970 in a UID",
 }
 THIRD: dict[str, Plant] = {
     **{f"third: {name}": on_dataset(change) for name, change in HEADER.items() if name not in BEYOND},

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
+from synthdata.dicom import multiframe_dataset, save
 from synthdata.intake import inspect
 from synthdata.intake.deny_list import DenyList
 from synthdata.intake.dicom_file import quiet_parsers, read_instance
@@ -21,11 +22,12 @@ from synthdata.phantom import write_cohort
 from synthdata.records import to_json
 from tests.intake.planter import PLANTS as FIRST
 from tests.intake.planter import TOKENS, Plant, on_dataset
+from tests.intake.planter_fourth import FOURTH
 from tests.intake.planter_further import CLEAN as CLEAN_CHANGES
 from tests.intake.planter_further import FURTHER
 from tests.intake.planter_third import THIRD
 
-PLANTS = FIRST | FURTHER | THIRD
+PLANTS = FIRST | FURTHER | THIRD | FOURTH
 DAMAGING = {"bytes behind the dataset"}  # which no parser can read
 FOUND = ("deid.", "source.")  # reasons that tell what was planted
 REALDATA = Path(os.environ.get("SYNTHDATA_REALDATA", Path(__file__).parents[2] / "../shared/data"))
@@ -73,7 +75,7 @@ def missed_in(carrier: Path, folder: Path) -> set[str]:
 
 
 def test_there_are_many_kinds_of_plants() -> None:
-    assert len(PLANTS) == 355
+    assert len(PLANTS) == 747
 
 
 @pytest.mark.parametrize("modality", ["MR", "CT", "DX"])
@@ -84,14 +86,30 @@ def test_every_planted_kind_is_found(carriers, tmp_path, modality) -> None:
 @pytest.mark.realdata
 @pytest.mark.skipif(not CLEAN.is_file(), reason="SYNTHDATA_REALDATA names no folder with the real scans")
 def test_every_planted_kind_is_found_in_a_real_object(tmp_path) -> None:
-    declared = {name for name in PLANTS if name[:3] in {"DA:", "DT:", "TM:", "IS:", "DS:", "UL:", "FD:"}} | {
+    kinds = {"DA:", "DT:", "TM:", "IS:", "DS:", "UL:", "FD:", "FL:"}
+    declared = {name for name in PLANTS if name.removeprefix("fourth: ")[:3] in kinds} | {
         "UI: moment in a UID",
         "nested three deep: date",
         "functional group: moment",
         "third: OL: date",
+        "fourth: functional groups: date",
+        "fourth: contributing date",
     }  # its method codes retain dates, and it says that they were modified
     missed = missed_in(CLEAN, tmp_path / "source")
     assert missed <= declared - {"DA: birth"}
+
+
+@pytest.mark.parametrize("kind", ["mask", "enhanced"])
+def test_every_planted_kind_is_found_in_masks_and_enhanced_objects(carriers, build, tmp_path, kind) -> None:
+    grid, judge, carrier = build.grid(), ElementJudge(), carriers.get("SEG")
+    if kind == "enhanced":
+        carrier = tmp_path / "enhanced.dcm"
+        save(multiframe_dataset(build.image(grid), grid, build.header("PAT-1")), carrier)
+    pixels = {
+        name for name in FOURTH if "JPEG" in name or "J2K" in name or "fragment" in name or "table" in name
+    }
+    for name in FOURTH.keys() - pixels:
+        assert reasons_after(FOURTH[name], carrier, tmp_path / "source", judge), name
 
 
 def test_a_report_on_planted_files_repeats_nothing_of_them(carriers, tmp_path) -> None:
