@@ -62,7 +62,10 @@ def survey_pairs(
             if where not in folders:
                 finding.seen.reasons.add("file.outside")
             else:
-                folders[where][_stem(name)] = finding.seen
+                first = folders[where].setdefault(_stem(name), finding.seen)
+                if first is not finding.seen:
+                    first.reasons.add("file.same_name")
+                    finding.seen.reasons.add("file.same_name")
         progress(count, len(entries), "reading files")
     cursor.flush()
     images, masks = folders[spec.source.images], folders[spec.source.masks]

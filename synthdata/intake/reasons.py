@@ -180,6 +180,9 @@ DEIDENTIFICATION = {
 }
 
 SERIES = {
+    "file.same_name": _held(
+        "Two files differ in nothing but .nii and .nii.gz, and which one is meant cannot be told: keep one of them."
+    ),
     "series.duplicate_uid": _held(
         "Two different files carry one SOP Instance UID: find out which one is right."
     ),

@@ -149,3 +149,13 @@ def test_a_slope_of_zero_means_no_scale(build, scans, private) -> None:
     path.write_bytes(gzip.compress(bytes(plain), mtime=0))
     case = only_case(take(build, scans, private), private)
     np.testing.assert_array_equal(case.image[0], VOXELS.transpose(2, 1, 0))
+
+
+@pytest.mark.parametrize("folder", ["images", "labels"])
+def test_two_files_of_one_name_are_held_since_either_may_be_meant(build, scans, private, folder) -> None:
+    write(scans, image())
+    write(scans, image(np.ones(VOXELS.shape, np.int16)), "labels")
+    nib.save(image(VOXELS // 60), scans / folder / "case.nii")
+    found = codes(take(build, scans, private, labels={"lesion": 1, "ventricle": 2}))
+    assert found["file.same_name"] == 2
+    assert found["case.companion"] == 1
