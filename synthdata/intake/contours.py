@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from synthdata.intake.dicom_file import DAMAGE
 from synthdata.intake.painting import Canvas
 from synthdata.intake.stack import Stack, normal_of
+from synthdata.intake.terminology import NO_CODES, Names
 
 FURTHEST_MM = 1e6
 FLAT_MM = 0.1  # a contour whose points leave its plane by more is not planar
@@ -34,12 +35,15 @@ class Contours:
     unknown_labels: int  # regions which the spec does not name
 
 
-def read_contours(data: bytes, labels: Mapping[str, int]) -> Contours | None:
+def read_contours(
+    data: bytes, labels: Mapping[str, int], codes: Mapping[str, str] = NO_CODES
+) -> Contours | None:
     """Contours of an RTSTRUCT file.
 
     Args:
         data: The file.
         labels: Name to mask value; names are matched with ROI Name, whatever the case.
+        codes: Name to `<SNOMED CT code>|<meaning>`; a region whose name no label matches is matched by its code.
 
     Returns:
         The contours, or None where they are damaged, or a region has others than closed planar ones.
@@ -48,26 +52,33 @@ def read_contours(data: bytes, labels: Mapping[str, int]) -> Contours | None:
         DICOM PS3.3, C.8.8.5 (Structure Set) and C.8.8.6 (ROI Contour).
     """
     try:
-        return _contours(dcmread(io.BytesIO(data)), labels)
+        return _contours(dcmread(io.BytesIO(data)), Names(labels, codes))
     except DAMAGE:
         return None
 
 
-def _contours(dataset: Dataset, labels: Mapping[str, int]) -> Contours:
-    known = {name.strip().lower(): value for name, value in labels.items()}
+def _contours(dataset: Dataset, labels: Names) -> Contours:
+    kinds = {
+        int(item.ReferencedROINumber): item.get("RTROIIdentificationCodeSequence")
+        for item in dataset.get("RTROIObservationsSequence") or ()
+        if item.get("ReferencedROINumber") is not None
+    }
     regions = {int(item.ROINumber): item for item in dataset.StructureSetROISequence}
-    names = {number: str(item.get("ROIName", "")).strip().lower() for number, item in regions.items()}
+    known = {
+        number: labels.value_of(item.get("ROIName", ""), kinds.get(number))
+        for number, item in regions.items()
+    }
     frames = {
         str(item.get("ReferencedFrameOfReferenceUID", ""))
         for number, item in regions.items()
-        if names[number] in known
+        if known[number]
     }
     if len(frames) > 1:
         raise ValueError("regions differ in frame of reference")
     points, values, numbers = [], [], []
     for item in dataset.ROIContourSequence:
         number = int(item.ReferencedROINumber)
-        value = known.get(names[number], 0)
+        value = known[number]
         for contour in item.get("ContourSequence") or () if value else ():
             if contour.get("ContourGeometricType") not in CLOSED:
                 raise ValueError("a region has other than closed planar contours")
@@ -82,7 +93,7 @@ def _contours(dataset: Dataset, labels: Mapping[str, int]) -> Contours:
         regions=tuple(numbers),
         frame_of_reference=next(iter(frames), ""),
         source_uids=frozenset(_sources(dataset)),
-        unknown_labels=sum(name not in known for name in names.values()),
+        unknown_labels=sum(not value for value in known.values()),
     )
 
 

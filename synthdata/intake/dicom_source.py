@@ -220,7 +220,7 @@ class StudyCase:
             return None
         if any(item.seen.outcome != "accepted" for item in study.masks):
             return None
-        return study_mask(study.masks, image, self.spec.labels, inventory)
+        return study_mask(study.masks, image, self.spec.labels, inventory, self.spec.label_codes)
 
 
 @lru_cache(1)

@@ -13,6 +13,7 @@ from synthdata.intake.geometry import grid_of_slices, overlaps, resample
 from synthdata.intake.listing import MAXIMUM_BYTES
 from synthdata.intake.painting import Canvas
 from synthdata.intake.stack import Stack, is_orthonormal
+from synthdata.intake.terminology import NO_CODES, Names
 from synthdata.records.grid import Grid
 
 ON_GRID = 0.02  # of the distance of slices: stated and found ones agree so far
@@ -41,12 +42,15 @@ class Segmentation:
         return sorted(set(self.values.tolist()) - {0})
 
 
-def read_segmentation(data: bytes, labels: Mapping[str, int]) -> Segmentation | None:
+def read_segmentation(
+    data: bytes, labels: Mapping[str, int], codes: Mapping[str, str] = NO_CODES
+) -> Segmentation | None:
     """Frames of a SEG file.
 
     Args:
         data: The file.
         labels: Name to mask value; names are matched with Segment Label, whatever the case.
+        codes: Name to `<SNOMED CT code>|<meaning>`; a segment whose label no name matches is matched by its code.
 
     Returns:
         The frames, or None where geometry, segment numbers or pixels are missing or damaged.
@@ -55,15 +59,16 @@ def read_segmentation(data: bytes, labels: Mapping[str, int]) -> Segmentation | 
         DICOM PS3.3, C.8.20 (Segmentation) and C.7.6.16 (functional groups).
     """
     try:
-        return _segmentation(dcmread(io.BytesIO(data)), labels)
+        return _segmentation(dcmread(io.BytesIO(data)), Names(labels, codes))
     except DAMAGE:
         return None
 
 
-def _segmentation(dataset: Dataset, labels: Mapping[str, int]) -> Segmentation:
-    known = {name.strip().lower(): value for name, value in labels.items()}
+def _segmentation(dataset: Dataset, names: Names) -> Segmentation:
     segments = {
-        int(item.SegmentNumber): known.get(str(item.get("SegmentLabel", "")).strip().lower(), 0)
+        int(item.SegmentNumber): names.value_of(
+            item.get("SegmentLabel", ""), item.get("SegmentedPropertyTypeCodeSequence")
+        )
         for item in dataset.SegmentSequence
     }
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]

@@ -10,10 +10,15 @@ from synthdata.intake.inventory import Inventory
 from synthdata.intake.labels import place, read_segmentation
 from synthdata.intake.painting import Canvas
 from synthdata.intake.series import Series
+from synthdata.intake.terminology import NO_CODES
 
 
 def study_mask(
-    masks: Sequence[Instance], image: Series, labels: Mapping[str, int], inventory: Inventory
+    masks: Sequence[Instance],
+    image: Series,
+    labels: Mapping[str, int],
+    inventory: Inventory,
+    codes: Mapping[str, str] = NO_CODES,
 ) -> np.ndarray | None:
     """Mask on the grid of an image; None with the reason booked where one of the files does not fit it.
 
@@ -22,12 +27,13 @@ def study_mask(
         image: The series that they were drawn on.
         labels: Name to mask value.
         inventory: Reads the files again, and takes notes.
+        codes: Name to `<SNOMED CT code>|<meaning>`, for segments that have another name.
     """
     if image.stack is None:
         return None
     canvas = Canvas(image.stack)
     for instance in masks:
-        drawn = _drawn(instance, image, labels, inventory)
+        drawn = _drawn(instance, image, labels, inventory, codes)
         if drawn is None:
             return None
         canvas.add(drawn)
@@ -38,13 +44,17 @@ def study_mask(
 
 
 def _drawn(
-    instance: Instance, image: Series, labels: Mapping[str, int], inventory: Inventory
+    instance: Instance,
+    image: Series,
+    labels: Mapping[str, int],
+    inventory: Inventory,
+    codes: Mapping[str, str],
 ) -> Canvas | None:
     data = inventory.reread(instance.seen)
     if data is None or image.stack is None:
         return None
     read = read_contours if instance.modality == "RTSTRUCT" else read_segmentation
-    found = read(data, labels)
+    found = read(data, labels, codes)
     if found is None:
         instance.seen.reasons.add("mask.unreadable")
         return None

@@ -161,3 +161,46 @@ def test_an_odd_number_of_bytes_is_padded_as_highdicom_does_and_no_further(
     build.write(scans, [*images, segmentation])
     report = take(build, scans, private)
     assert ("deid.hidden_bytes" in codes(report)) == is_held
+
+
+@pytest.mark.parametrize(("other", "drawn"), [("52988006|Lesion", True), ("4147007|Mass", False)])
+def test_a_segment_of_another_name_is_known_by_its_code(build, scans, private, other, drawn) -> None:
+    grid = build.grid()
+    series, mask = build.series("PAT-1", grid), np.zeros(grid.shape_zyx, np.uint8)
+    mask[2, 2:5, 1:4] = 1
+    segmentation = build.mask("PAT-1", series, grid, mask)
+    segmentation.SegmentSequence[0].SegmentLabel = "Segment 1"
+    build.write(scans, [*series, segmentation])
+    spec = build.spec(labels={"lesion": 1}, label_codes={"lesion": other})
+    report = take_in(spec, scans, private, pseudonym_key=build.key)
+    np.testing.assert_array_equal(only_mask(report, private), mask * drawn)
+
+
+def test_a_code_that_two_labels_share_tells_neither(build, scans, private) -> None:
+    grid = build.grid()
+    series, mask = build.series("PAT-1", grid), np.ones(grid.shape_zyx, np.uint8)
+    segmentation = build.mask("PAT-1", series, grid, mask)
+    segmentation.SegmentSequence[0].SegmentLabel = "Segment 1"
+    build.write(scans, [*series, segmentation])
+    codes_of = dict.fromkeys(("left", "right"), "52988006|Lesion")
+    spec = build.spec(labels={"left": 1, "right": 2}, label_codes=codes_of)
+    report = take_in(spec, scans, private, pseudonym_key=build.key)
+    assert not only_mask(report, private).any()
+
+
+def test_a_region_of_another_name_is_known_by_its_code(build, scans, private) -> None:
+    grid = build.grid()
+    series = build.series("PAT-1", grid)
+    regions = build.structure_set(series[0], {"Segment 1": [build.outline(grid, 2, (1, 0), (7, 5))]})
+    observation, kind = Dataset(), Dataset()
+    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "T-62000", "SRT", "Liver"
+    observation.ObservationNumber = observation.ReferencedROINumber = 1
+    observation.RTROIIdentificationCodeSequence = [kind]
+    observation.RTROIInterpretedType, observation.ROIInterpreter = "", ""
+    regions.RTROIObservationsSequence = [observation]
+    build.write(scans, [*series, regions])
+    spec = build.spec(labels={"liver": 1}, label_codes={"liver": "10200004|Liver"})
+    report = take_in(spec, scans, private, pseudonym_key=build.key)
+    expected = np.zeros(grid.shape_zyx, np.uint8)
+    expected[2, 1:7, 0:5] = 1
+    np.testing.assert_array_equal(only_mask(report, private), expected)
