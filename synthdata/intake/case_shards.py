@@ -4,12 +4,10 @@ Where a shard ends is decided by the pseudonyms of its cases alone. So the same 
 order they arrived and on however many cores, and a new case changes the one shard that it belongs to.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from synthdata.intake.cursor import Cursor
@@ -20,9 +18,9 @@ from synthdata.processes import Crew
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet, ShardRef
 from synthdata.records.codec import build_value
-from synthdata.storage.disk import on_disk
 from synthdata.storage.folder import FolderStore
 from synthdata.storage.protocol import ObjectStore
+from synthdata.storage.scratch import scratch_folder
 
 BYTES_PER_WORKER = 12 << 20  # of voxels take longer than a copy of the process
 
@@ -77,12 +75,9 @@ class CaseShards:
                 self._write_here(run)
             return
         store = self._store if type(self._store) is FolderStore else None
-        with (
-            on_disk("the temporary folder (TMPDIR)"),
-            tempfile.TemporaryDirectory(prefix="synthdata-") as folder,
-        ):
+        with scratch_folder() as folder:
             orders = [
-                RunOrder(units=run, case_set=self._case_set, folder=Path(folder) / f"{number}", store=store)
+                RunOrder(units=run, case_set=self._case_set, folder=folder / f"{number}", store=store)
                 for number, (run, fresh) in enumerate(zip(runs, new, strict=True))
                 if fresh
             ]

@@ -5,7 +5,6 @@ import hashlib
 import io
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,10 +14,10 @@ from synthdata.storage.commit import commit_blob, stored_sha256
 from synthdata.storage.disk import on_disk
 from synthdata.storage.folder import PARTIAL, FolderStore
 from synthdata.storage.protocol import ObjectStore
+from synthdata.storage.scratch import TEMPORARY, scratch_folder
 
 Piece = bytes | bytearray | memoryview
 HELD = f"{PARTIAL}held-"  # prefix of files whose writer holds a lock while it lives
-SURELY_LOCKED_S = 60.0  # after its making
 
 
 class Incoming(io.RawIOBase):
@@ -96,42 +95,45 @@ def incoming(store: ObjectStore, near: str) -> Iterator[Incoming]:
             folder = store.path(near).parent
             folder.mkdir(parents=True, exist_ok=True)
             _sweep(folder)
-            with _opened(folder, HELD) as file:
+            with _held_file(folder) as file:
                 yield file
         return
-    with on_disk("the temporary folder (TMPDIR)"), _opened(Path(tempfile.gettempdir()), "synthdata-") as file:
+    with scratch_folder() as folder, new_file(folder / "object") as file:
         yield file
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Incoming]:
     """A file of a temporary folder, which stays there."""
-    with on_disk("the temporary folder (TMPDIR)"):
+    with on_disk(TEMPORARY):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600)
         with closing(Incoming(handle, path)) as file:
             yield file
 
 
 @contextmanager
-def _opened(folder: Path, prefix: str) -> Iterator[Incoming]:
+def _held_file(folder: Path) -> Iterator[Incoming]:
     """A file which is gone at the end, unless it was moved to its place."""
-    handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=folder)
+    path = Path(name)
     try:
         with suppress(OSError):  # of a network without locks: there nothing is swept
             fcntl.flock(handle, fcntl.LOCK_EX)  # which the system takes back from a killed writer
-        with closing(Incoming(handle, Path(name))) as file:
+            path = path.rename(
+                folder / path.name.replace(PARTIAL, HELD)
+            )  # none has that name before its lock
+        with closing(Incoming(handle, path)) as file:
             yield file
     finally:
-        Path(name).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 def _sweep(folder: Path) -> None:
     """Remove what killed writers left behind."""
     for path in folder.glob(f"{HELD}*"):
         with suppress(OSError), path.open("rb") as left:
-            if time.time() - os.fstat(left.fileno()).st_mtime > SURELY_LOCKED_S:
-                fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+            fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
 
 
 def commit_incoming(store: ObjectStore, key: str, file: Incoming) -> None:

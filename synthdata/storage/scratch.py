@@ -25,8 +25,13 @@ def scratch_folder() -> Iterator[Path]:
     """
     with on_disk(TEMPORARY):
         _sweep(Path(tempfile.gettempdir()))
-        with tempfile.TemporaryDirectory(prefix=PREFIX) as name, (Path(name) / LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with (
+            tempfile.TemporaryDirectory(prefix=PREFIX) as name,
+            (Path(name) / f"{LOCK}.new").open("w") as lock,
+        ):
+            with suppress(OSError):  # of a network without locks: there nothing is swept
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                Path(lock.name).rename(Path(name) / LOCK)  # which nobody finds before it is locked
             yield Path(name)
 
 
