@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.intake_again import write_study
+from intake_again import write_study
+
 from synthdata.intake.remote import fetch
 from tests.services.orthanc import Orthanc
 

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 from synthdata.errors import StoreError
-from synthdata.intake import inspect, take_in
+from synthdata.intake import inspect, listing, take_in
 from synthdata.intake.quarantine import held_files
 from synthdata.records.intake import IntakeReport
 from synthdata.records.parquet import read_cases
@@ -87,3 +87,25 @@ def test_a_full_temporary_folder_is_named(
             assert files_of(place.root) == files_of(tmp_path / "private") == []
         place.grow()
         assert taken(packed, tmp_path)[0].cases.cases == 9
+
+
+def test_a_known_archive_that_cannot_be_unpacked_again_stops_the_run_and_is_no_bad_scan(
+    scans: Path, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "RACY_NS", -(10**12))
+    packed = tmp_path / "packed"
+    packed.mkdir()
+    *early, late = sorted(scans.glob("1-*"))
+    with ZipFile(packed / "scans.zip", "w") as archive:
+        for path in (*early, *scans.glob("2-*")):
+            archive.write(path, path.name)
+    assert taken(packed, tmp_path)[0].cases.cases == 2
+    (packed / late.name).write_bytes(late.read_bytes())
+    with disk(3) as place:
+        monkeypatch.setattr(tempfile, "tempdir", str(place.root))
+        with pytest.raises(StoreError, match=r"the disk is full at the temporary folder \(TMPDIR\)"):
+            taken(packed, tmp_path)
+        assert files_of(place.root) == []
+        place.grow()
+        report, _ = taken(packed, tmp_path)
+    assert (report.cases.cases, report.accepted, report.refused) == (2, 10, 0)

@@ -11,8 +11,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from synthdata.intake import inspect, inventory, listing, packing, take_in, unpacking
+from synthdata.intake import case_shards, inspect, inventory, listing, packing, take_in, units, unpacking
 from synthdata.records import digest_of
+from synthdata.spec import Source
 
 
 def study(build, folder: Path, patient: int) -> list[Path]:
@@ -223,3 +224,30 @@ def test_an_archive_that_changed_is_judged_anew(build, scans, private, tmp_path,
     os.utime(scans / "study.zip", ns=(found.st_atime_ns, found.st_mtime_ns))
     report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
     assert (report.accepted, codes(report)) == (0, {"deid.archive_text": 3})
+
+
+def test_processes_which_share_the_building_unpack_a_known_archive_once(
+    build, scans, private, tmp_path, monkeypatch
+) -> None:
+    """Another table of records: all cases are built anew, of files that no process has unpacked yet."""
+    monkeypatch.setattr(listing, "RACY_NS", -(10**12))
+    monkeypatch.setattr(units, "SHARD_CASES", 2)
+    members = {
+        path.name: path.read_bytes()
+        for patient in range(8)
+        for path in study(build, tmp_path / "packed", patient)
+    }
+    zipped(scans / "export.zip", members)
+    changes = {"clinical": (build.age,), "source": Source(kind="folder", uri="-", clinical="clinical.csv")}
+
+    def taken(age: int, store) -> object:
+        rows = "".join(f"PAT-{patient},{age}\n" for patient in range(8))
+        (scans / "clinical.csv").write_text(f"patient,age\n{rows}")
+        return take_in(build.spec(**changes), scans, store, pseudonym_key=build.key)
+
+    taken(40, private)
+    monkeypatch.setattr(case_shards, "BYTES_PER_WORKER", 1)
+    monkeypatch.setenv("SYNTHDATA_WORKERS", "2")
+    report = taken(50, private)
+    assert (report.cases.cases, report.accepted) == (8, 25)
+    assert digest_of(report) == digest_of(taken(50, type(private)(tmp_path / "whole")))
