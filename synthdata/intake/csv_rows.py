@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from synthdata.errors import SourceError
 
 SEPARATORS = (",", ";", "\t")
-DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?")  # where `;` separates
+DECIMAL = re.compile(r"[+-]?[0-9]+([,.])[0-9]+(?:[eE][+-]?[0-9]+)?")
+IDENTIFIERS = frozenset({"patient", "subject", "participant_id", "file"})  # columns such as 01.001
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")  # of spreadsheets, before the header
 
@@ -56,7 +57,13 @@ def open_rows(data: bytes, what: str, needed: Sequence[str]) -> tuple[list[str],
     if names is None:
         raise _broken(what, 1)
     header = [name.strip() for name in names]
-    return header, _cells(text, separator, len(header), what)
+    rows = _cells(text, separator, len(header), what)
+    if separator == ";":
+        numeric = set(needed) - IDENTIFIERS
+        rows = _with_points(
+            rows, [number for number, name in enumerate(header) if _bare(name) in numeric], what
+        )
+    return header, rows
 
 
 def require(needed: Sequence[str], there: Collection[str], what: str) -> None:
@@ -89,8 +96,13 @@ def _header(text: str, separator: str) -> list[str] | None:
 
 
 def _fit(header: Sequence[str] | None, needed: Sequence[str]) -> tuple[int, int]:
-    names = {name.strip().partition("[")[0].rstrip() for name in header or ()}
+    names = {_bare(name) for name in header or ()}
     return len(names.intersection(needed)), len(header or ())
+
+
+def _bare(name: str) -> str:
+    """Name of a column without its unit."""
+    return name.strip().partition("[")[0].rstrip()
 
 
 def _cells(text: str, separator: str, width: int, what: str) -> Iterator[list[str]]:
@@ -107,14 +119,28 @@ def _cells(text: str, separator: str, width: int, what: str) -> Iterator[list[st
                 )
             before = reader.line_num + 1
             if row:
-                cells = [*row, *[""] * (width - len(row))]
-                yield [_point(cell) for cell in cells] if separator == ";" else cells
+                yield [*row, *[""] * (width - len(row))]
     except csv.Error:
         raise _broken(what, before) from None
 
 
+def _with_points(rows: Iterator[list[str]], needed: Sequence[int], what: str) -> Iterator[list[str]]:
+    """Rows with decimal points; where needed numbers have either, 1.234 and 1,234 may each be a thousand and more."""
+    has_comma = has_point = False
+    for row in rows:
+        kinds = [kind for number in needed if (kind := DECIMAL.fullmatch(row[number].strip()))]
+        has_comma = has_comma or any("," in kind[1] for kind in kinds)
+        has_point = has_point or any("." in kind[1] for kind in kinds)
+        if has_comma and has_point:
+            raise SourceError(
+                f"the {what} has numbers with a comma and numbers with a point between semicolons, expected one of "
+                "both and nothing between thousands: export it again"
+            )
+        yield [_point(cell) for cell in row]
+
+
 def _point(cell: str) -> str:
-    return cell.replace(",", ".") if "," in cell and DECIMAL_COMMA.fullmatch(cell.strip()) else cell
+    return cell.replace(",", ".") if "," in cell and DECIMAL.fullmatch(cell.strip()) else cell
 
 
 def _broken(what: str, line: int) -> SourceError:

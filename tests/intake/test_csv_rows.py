@@ -53,6 +53,7 @@ def test_a_table_is_read_however_it_is_separated_and_encoded(text, encoding) -> 
         (b"patient,age,hb\nP-1,50,1\nP-2,50,1,7\n", "line 3 of the clinical table has 4 cells, expected 3"),
         (b'patient,age,hb\nP-1,50,1\nP-2,"50,1\nP-3,50,1\n', "CSV from its line 3 on"),
         (b'patient,age,hb\nP-1,"5"0,1\n', "CSV from its line 2 on"),
+        (b"patient;age;hb\nP-1;50;13,5\nP-2;50;1.234\n", "numbers with a comma and numbers with a point"),
         (b"PK\3\4 a spreadsheet", "spreadsheet or ZIP file"),
         (b"<Bundle xmlns='http://hl7.org/fhir'/>", "is XML"),
         (b"patient,age\nP-1,50\n", "lacks the columns hb"),
@@ -82,6 +83,13 @@ def test_a_decimal_comma_between_commas_is_no_number() -> None:
 @pytest.mark.parametrize("text", ["1_000", "٣", "+-3", "0x10", "1.234,5", "1e", "."])
 def test_only_plain_digits_make_a_number(text) -> None:
     assert look_up(f"patient;age;hb\nP-1;50;{text}\n".encode()) == ({}, "clinical.bad_value")
+
+
+def test_points_in_a_column_that_nobody_asks_for_are_no_numbers() -> None:
+    assert look_up(b"patient;age;hb;version\nP-1;50;13,5;1.2\n01.001;50;1,5;1\n") == (
+        {"age": 50, "hb": 13.5},
+        "",
+    )
 
 
 def test_a_column_that_nobody_asks_for_may_come_twice() -> None:
