@@ -24,6 +24,7 @@ FINAL = frozenset({"final", "amended", "corrected"})
 UNTRUE = frozenset({"refuted", "entered-in-error"})
 OVER = frozenset({"inactive", "remission", "resolved"})
 UNDONE = frozenset({"cancelled", "entered-in-error"})  # of a study
+FULL_DATE = len("2020-12-31")
 AGE = "30525-0"  # LOINC: age
 
 
@@ -37,11 +38,11 @@ def fhir_rows(
 ) -> tuple[list[PatientRow], int]:
     """One row per patient of a bundle, of a list of resources, or of a file with one resource per line.
 
-    A path is `Patient.gender`, `Patient.age` (whole years at the first ImagingStudy, else LOINC 30525-0),
-    `Observation CODE`, `Condition CODE` (present and active or not), or `Condition` (which of the column's values); a
-    code may have its system before it, `http://loinc.org|718-7`. Of several observations the one nearest to the first
-    ImagingStudy counts; where dates do not tell and values differ, the rows contradict each other. Free text and
-    narratives are not read.
+    A path is `Patient.gender`, `Patient.age` (at the first ImagingStudy in whole units of the column: days, weeks,
+    months, else years; else LOINC 30525-0), `Observation CODE`, `Condition CODE` (present and active or not), or
+    `Condition` (which of the column's values); a code may have its system before it, `http://loinc.org|718-7`. Of
+    several observations the one nearest to the first ImagingStudy counts; where dates do not tell and values differ,
+    the rows contradict each other. Free text and narratives are not read.
 
     Args:
         data: The file.
@@ -125,8 +126,13 @@ def _age(column: ColumnSpec, person: Person) -> list[Cell]:
     born, seen = _day(person.patient.get("birthDate")), _first_study(person)
     if born is None or seen is None:
         return _observed(column, AGE, person)
-    years = seen.year - born.year - ((seen.month, seen.day) < (born.month, born.day))
-    return [Cell(str(years), "a")]
+    days, months = (seen - born).days, 12 * (seen.year - born.year) + seen.month - born.month
+    months -= seen.day < born.day
+    whole = {"d": days, "wk": days // 7, "mo": months}
+    if column.unit not in whole:
+        return [Cell(str(months // 12), "a")]
+    is_day = len(str(person.patient.get("birthDate"))) == FULL_DATE
+    return [Cell(str(whole[column.unit]) if is_day else "", column.unit)]
 
 
 def _aggregated(cell: Cell, column: ColumnSpec) -> Cell:

@@ -167,6 +167,14 @@ def test_an_age_is_aggregated_whatever_its_column_is_called_and_none_is_below_ze
     assert look_up((YEARS,), unborn, study("2005-05-05")) == ({}, "clinical.bad_value")
 
 
+@pytest.mark.parametrize(("unit", "age"), [("d", 336), ("wk", 48), ("mo", 11), ("a", 0)])
+def test_infants_have_an_age_in_the_unit_of_the_column(unit, age) -> None:
+    column = ColumnSpec(name="age", kind="integer", unit=unit)
+    assert look_up((column,), person(birthDate="2020-01-31"), study("2021-01-01")) == ({"age": age}, "")
+    _, reason = look_up((column,), person(birthDate="2020"), study("2021-01-01"))
+    assert reason == ("" if unit == "a" else "clinical.bad_value")
+
+
 def of_two_hospitals(*, urls: bool) -> dict[str, tuple[dict, str]]:
     """Records of patients A and B of two servers, which both count from 1."""
     bundles = []
