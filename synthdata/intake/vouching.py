@@ -44,9 +44,14 @@ class Voucher:
         reasons = self._text(image, modality)
         if self.policy.faces == "hold" and shows_face(image, grid, modality=modality):
             reasons.add("deid.face_surface")
-        if self.watermark_key is not None and detect(image, key=self.watermark_key, search=False).marked:
+        if self._is_marked(image):
             reasons.add("source.watermarked")
         return reasons
+
+    def _is_marked(self, image: np.ndarray) -> bool:
+        """True for a synthetic image of this store, also where its axes run in other directions."""
+        key = self.watermark_key
+        return key is not None and detect(image, key=key, search=False, turned=True).marked
 
     def notes_of(self, shape_yx: tuple[int, int]) -> set[str]:
         """What could not be judged, as sentences."""

@@ -101,7 +101,7 @@ def embed(image: np.ndarray, scales: Sequence[ChannelScale], *, key: bytes, case
     return marked
 
 
-def detect(pixels: np.ndarray, *, key: bytes, search: bool = True) -> Detection:
+def detect(pixels: np.ndarray, *, key: bytes, search: bool = True, turned: bool = False) -> Detection:
     """Look for the mark of a key.
 
     Args:
@@ -109,6 +109,7 @@ def detect(pixels: np.ndarray, *, key: bytes, search: bool = True) -> Detection:
         key: Secret.
         search: Where the pattern is not found in place, try all shifts, flips and turns, for a crop or
             another orientation. They are paid for in the p-value.
+        turned: Try flips and turns of the whole slices in place, which costs next to nothing, also without `search`.
 
     Raises:
         ShapeError: The array has no or more than four axes.
@@ -124,10 +125,11 @@ def detect(pixels: np.ndarray, *, key: bytes, search: bool = True) -> Detection:
     if energy == 0:
         return Detection(z_score=0.0, p_value=1.0, slices=0, codeword=0, searched=False)
     folded /= energy
-    scores = np.abs(_signs(key).reshape(CODEWORDS, -1) @ folded.ravel())
-    codeword = int(scores.argmax())
-    best = float(scores[codeword])
-    bound = _bound(best, hypotheses=CODEWORDS, share=0.5 if search else 1.0)
+    tiles = list(_turned(folded, (pixels.shape[-2], pixels.shape[-1]))) if turned else [folded]
+    all_scores = np.abs(_signs(key).reshape(CODEWORDS, -1) @ np.stack(tiles).reshape(len(tiles), -1).T)
+    codeword = int(all_scores.max(axis=1).argmax())
+    best = float(all_scores.max())
+    bound = _bound(best, hypotheses=CODEWORDS * len(tiles), share=0.5 if search else 1.0)
     if not search or bound <= FALSE_POSITIVE_RATE:
         return Detection(z_score=best, p_value=bound, slices=used, codeword=codeword, searched=False)
     moved, moved_codeword = _best_moved(folded, key)
@@ -137,6 +139,17 @@ def detect(pixels: np.ndarray, *, key: bytes, search: bool = True) -> Detection:
             z_score=moved, p_value=moved_bound, slices=used, codeword=moved_codeword, searched=True
         )
     return Detection(z_score=best, p_value=bound, slices=used, codeword=codeword, searched=True)
+
+
+def _turned(folded: np.ndarray, shape_yx: tuple[int, int]) -> Iterator[np.ndarray]:
+    """The tile as it was folded from slices (y, x) before each flip and turn of them; the first one is the tile itself.
+
+    A slice of n rows that was turned over has row n - 1 - y where row y was.
+    """
+    places = np.arange(TILE)
+    for tile, sides in ((folded, shape_yx), (folded.T, shape_yx[::-1])):
+        rows, columns = ((side - 1 - places) % TILE for side in sides)
+        yield from (tile, tile[rows], tile[:, columns], tile[rows][:, columns])
 
 
 def _bound(score: float, *, hypotheses: int, share: float) -> float:
