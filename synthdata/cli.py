@@ -285,6 +285,18 @@ def quarantine_approve(
     command.approve(dataset, store, digests, key=key, role=role, because=because, codes=reason or ())
 
 
+@quarantine_app.command("withdraw")
+def quarantine_withdraw(
+    dataset: Dataset,
+    record: Annotated[str, typer.Argument(help="First digits of the approval's record.", show_default=False)],
+    store: PrivateStore,
+) -> None:
+    """Remove an approval, also one that is not trusted; the next run holds its files again."""
+    from synthdata.commands import quarantine as command
+
+    command.withdraw(dataset, store, record)
+
+
 @app.command()
 def attest(  # noqa: PLR0913, PLR0917 - options of a command
     report: Annotated[Path, typer.Argument(help="Report of `synthdata intake --report`.", readable=False)],

@@ -33,11 +33,14 @@ def listing(url: str) -> None:
 
 
 def show(dataset: str, url: str) -> None:
-    """List the held files of a dataset by digest, with their reasons and what they mean."""
+    """List the held files of a dataset by digest, with their reasons and what they mean, and what was signed."""
+    from synthdata.intake.approvals import kept_approvals
     from synthdata.intake.quarantine import held_files
     from synthdata.intake.reasons import REASONS
+    from synthdata.intake.signatures import reviewers_of_environment
 
-    files = held_files(open_store(url, create=False), dataset)
+    store = open_store(url, create=False)
+    files = held_files(store, dataset)
     if not files:
         raise ConfigError("the quarantine of that dataset is empty or not there: see `quarantine list`")
     print_table(
@@ -54,6 +57,20 @@ def show(dataset: str, url: str) -> None:
     )
     for code in sorted({code for held in files for code in held.reasons}):
         typer.echo(f"{code}: {REASONS[code].explanation}")
+    approvals = kept_approvals(store, dataset, reviewers_of_environment())
+    if approvals:
+        print_table(
+            ("APPROVAL", "FILES", "ROLE", "TRUSTED"),
+            [
+                (
+                    one.digest[:SHORT],
+                    str(one.files),
+                    one.role,
+                    "yes" if one.trusted else "no: mend or withdraw",
+                )
+                for one in approvals
+            ],
+        )
 
 
 def fetch(dataset: str, digest: str, url: str, to: Path) -> None:
@@ -107,6 +124,22 @@ def approve(
         f"Approved {len(chosen)} files for {len(reviewed)} reasons as {role!r}, record {signed[:SHORT]}. "
         f"Intake honours it where its list of reviewers has the key {public_key_of(signing)}."
     )
+
+
+def withdraw(dataset: str, url: str, record: str) -> None:
+    """Remove an approval, by the first digits of its record."""
+    from synthdata.intake.approvals import kept_approvals, withdraw_approval
+
+    store = open_store(url, create=False)
+    found = [
+        one.digest for one in kept_approvals(store, dataset, {}) if one.digest.startswith(record.lower())
+    ]
+    if len(found) != 1 or not record:
+        raise GateError(
+            f"the record {record!r} names {len(found)} approvals, expected one: see `quarantine show`"
+        )
+    withdraw_approval(store, dataset, found[0])
+    typer.echo("Withdrawn. The next intake holds its files again.")
 
 
 def _chosen(held: Sequence[str], digests: Sequence[str]) -> list[str]:

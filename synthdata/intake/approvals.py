@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from synthdata.errors import ConfigError, GateError
+from synthdata.errors import ConfigError, GateError, TrustError
 from synthdata.intake.inventory import SeenFile
 from synthdata.intake.reasons import REASONS
 from synthdata.intake.signatures import Reviewer, Signed, read_signed, sign
@@ -83,3 +83,36 @@ def load_approvals(private: ObjectStore, dataset: str, reviewers: Mapping[str, R
         for sha256 in approval.files if approval.dataset == dataset else ():
             found[sha256] = found.get(sha256, frozenset()) | frozenset(approval.reasons)
     return Approvals(by_file=found, digests=tuple(digests))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptApproval:
+    """An approval of the private store, as it may be shown; it counts only where it is trusted."""
+
+    digest: str
+    role: str
+    files: int
+    trusted: bool
+
+
+def kept_approvals(
+    private: ObjectStore, dataset: str, reviewers: Mapping[str, Reviewer]
+) -> list[KeptApproval]:
+    """All approvals of a dataset, those that cannot be trusted too."""
+    found = []
+    for key in sorted(private.keys(keys.approval(dataset))):
+        data = private.read(key)
+        digest = key.rsplit("/", 1)[1].removesuffix(".json")
+        try:
+            approval = read_signed(Approval, data, reviewers)
+        except TrustError:
+            found.append(KeptApproval(digest=digest, role="", files=0, trusted=False))
+        else:
+            files = len(approval.files)
+            found.append(KeptApproval(digest=digest, role=approval.role, files=files, trusted=True))
+    return found
+
+
+def withdraw_approval(private: ObjectStore, dataset: str, digest: str) -> None:
+    """Remove an approval; the next intake holds its files again."""
+    private.delete(keys.approval(dataset, digest))

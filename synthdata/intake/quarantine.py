@@ -4,8 +4,9 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 
-from synthdata.errors import GateError, MissingObjectError
+from synthdata.errors import GateError, IntegrityError, MissingObjectError
 from synthdata.intake.inventory import Inventory
+from synthdata.intake.reasons import REASONS
 from synthdata.intake.sealing import Seal
 from synthdata.storage import keys
 from synthdata.storage.commit import commit_blob, sha256_of
@@ -79,15 +80,19 @@ def _keep(store: ObjectStore, key: str, data: bytes, sha256: str, seal: Seal | N
 
 
 def held_files(store: ObjectStore, dataset: str) -> list[HeldFile]:
-    """Files of all listings of a dataset, each once with all of its reasons, in the order of their digests."""
+    """Files of all listings of a dataset, each once with all of its reasons, in the order of their digests.
+
+    Raises:
+        IntegrityError: A listing was changed.
+    """
     there = set(store.keys(keys.quarantined(dataset, "")))
     sizes: dict[str, int] = {}
     reasons: dict[str, set[str]] = {}
     for key in there:
         if key.startswith(keys.quarantined(dataset, LISTING)):
-            for entry in json.loads(store.read(key))["files"]:
-                sizes[entry["sha256"]] = int(entry["size_bytes"])
-                reasons.setdefault(entry["sha256"], set()).update(entry["reasons"])
+            for sha256, size_bytes, codes in _entries(store.read(key)):
+                sizes[sha256] = size_bytes
+                reasons.setdefault(sha256, set()).update(codes)
     return [
         HeldFile(
             sha256=sha256,
@@ -97,6 +102,23 @@ def held_files(store: ObjectStore, dataset: str) -> list[HeldFile]:
         )
         for sha256 in sorted(sizes)
     ]
+
+
+def _entries(listing: bytes) -> list[tuple[str, int, list[str]]]:
+    """Digest, size and reasons of each file of a listing."""
+    try:
+        entries = [
+            (str(entry["sha256"]), int(entry["size_bytes"]), list(entry["reasons"]))
+            for entry in json.loads(listing)["files"]
+        ]
+        known = all(code in REASONS for *_, codes in entries for code in codes)
+    except (ValueError, TypeError, KeyError):
+        known = False
+    if not known:
+        raise IntegrityError(
+            "a listing of the quarantine is not what intake wrote: remove it, and take the source in again"
+        )
+    return entries
 
 
 def reason_counts(files: list[HeldFile]) -> Counter[str]:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import stat
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -49,12 +50,13 @@ def seal_of_environment() -> Seal | None:
     """The seal whose key file SYNTHDATA_QUARANTINE_KEY names (32 bytes, or 64 hex digits); None where it is not set.
 
     Raises:
-        ConfigError: The file cannot be read, or is no such key.
+        ConfigError: The file cannot be read, is no such key, or others may read it too.
     """
     name = os.environ.get(VARIABLE, "")
     if not name:
         return None
     try:
+        _require_private(Path(name))
         data = Path(name).read_bytes()
     except OSError as error:
         raise ConfigError(disk_sentence("the quarantine key", error, "read")) from None
@@ -64,3 +66,14 @@ def seal_of_environment() -> Seal | None:
         except ValueError:
             data = b""
     return Seal(data)
+
+
+def _require_private(path: Path) -> None:
+    """Nobody else may read the key; the group may where another one owns it, as clusters mount secrets."""
+    facts = path.stat()
+    others = stat.S_IRWXO if facts.st_uid != os.geteuid() else stat.S_IRWXO | stat.S_IRWXG
+    if facts.st_mode & others:
+        raise ConfigError(
+            f"the quarantine key has the rights {stat.S_IMODE(facts.st_mode):04o}, so others may read it, expected "
+            "0600: run chmod 600 on it, and make a new one if others had access"
+        )

@@ -125,11 +125,11 @@ def detect(pixels: np.ndarray, *, key: bytes, search: bool = True, turned: bool 
     if energy == 0:
         return Detection(z_score=0.0, p_value=1.0, slices=0, codeword=0, searched=False)
     folded /= energy
-    tiles = list(_turned(folded, (pixels.shape[-2], pixels.shape[-1]))) if turned else [folded]
-    all_scores = np.abs(_signs(key).reshape(CODEWORDS, -1) @ np.stack(tiles).reshape(len(tiles), -1).T)
+    turns = list(_turned(folded, (pixels.shape[-2], pixels.shape[-1]))) if turned else [folded]
+    all_scores = np.abs(_signs(key).reshape(CODEWORDS, -1) @ np.stack(turns).reshape(len(turns), -1).T)
     codeword = int(all_scores.max(axis=1).argmax())
     best = float(all_scores.max())
-    bound = _bound(best, hypotheses=CODEWORDS * len(tiles), share=0.5 if search else 1.0)
+    bound = _bound(best, hypotheses=CODEWORDS * len(turns), share=0.5 if search else 1.0)
     if not search or bound <= FALSE_POSITIVE_RATE:
         return Detection(z_score=best, p_value=bound, slices=used, codeword=codeword, searched=False)
     moved, moved_codeword = _best_moved(folded, key)

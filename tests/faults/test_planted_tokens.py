@@ -14,6 +14,7 @@ from assets.watching import LogWatcher
 from pipelines.resources.records import RecordIOManager
 from pipelines.resources.workplace import WorkplaceResource
 from synthdata.cli import app
+from synthdata.errors import StoreError
 from synthdata.phantom import write_cohort
 from synthdata.spec import Channel, DatasetSpec, GridSpec, Release, Sampling, Source
 from synthdata.storage.folder import FolderStore
@@ -22,6 +23,7 @@ from tests.intake.planter_people import FOURTH_TOKENS
 from tests.intake.test_planted import PLANTS
 
 TOKENS = tuple(token.lower() for token in (*FIRST_TOKENS, *FOURTH_TOKENS))
+MOST_SEALED = 20
 LEAST_TELLING = 8  # letters of base 64
 
 
@@ -54,13 +56,8 @@ def tokens_below(folder: Path) -> set[str]:
     return found
 
 
-def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> None:
-    caplog.set_level(logging.DEBUG)
-    plant_all(tmp_path / "source")
-    caplog.clear()  # Pillow tells what it writes, and the planter writes EXIF
-    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
-    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
-    private = tmp_path / "private"
+def materialised(tmp_path: Path, private: FolderStore) -> dg.ExecuteInProcessResult:
+    """A run of the assets of intake over the planted source, failed or not."""
     spec = DatasetSpec(
         name="planted",
         title="Planted",
@@ -71,19 +68,40 @@ def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> 
         release=Release(licence="CC0-1.0"),
     )
     (tmp_path / "home").mkdir()
+    folders = WorkplaceResource(sources_folder=str(tmp_path), staging_folder=str(tmp_path / "staging"))
     with dg.DagsterInstance.local_temp(str(tmp_path / "home")) as instance:
-        result = dg.materialize(
+        return dg.materialize(
             [scans(spec), intake_report(spec)],
             resources={
-                "io_manager": RecordIOManager(url=str(private)),
-                "private": FolderStore(private),
-                "folders": WorkplaceResource(
-                    sources_folder=str(tmp_path), staging_folder=str(tmp_path / "staging")
-                ),
+                "io_manager": RecordIOManager(url=str(tmp_path / "private")),
+                "private": private,
+                "folders": folders,
                 "watcher": LogWatcher(),
             },
             instance=instance,
+            raise_on_error=False,
         )
+
+
+class FullStore(FolderStore):
+    """A store whose disk is full after some sealed files."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        if key.endswith(".sealed") and len(list(self.keys("datasets/planted/quarantine/"))) >= MOST_SEALED:
+            raise StoreError("the store is full: make room")
+        return super().create(key, data)
+
+
+def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> None:
+    caplog.set_level(logging.DEBUG)
+    plant_all(tmp_path / "source")
+    caplog.clear()  # Pillow tells what it writes, and the planter writes EXIF
+    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    private = tmp_path / "private"
+    result = materialised(tmp_path, FolderStore(private))
+    assert result.success
     report = result.output_for_node("planted__intake__report")
     assert report.quarantined + report.refused >= len(PLANTS)
     shown = [
@@ -104,3 +122,20 @@ def test_planted_tokens_appear_nowhere(tmp_path, monkeypatch, caplog, capfd) -> 
     assert {token for token in TOKENS if token in told.lower()} == set()
     assert tokens_below(tmp_path / "home") == set()
     assert tokens_below(private) == set()
+
+
+def test_a_run_that_fails_half_way_leaves_no_planted_token(tmp_path, monkeypatch, caplog, capfd) -> None:
+    plant_all(tmp_path / "source")
+    caplog.clear()
+    caplog.set_level(logging.DEBUG)
+    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
+    (tmp_path / "key").chmod(0o600)
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "staging"))
+    result = materialised(tmp_path, FullStore(tmp_path / "private"))
+    told = " ".join([*capfd.readouterr(), caplog.text]).lower()
+    assert not result.success
+    assert "the store is full" in told
+    assert {token for token in TOKENS if token in told} == set()
+    for place in ("home", "private", "staging"):
+        assert tokens_below(tmp_path / place) == set()

@@ -24,6 +24,11 @@ WHY = "Looked at both files, the word is a scanner's name."
 NAME = "intake-test"
 
 
+def keep_key(path, data, rights=0o600) -> None:
+    path.write_bytes(data)
+    path.chmod(rights)
+
+
 def planted(build, scans) -> None:
     for number in range(3):
         datasets = build.series(f"PAT-{number}", seed=number)
@@ -54,7 +59,7 @@ def test_with_a_key_nothing_of_a_held_file_can_be_read_and_with_it_all(
 ) -> None:
     planted(build, scans)
     key = secrets.token_bytes(32)
-    (tmp_path / "key").write_text(key.hex())
+    keep_key(tmp_path / "key", key.hex().encode())
     monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
     take(build, scans, private)
     files = held_files(private, NAME)
@@ -75,7 +80,7 @@ def test_files_that_lay_in_the_clear_are_sealed_once_there_is_a_key(
     planted(build, scans)
     take(build, scans, private)
     assert not any(held.sealed for held in held_files(private, NAME))
-    (tmp_path / "key").write_bytes(secrets.token_bytes(32))
+    keep_key(tmp_path / "key", secrets.token_bytes(32))
     monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
     (scans / "more.dcm").write_bytes(b"\0" * 128 + b"DICM")  # so that the run is not the last one again
     take(build, scans, private)
@@ -115,6 +120,55 @@ def test_an_approval_by_another_key_or_role_is_not_trusted(build, scans, private
         load_approvals(private, NAME, {})
     with pytest.raises(GateError, match="nobody can approve"):
         Approval(dataset=NAME, role=ROLE, **{**facts, "reasons": ("source.synthetic",)})
+
+
+@pytest.mark.parametrize("rights", [0o640, 0o604, 0o660])
+def test_a_key_that_others_may_read_is_no_key(build, scans, private, tmp_path, monkeypatch, rights) -> None:
+    planted(build, scans)
+    keep_key(tmp_path / "key", secrets.token_bytes(32), rights)
+    monkeypatch.setenv("SYNTHDATA_QUARANTINE_KEY", str(tmp_path / "key"))
+    with pytest.raises(ConfigError, match=f"{rights:04o}.*chmod 600"):
+        take(build, scans, private)
+    assert held_files(private, NAME) == []
+
+
+def test_a_withdrawn_approval_holds_its_files_again_and_untrusted_ones_can_be_removed(
+    build, scans, private, signing, tmp_path
+) -> None:
+    planted(build, scans)
+    take(build, scans, private)
+    facts = {"dataset": NAME, "role": ROLE, "because": WHY, "date": "2026-11-25"}
+    files = tuple(held.sha256 for held in held_files(private, NAME))
+    approval = Approval(files=files, reasons=("deid.name_in_text",), **facts)
+    record = keep_approval(private, approval, signing)
+    assert (take(build, scans, private).approved, take(build, scans, private).quarantined) == (1, 0)
+    unlisted = keep_approval(private, approval, Ed25519PrivateKey.generate())
+    with pytest.raises(TrustError, match="not on the list"):
+        take(build, scans, private)
+    said, run = ("--private", str(tmp_path / "private")), CliRunner().invoke
+    shown = run(app, ["quarantine", "show", NAME, *said]).output
+    assert (record[:12] in shown, unlisted[:12] in shown, "withdraw" in shown) == (True, True, True)
+    assert run(app, ["quarantine", "withdraw", NAME, unlisted[:12], *said]).exit_code == 0
+    assert take(build, scans, private).approved == 1
+    assert run(app, ["quarantine", "withdraw", NAME, record[:12], *said]).exit_code == 0
+    last = take(build, scans, private)
+    assert (last.approved, last.quarantined, last.cases.cases) == (0, 5, 2)
+    assert last.accepted + last.quarantined + last.refused == last.seen
+    assert run(app, ["quarantine", "withdraw", NAME, record[:12], *said]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "listing", [b"no JSON", b'{"files": [{"sha256": "00", "size_bytes": 1, "reasons": ["Zacharias"]}]}']
+)
+def test_a_listing_that_was_changed_is_not_believed(build, scans, private, listing, tmp_path) -> None:
+    planted(build, scans)
+    take(build, scans, private)
+    (key,) = [key for key in private.keys("") if "listing-" in key]
+    private.write(key, listing)
+    shown = CliRunner().invoke(app, ["quarantine", "list", "--private", str(tmp_path / "private")])
+    assert shown.exit_code == 1
+    assert "not what intake wrote" in str(shown.exception)
+    assert FAMILY not in shown.output
 
 
 def test_only_what_the_controller_attested_is_taken_in(build, scans, private, signing, tmp_path) -> None:

@@ -222,8 +222,17 @@ def test_our_own_watermark_is_no_source(private) -> None:
     grid = Grid(shape_zyx=(6, SIDE, SIDE), spacing_mm=(7.0, 1.0, 1.0))
     marked = embed(tissue(6)[None], (scale,), key=key, case_id="C-1")[0]
     voucher = voucher_for(Policy(), private)
-    changed = (marked, marked[:, ::-1], marked[::-1, ::-1, ::-1], np.rot90(marked, 1, (1, 2)), marked * 2.5 + 7)
-    for image in (*changed, (np.clip(marked, 0, 1000) / 1000 * 255).astype(np.uint8)):  # other axes, scales and bits
+    changed = (
+        marked,
+        marked[:, ::-1],
+        marked[::-1, ::-1, ::-1],
+        np.rot90(marked, 1, (1, 2)),
+        marked * 2.5 + 7,
+    )
+    for image in (
+        *changed,
+        (np.clip(marked, 0, 1000) / 1000 * 255).astype(np.uint8),
+    ):  # other axes, scales and bits
         assert "source.watermarked" in voucher.codes_of(np.ascontiguousarray(image), grid, modality="MR")
     assert voucher.codes_of(tissue(6), grid, modality="MR") == set()
     assert Voucher(policy=Policy()).codes_of(marked, grid, modality="MR") == set()
