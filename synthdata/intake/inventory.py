@@ -100,8 +100,9 @@ class Inventory:
     def note_links(self, listing: Listing) -> None:
         """Tell how many links to folders were not followed."""
         if listing.links:
+            what = "link to a folder was" if listing.links == 1 else "links to folders were"
             self.notes.add(
-                f"{listing.links} links to folders were not followed: name their targets as sources of their own"
+                f"{listing.links} {what} not followed: name the target as a source of its own, or copy it here"
             )
 
     def unreadable(self) -> str:

@@ -258,6 +258,24 @@ def test_a_server_that_wants_to_be_left_alone_is_asked_no_further(server, landin
     assert sum("/series/" in path for path in server.asked) == 1
 
 
+def test_a_look_waits_for_nobody_longer_than_a_tick_lasts(server, waited) -> None:
+    server.spoil = lambda *_: Answer(status=429, headers={"Retry-After": "60"})
+    with pytest.raises(SourceError, match="asks to wait 60 s"):
+        look(server.url)
+    assert (waited, len(server.asked)) == ([], 1)
+    server.spoil = lambda *_: Answer(status=500)
+    with pytest.raises(SourceError, match=r"failed \(500\)"):
+        look(server.url)
+    assert sum(waited) < 2
+
+
+def test_a_slash_at_the_end_makes_no_other_server(server, landing) -> None:
+    assert fetch(f"{server.url}/", landing).fetched == 2
+    assert fetch(server.url, landing).fetched == 0
+    with pytest.raises(SourceError, match="another address"):
+        fetch(f"{server.url}?PatientID=1", landing)
+
+
 def test_credentials_do_not_follow_a_redirect(server, landing, monkeypatch) -> None:
     monkeypatch.setenv("SYNTHDATA_DICOMWEB_TOKEN", "secret-of-the-gateway")
     other = FakeDicomWeb([])

@@ -271,8 +271,8 @@ def test_a_named_pipe_and_a_link_loop_stop_nobody(build, scans, private) -> None
     report = take(build, scans, private)
     assert (report.accepted, report.seen) == (3, 7)
     assert {reason.code for reason in report.reasons} == {"file.not_regular", "file.link"}
-    assert any("1 links to folders were not followed" in note for note in report.notes)
-    assert any("1 links to folders were not followed" in note for note in inspect(scans).notes)
+    assert any("1 link to a folder was not followed" in note for note in report.notes)
+    assert any("1 link to a folder was not followed" in note for note in inspect(scans).notes)
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused_and_taken_next_time(

@@ -18,7 +18,12 @@ from synthdata.progress import Progress, silent
 if TYPE_CHECKING:
     from synthdata.storage.s3 import S3Store
 
-LOOKING: dict[str, Any] = {"connect_s": 5.0, "silence_s": 15.0, "tries": 2}  # a sensor's tick ends after 60 s
+LOOKING: dict[str, Any] = {  # a sensor's tick ends after 60 s
+    "connect_s": 5.0,
+    "silence_s": 15.0,
+    "tries": 2,
+    "longest_pause_s": 20.0,
+}
 WEB = frozenset({"http", "https"})
 
 

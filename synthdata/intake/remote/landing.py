@@ -49,7 +49,7 @@ class Landing:
             for folder in (self.root, self.scans, self.incoming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             said = root / "address"
-            if said.exists() and said.read_text(encoding="utf-8") != address:
+            if said.exists() and _spelt(said.read_text(encoding="utf-8")) != _spelt(address):
                 raise SourceError(
                     "the folder for the scans holds those of another address, expected one address per folder: empty "
                     "it, or name another one"
@@ -100,6 +100,12 @@ class Landing:
         with on_landing():
             shutil.rmtree(self.scans / name, ignore_errors=True)
             shutil.rmtree(self.incoming / name, ignore_errors=True)
+
+
+def _spelt(address: str) -> str:
+    """One spelling of a service, whose root may end in a slash."""
+    root, mark, query = address.partition("?")
+    return f"{root.rstrip('/')}{mark}{query}"
 
 
 @contextmanager
