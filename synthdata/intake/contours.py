@@ -209,7 +209,8 @@ def polygon_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> n
     Returns:
         bool (y, x).
     """
-    rows = np.arange(shape_yx[0])[:, None]
+    first, last = max(int(np.floor(y.min())), 0), min(int(np.ceil(y.max())), shape_yx[0] - 1)
+    rows = np.arange(first, last + 1)[:, None]
     y_next, x_next = np.roll(y, -1), np.roll(x, -1)
     crossing = (y <= rows) != (y_next <= rows)  # (rows, m): the edge crosses the row of pixel centres
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -217,7 +218,7 @@ def polygon_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> n
     columns = np.arange(shape_yx[1])
     result = np.zeros(shape_yx, dtype=bool)
     for row in np.flatnonzero(crossing.any(axis=1)):
-        result[row] = (np.searchsorted(np.sort(at[row]), columns, side="right") % 2).astype(bool)
+        result[first + row] = (np.searchsorted(np.sort(at[row]), columns, side="right") % 2).astype(bool)
     return result
 
 
