@@ -9,10 +9,10 @@ import numpy as np
 
 from synthdata.intake.clinical import ClinicalTable
 from synthdata.intake.dicom_file import Instance
-from synthdata.intake.geometry import resample
+from synthdata.intake.geometry import overlaps, resample
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.masks import study_mask
-from synthdata.intake.pixels import narrow
+from synthdata.intake.pixels import narrow, rounding_note
 from synthdata.intake.reading import read_volume
 from synthdata.intake.series import Series, group_series, hold_companions, refuse_series
 from synthdata.intake.units import Unit, keyed_files, unit_key
@@ -199,7 +199,11 @@ class StudyCase:
             volume = read_volume(series, inventory, unit=channel.unit)
             if volume is None or series.grid is None:
                 return None
+            inventory.notes |= {rounding_note(volume)} - {""}
             if not series.grid.matches(grid):
+                if not overlaps(series.grid, grid):
+                    refuse_series(series, "case.no_overlap")
+                    return None
                 volume = resample(volume, series.grid, grid, order=1, fill=float(volume.min()))
                 resampled += 1
                 inventory.notes.add("channels on another grid were resampled linearly to the first one's")

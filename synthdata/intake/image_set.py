@@ -19,7 +19,7 @@ from synthdata.intake.label_maps import mask_of
 from synthdata.intake.listing import Entry
 from synthdata.intake.nifti_file import NiftiImage
 from synthdata.intake.picture_file import picture_kind, read_picture
-from synthdata.intake.pixels import narrow
+from synthdata.intake.pixels import narrow, rounding_note
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.rare import generalised, rare_patients
 from synthdata.intake.units import Unit, here, keyed_files, unit_key
@@ -222,8 +222,9 @@ class ImageSet:
         grid = whole[0].grid
         volumes = [self._moved(image, grid) for image in whole]
         if any(volume is None for volume in volumes):
-            _hold([self._files[name] for name in row.channels], "case.other_frame_of_reference")
+            _hold([self._files[name] for name in row.channels], "case.no_overlap")
             return None
+        self._inventory.notes |= {rounding_note(image.voxels) for image in whole} - {""}
         voxels = narrow(np.stack([volume for volume in volumes if volume is not None]))
         mask = self._mask(row, grid)
         if voxels is None:

@@ -15,7 +15,7 @@ from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.label_maps import mask_of
 from synthdata.intake.listing import Entry
 from synthdata.intake.nifti_file import NiftiImage, is_nifti, is_pair, read_nifti
-from synthdata.intake.pixels import narrow
+from synthdata.intake.pixels import narrow, rounding_note
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.units import Unit, here, keyed_files, unit_key
 from synthdata.progress import Progress
@@ -179,6 +179,7 @@ class NiftiSource:
             return None
         mask = self._mask(pair, image)
         voxels = narrow(image.voxels)
+        self._inventory.notes |= {rounding_note(image.voxels)} - {""}
         if voxels is None:
             pair.image.reasons.add("pixels.not_finite")
         if mask is None or voxels is None or pair.image.outcome != "accepted":

@@ -28,6 +28,7 @@ FASTEST = {
     str(JPEGLSNearLossless): "pyjpegls",
 }  # 3 times as fast as the default
 INT16 = np.iinfo(np.int16)
+EXACT = 1 << 24  # up to it float32 holds each whole number
 INT32, INT64 = np.iinfo(np.int32), np.iinfo(np.int64)
 
 
@@ -235,3 +236,15 @@ def narrow(volume: np.ndarray) -> np.ndarray | None:
     with np.errstate(over="ignore"):
         result: np.ndarray = volume.astype(np.float32)
     return result if volume.dtype.kind in "iu" or np.isfinite(result).all() else None
+
+
+def rounding_note(volume: np.ndarray) -> str:
+    """A note where whole numbers are too large for float32 to hold each of them; else empty.
+
+    Args:
+        volume: Values of any shape and numeric type, before `narrow`.
+    """
+    if volume.dtype.kind not in "iu" or volume.dtype.itemsize <= 2 or not volume.size:
+        return ""
+    most = max(-int(volume.min()), int(volume.max()))
+    return f"whole numbers above {EXACT} were rounded to what float32 holds" if most > EXACT else ""

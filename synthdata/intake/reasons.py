@@ -251,6 +251,9 @@ CASES = {
     "case.other_frame_of_reference": _held(
         "The channels do not share a frame of reference: register them first."
     ),
+    "case.no_overlap": _held(
+        "A channel shows a place that the first channel does not: send series of one region."
+    ),
     "mask.missing": _held(
         "The spec has labels, and the case has no mask: send a DICOM SEG, an RTSTRUCT or a label map."
     ),

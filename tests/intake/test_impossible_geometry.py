@@ -99,3 +99,27 @@ def test_a_contour_that_lies_nowhere_is_refused(build, scans, private) -> None:
     build.write(scans, [*series, build.structure_set(series[0], {"lesion": [outline]})])
     report = take_in(build.spec(labels=build.labels), scans, private, pseudonym_key=build.key)
     assert codes(report) == {"mask.unreadable": 1, "case.companion": 5}
+
+
+@pytest.mark.parametrize(("shift", "accepted"), [(3.0, 10), (200.0, 0)])
+def test_channels_that_show_different_places_are_held_back(build, scans, private, shift, accepted) -> None:
+    first = build.series("PAT-1")
+    second = build.series("PAT-1", build.grid(origin_mm=(-7.0 + shift, 4.0, 11.0)), seed=1, name="T2w")
+    build.write(scans, first, "a")
+    build.write(scans, second, "b")
+    channels = tuple(Channel(name=name, modality="MR", series=f"^{name}$") for name in ("T1w", "T2w"))
+    report = take_in(build.spec(channels=channels), scans, private, pseudonym_key=build.key)
+    assert report.accepted == accepted
+    assert codes(report) == ({} if accepted else {"case.no_overlap": 5, "case.companion": 5})
+
+
+def test_numbers_that_float32_rounds_are_noted(build, scans, private) -> None:
+    datasets = build.series("PAT-1")
+    for dataset in datasets:
+        dataset.RescaleSlope, dataset.RescaleIntercept = 40_001, 1
+    build.write(scans, datasets)
+    report = take_in(build.spec(), scans, private, pseudonym_key=build.key)
+    assert any(note.startswith("whole numbers above 16777216") for note in report.notes)
+    (case,) = read_cases(private, report.cases)
+    exact = 40_001.0 * build.image(build.grid()) + 1
+    np.testing.assert_array_equal(case.image[0], exact.astype(np.float32))
