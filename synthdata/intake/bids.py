@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from synthdata.errors import SourceError
+from synthdata.intake.clinical_rows import UNIT_SUFFIX
 from synthdata.intake.confidentiality import load_rules
 from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.image_set import MASK, SetRow
@@ -19,6 +20,7 @@ from synthdata.intake.picture_file import picture_kind
 from synthdata.intake.telling import reason_of
 from synthdata.intake.text_patterns import looks_identifying
 from synthdata.intake.word_lists import gazetteer, plain_letters
+from synthdata.records.case_set import ColumnSpec
 from synthdata.spec import DatasetSpec
 
 IMAGE = re.compile(
@@ -27,6 +29,16 @@ IMAGE = re.compile(
 DESCRIPTION = "dataset_description.json"
 MASK_SUFFIX = "dseg"
 PARTICIPANTS, PARTICIPANT = "participants.tsv", "participant_id"
+PARTICIPANTS_SIDECAR = "participants.json"
+UCUM_OF = {
+    "year": "a",
+    "yr": "a",
+    "month": "mo",
+    "week": "wk",
+    "day": "d",
+    "kilogram": "kg",
+    "centimeter": "cm",
+}
 BESIDE = (".json", ".tsv", ".bval", ".bvec", ".md", ".bidsignore")
 TELLING_KEY = re.compile(
     r"birth|(?:^|[a-z])DOB|^(?:dob|mrn|ssn)$|(?:patient|first|last|given|family|sur)[ _]?name", re.IGNORECASE
@@ -92,9 +104,26 @@ def _participants(root: Path, spec: DatasetSpec) -> dict[str, Mapping[str, str]]
             f"the spec has clinical columns and {PARTICIPANTS} cannot be read, expected it at the root of the tree"
         ) from None
     cells: dict[str, Mapping[str, str]] = {}
-    for row in read_rows(data, PARTICIPANTS, needed):
+    units = _units(root, spec.clinical)
+    for stated in read_rows(data, PARTICIPANTS, needed):
+        row = {**units, **stated}
         if cells.setdefault(row[PARTICIPANT], row) != row:
             raise SourceError(f"{PARTICIPANTS} has differing rows for one participant: mend it")
+    return cells
+
+
+def _units(root: Path, columns: Iterable[ColumnSpec]) -> dict[str, str]:
+    """Cells with the units that the sidecar of the participants states, in UCUM where they are words."""
+    try:
+        stated = json.loads((root / PARTICIPANTS_SIDECAR).read_bytes())
+    except (OSError, ValueError, RecursionError):  # without one, or told of when its file is judged
+        return {}
+    cells = {}
+    for column in columns:
+        told = stated.get(column.name) if isinstance(stated, dict) else None
+        unit = str(told.get("Units") or "").strip() if isinstance(told, dict) else ""
+        if unit and column.unit != "1":  # a score has points and the like
+            cells[column.name + UNIT_SUFFIX] = UCUM_OF.get(unit.lower().removesuffix("s"), unit)
     return cells
 
 

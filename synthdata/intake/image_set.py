@@ -10,7 +10,7 @@ import numpy as np
 
 from synthdata.errors import SourceError
 from synthdata.intake.clinical import table_bytes, typed
-from synthdata.intake.clinical_rows import ID_COLUMNS
+from synthdata.intake.clinical_rows import ID_COLUMNS, UNIT_SUFFIX
 from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.cursor import Cursor, Finding, now_ns, take_finding
 from synthdata.intake.geometry import overlaps, resample
@@ -194,7 +194,8 @@ class ImageSet:
     def _cells(self, row: SetRow) -> tuple[dict[str, Value], str]:
         record: dict[str, Value] = {}
         for column in self._spec.clinical:
-            value, reason = typed(column, row.cells.get(column.name, ""))
+            unit = row.cells.get(column.name + UNIT_SUFFIX, "").strip()
+            value, reason = typed(column, row.cells.get(column.name, ""), unit)
             if reason:
                 return {}, reason
             record[column.name] = value

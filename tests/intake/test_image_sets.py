@@ -1,6 +1,7 @@
 """PNG, NPZ and NIfTI sets with a table, and BIDS trees."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -174,8 +175,6 @@ def bids_spec(build):
 
 
 def with_suffix(spec):
-    from dataclasses import replace
-
     return replace(spec, source=replace(spec.source, columns={"fluid": "FLAIR"}))
 
 
@@ -186,6 +185,21 @@ def test_a_bids_tree_gives_a_case_per_session_and_a_patient_per_subject(build, t
     cases = list(read_cases(private, report.cases))
     assert {case.record["age"] for case in cases} == {50, 61}
     assert all(case.image.shape == (2, 5, 8, 6) for case in cases)
+
+
+@pytest.mark.parametrize(("unit", "ages"), [("years", {600, 732}), ("months", {50, 61}), ("mo", {50, 61})])
+def test_the_sidecar_of_the_participants_tells_their_units(build, tree, private, unit, ages) -> None:
+    (tree / "participants.json").write_text(json.dumps({"age": {"Description": "age", "Units": unit}}))
+    months = ColumnSpec(name="age", kind="integer", unit="mo")
+    report = take(build, replace(with_suffix(bids_spec(build)), clinical=(months,)), tree, private)
+    assert {case.record["age"] for case in read_cases(private, report.cases)} == ages
+
+
+def test_a_unit_of_the_participants_that_is_none_holds_them(build, tree, private) -> None:
+    (tree / "participants.json").write_text(json.dumps({"age": {"Units": "moons"}}))
+    report = take(build, with_suffix(bids_spec(build)), tree, private)
+    assert report.cases.cases == 0
+    assert codes(report)["clinical.unit"] > 0
 
 
 def test_a_telling_sidecar_is_held_and_a_wrong_suffix_is_a_sentence(build, tree, private) -> None:
