@@ -74,7 +74,8 @@ class Memory:
     def _read(self, store: ObjectStore, key: str) -> None:
         digest = key.removeprefix(self._prefix).removesuffix(SUFFIX)
         try:
-            table = pq.ParquetFile(io.BytesIO(read_verified(store, key, digest))).read()  # the quicker way
+            whole = io.BytesIO(read_verified(store, key, digest))
+            table = pq.ParquetFile(whole, pre_buffer=False).read(use_threads=False)  # as `read_shard` does
         except MissingObjectError:  # another run has just put it together with others
             return
         except (IntegrityError, pa.ArrowException):  # damaged: what it held is found out again

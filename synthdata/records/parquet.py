@@ -199,11 +199,14 @@ def read_cases(store: ObjectStore, case_set: CaseSet, *, verify: bool = True) ->
 def read_shard(
     store: ObjectStore, case_set: CaseSet, ref: ShardRef, *, verify: bool = True
 ) -> Iterator[Case]:
-    """Stream the cases of one shard."""
+    """Stream the cases of one shard.
+
+    No thread of Arrow reads: one that still holds the reader, an object of Python, when the process ends aborts it.
+    """
     if verify and (got := stored_sha256(store, ref.key)) != ref.sha256:
         raise IntegrityError.of(f"shard {ref.key}", got, ref.sha256)
     with store.open(ref.key) as reader:
-        yield from read_file(pq.ParquetFile(reader), case_set.columns)
+        yield from read_file(pq.ParquetFile(reader, pre_buffer=False), case_set.columns)
 
 
 def read_paths(files: Sequence[tuple[Path, str]], columns: Sequence[ColumnSpec]) -> Iterator[Case]:
@@ -310,7 +313,7 @@ def read_file(file: pq.ParquetFile, columns: Sequence[ColumnSpec]) -> Iterator[C
 def read_file_group(file: pq.ParquetFile, group: int, columns: Sequence[ColumnSpec]) -> Iterator[Case]:
     """Stream the cases of one row group of an open Parquet file."""
     dtype, channels = _image_type(file)
-    table = file.read_row_group(group)
+    table = file.read_row_group(group, use_threads=False)  # see `read_shard`
     images, masks = table["image"], table["mask"]
     rows = table.drop_columns(list(ARRAYS)).to_pylist()
     for index, row in enumerate(rows):
@@ -325,7 +328,10 @@ def read_records(store: ObjectStore, case_set: CaseSet) -> pa.Table:
     tables = []
     for ref in case_set.shards:
         with store.open(ref.key) as reader:
-            tables.append(pq.read_table(reader, columns=names).replace_schema_metadata(None))
+            table = pq.ParquetFile(reader, pre_buffer=False).read(
+                names, use_threads=False
+            )  # see `read_shard`
+            tables.append(table.replace_schema_metadata(None))
     if not tables:
         raise RecordError(f"CaseSet of {case_set.dataset} has no shards: the stage before it kept no case")
     return pa.concat_tables(tables)

@@ -1,9 +1,11 @@
 """Shards whose cases come one by one: what they hold, how much of it is in memory, what is left where a step fails."""
 
 import errno
+import io
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from synthdata.errors import IntegrityError, RecordError, StoreError
 from synthdata.records import shard_file
-from synthdata.records.parquet import read_shard
+from synthdata.records.parquet import read_cases, read_records, read_shard
 from synthdata.records.shard_file import staged_shard
 from synthdata.storage import incoming
 from synthdata.storage.commit import stored_sha256
@@ -59,6 +61,21 @@ def test_cases_come_back_whatever_the_size_of_a_row_group(tmp_path, monkeypatch,
     assert (ref.cases, ref.size_bytes) == (20, store.size(ref.key))
     assert ref.sha256 == stored_sha256(store, ref.key)
     assert files_in(tmp_path) == [f"{ref.sha256}.parquet"]
+
+
+def test_no_other_thread_reads_a_shard(tmp_path, monkeypatch) -> None:
+    store, cases = FolderStore(tmp_path), list(ellipsoids(3))
+    case_set, threads = replace(CASE_SET, shards=(committed(store, cases),)), set[int]()
+
+    class Watched(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            threads.add(threading.get_ident())
+            return super().read(size)
+
+    monkeypatch.setattr(FolderStore, "open", lambda self, key: Watched(io.FileIO(self.path(key))))
+    assert len(list(read_cases(store, case_set, verify=False))) == len(cases)
+    assert read_records(store, case_set).num_rows == len(cases)
+    assert threads == {threading.get_ident()}
 
 
 def test_a_folder_and_any_other_store_get_the_same_shard(tmp_path) -> None:
