@@ -106,9 +106,11 @@ def _number(column: ColumnSpec, text: str, unit: str) -> tuple[Value, str]:
     except ValueError:
         return None, "clinical.bad_value"
     number = round(number, 9) if unit and unit != column.unit else number
+    ages = ages_in(column)
+    if ages is not None and column.kind == "integer" and math.isfinite(number):
+        number = float(math.floor(number))  # an age is the number of completed years
     if not math.isfinite(number) or (column.kind == "integer" and not number.is_integer()):
         return None, "clinical.bad_value"
-    ages = ages_in(column)
     possible = ages is None or (
         ages.lowest <= number <= ages.highest
     )  # others stand for a missing one: -1, 999

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from synthdata.errors import SourceError
-from synthdata.intake.clinical import load_table
+from synthdata.intake.clinical import load_table, typed
 from synthdata.intake.csv_rows import read_rows
 from synthdata.intake.inventory import Inventory
 from synthdata.intake.pseudonyms import Pseudonyms
@@ -110,3 +110,11 @@ def test_a_parquet_column_that_comes_twice_is_refused() -> None:
     pq.write_table(pa.table(arrays, names=["patient", "age", "age", "hb"]), sink)
     with pytest.raises(SourceError, match="columns age twice"):
         look_up(sink.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("text", "unit", "years"), [("65.9", "", 65), ("803", "mo", 66), ("89.99", "", 89), ("36524", "d", 90)]
+)
+def test_ages_are_completed_years(text, unit, years) -> None:
+    assert typed(AGE, text, unit) == (years, "")
+    assert typed(ColumnSpec(name="visits", kind="integer"), "65.9") == (None, "clinical.bad_value")
