@@ -30,7 +30,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydicom
 from PIL import Image, PngImagePlugin
+from pydicom.uid import RTStructureSetStorage
 
+from synthdata.dicom import Deidentification, SeriesHeader, multiframe_dataset, save, uid_of
 from synthdata.errors import SourceError
 from synthdata.intake import inspect
 from synthdata.intake.bids import kind_in_tree
@@ -41,6 +43,7 @@ from synthdata.intake.inventory import SeenFile
 from synthdata.intake.picture_file import read_picture
 from synthdata.phantom import write_cohort
 from synthdata.records.case_set import ColumnSpec
+from synthdata.records.grid import Grid
 
 BATCH = 500
 DEPTH = 100_000
@@ -71,6 +74,18 @@ COLUMNS = (
     ColumnSpec(name="anaemia", kind="boolean"),
     ColumnSpec(name="gender", kind="category", values=("f", "m")),
 )
+ODD_VALUES = (
+    "nan",
+    "1e308",
+    "-1",
+    "0",
+    "99999999999",
+    "\\\\\\",
+    "1.2..3",
+    "\0\0\0\0",
+    "\xff\xff\xff\xff",
+    "YES",
+)
 VRS = (b"SQ", b"OB", b"UN", b"PN", b"DS", b"IS", b"US", b"AT", b"UT", b"FD", b"ZZ")
 
 
@@ -80,6 +95,9 @@ def offsets(data: bytes) -> list[int]:
     while at + 8 <= len(data) and len(found) < 400:
         if data[at + 4 : at + 6].isalpha() and data[at + 4 : at + 6].isupper():
             found.append(at)
+            if data[at + 4 : at + 6] == b"SQ":  # its items come next
+                at += 12
+                continue
             long = data[at + 4 : at + 6] in {b"OB", b"OW", b"SQ", b"UN", b"UT", b"OF", b"UC", b"UR"}
             length = (
                 struct.unpack_from("<I" if long else "<H", data, at + (8 if long else 6))[0]
@@ -98,8 +116,13 @@ def structured(data: bytearray, rng: np.random.Generator) -> bytearray:
     if not places:
         return blind(data, rng)
     at = int(rng.choice(places))
-    kind = int(rng.integers(7))
-    if kind == 0:
+    kind = int(rng.integers(8))
+    if kind == 7:
+        size = len(data)
+        odd = str(rng.choice(ODD_VALUES)).encode()
+        data[at + 8 : at + 8 + len(odd)] = odd
+        del data[size:]
+    elif kind == 0:
         data[at + 4 : at + 6] = VRS[rng.integers(len(VRS))]
     elif kind == 1:
         data[at + 6 : at + 8] = struct.pack("<H", int(rng.choice(NUMBERS)) & 0xFFFF)
@@ -141,9 +164,42 @@ def blind(data: bytearray, rng: np.random.Generator) -> bytearray:
 def seeds(folder: Path) -> list[bytes]:
     """Clean phantom files, and pydicom's own examples of every syntax."""
     write_cohort(folder, patients=1, seed=1)
-    mine = sorted(folder.rglob("*.dcm"))[:6]
+    files = sorted(folder.rglob("*.dcm"))
+    mine = [*files[:6], *multi_frames(folder, files)]
     others = sorted((Path(pydicom.__file__).parent / "data" / "test_files").rglob("*.dcm"))
     return [path.read_bytes() for path in (*mine, *others) if path.stat().st_size < 300_000]
+
+
+def multi_frames(folder: Path, files: list[Path]) -> list[Path]:
+    """An enhanced image, a mask and a set of contours of the phantom's patient."""
+    mask = next(path for path in files if pydicom.dcmread(path, stop_before_pixels=True).Modality == "SEG")
+    slices = [pydicom.dcmread(path) for path in files if path.parent == files[0].parent][:4]
+    evidence = Deidentification(method="in code", codes=("113100|Basic Application Confidentiality Profile",))
+    header = SeriesHeader(
+        modality="MR", patient_id="P-1", patient_name="P-1", sex="", age_years=None, study_uid=uid_of("a"),
+        series_uid=uid_of("b"), frame_of_reference_uid=uid_of("c"), series_description="T1w", series_number=1,
+        body_part="HEAD", unit="1", window=(0.0, 900.0), deidentification=evidence,
+    )  # fmt: skip
+    grid = Grid(shape_zyx=(4, 24, 20), spacing_mm=(3.0, 2.0, 1.5))
+    voxels = np.random.default_rng(0).integers(0, 900, grid.shape_zyx).astype(np.int16)
+    save(multiframe_dataset(voxels, grid, header), folder / "enhanced.dcm")
+    contours = slices[0]
+    for keyword in ("PixelData", "Rows", "Columns", "BitsAllocated", "PixelSpacing", "ImagePositionPatient"):
+        delattr(contours, keyword)
+    contours.SOPClassUID, contours.Modality, contours.SOPInstanceUID = (
+        RTStructureSetStorage,
+        "RTSTRUCT",
+        uid_of("d"),
+    )
+    region, drawing, outline = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    region.ROINumber, region.ROIName = 1, "lesion"
+    region.ReferencedFrameOfReferenceUID = contours.FrameOfReferenceUID
+    outline.ContourGeometricType, outline.NumberOfContourPoints = "CLOSED_PLANAR", 3
+    outline.ContourData = ["0", "0", "0", "9", "0", "0", "9", "9", "0"]
+    drawing.ReferencedROINumber, drawing.ContourSequence = 1, [outline]
+    contours.StructureSetROISequence, contours.ROIContourSequence = [region], [drawing]
+    save(contours, folder / "contours.dcm")
+    return [mask, folder / "enhanced.dcm", folder / "contours.dcm"] * 4  # a quarter of the seeds or so
 
 
 def deep_sequence(depth: int) -> bytes:

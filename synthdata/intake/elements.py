@@ -73,6 +73,7 @@ CURVES = frozenset(  # of grey values; what rises or falls all along spells noth
 )
 FILE_META_ALLOWED = 0x0013  # elements of group 2 above Implementation Version Name name machines
 PIXEL_DATA = BaseTag(0x7FE00010)
+PURPOSE, SYNTHESIZING_EQUIPMENT = BaseTag(0x0040A170), "109100"  # DICOM PS3.16, CID 7005
 PRIVATE = 0x10000  # bit of an odd group
 CACHED_BYTES = 1 << 16
 CACHE_ENTRIES = 1 << 17
@@ -185,6 +186,11 @@ class ElementJudge:
                 yield from self.judge(item)
                 if PIXEL_DATA in item:  # an image in an attribute, which nobody looks at
                     yield ("deid.embedded_document", NEVER)
+                if (
+                    element.tag == PURPOSE
+                    and str(item.get("CodeValue", "")).strip() == SYNTHESIZING_EQUIPMENT
+                ):
+                    yield ("source.synthetic", NEVER)
         if element.tag.is_private:
             yield from self._private(element, creator)
         elif element.tag.group & 0xFF01 in {0x5000, 0x6000} and element.tag.group <= 0x60FF:
@@ -198,6 +204,8 @@ class ElementJudge:
         keyword = keyword_for_tag(element.tag)
         if keyword in DOCUMENTS or element.tag.group in OTHER_PIXELS:
             yield ("deid.embedded_document", NEVER)
+        if keyword == "SyntheticData" and "YES" in {value.strip().upper() for value in values_of(element)}:
+            yield ("source.synthetic", NEVER)
         if keyword == "EncryptedContent":  # which holds the identity for those with the key
             yield ("deid.hidden_bytes", NEVER)
         if keyword == "SpecificCharacterSet" and not all(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from synthdata.records.codec import Record, from_json, to_json
 from synthdata.storage.disk import disk_sentence
 
 VARIABLE = "SYNTHDATA_REVIEWERS"
+PUBLIC_KEY = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +57,12 @@ def load_reviewers(path: Path | None) -> Mapping[str, Reviewer]:
         raise ConfigError(
             'the list of reviewers is no JSON list of {"role", "public_key"}: mend it'
         ) from None
+    wrong = sum(PUBLIC_KEY.fullmatch(reviewer.public_key) is None for reviewer in reviewers)
+    if wrong:
+        raise ConfigError(
+            f"the list of reviewers has {wrong} public keys that are none, expected 64 hex digits each: copy what "
+            "`quarantine approve` prints"
+        )
     return {reviewer.public_key: reviewer for reviewer in reviewers}
 
 

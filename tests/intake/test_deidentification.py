@@ -219,3 +219,33 @@ def test_two_words_that_nobody_knows_are_a_name_still(text: str) -> None:
 @pytest.mark.parametrize("text", ["{} Head", "CT Abdomen {}", "{} THORAX", "{} Brown"])
 def test_surnames_that_look_like_a_word_cut_short_are_names(name: str, text: str) -> None:
     assert names_a_person(text.format(name), prose=False)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3])
+@pytest.mark.parametrize("what", ["data", "equipment"])
+def test_synthetic_images_and_what_was_made_from_them_are_refused_at_any_depth(
+    build, scans, depth, what
+) -> None:
+    purpose, inner = Dataset(), Dataset()
+    purpose.CodeValue, purpose.CodingSchemeDesignator, purpose.CodeMeaning = (
+        "109100",
+        "DCM",
+        "Synthesizing Equipment",
+    )
+    equipment = Dataset()
+    equipment.PurposeOfReferenceCodeSequence = [purpose]
+    if what == "data":
+        inner.SyntheticData = "YES"
+    else:
+        inner.ContributingEquipmentSequence = [equipment]
+    for _ in range(depth):
+        outer = Dataset()
+        outer.SourceImageSequence = [inner]
+        inner = outer
+    datasets = build.series("PAT-1")
+    for dataset in datasets:
+        dataset.update(inner)
+    build.write(scans, datasets)
+    report = inspect(scans)
+    assert (report.refused, report.seen) == (5, 5)
+    assert "source.synthetic" in {reason.code for reason in report.reasons}

@@ -12,9 +12,10 @@ from synthdata.cli import app
 from synthdata.errors import ConfigError, GateError, IntegrityError, TrustError
 from synthdata.intake import inspect, take_in
 from synthdata.intake.approvals import Approval, keep_approval, load_approvals
+from synthdata.intake.attestation import Attestation
 from synthdata.intake.quarantine import held_files, read_held
 from synthdata.intake.sealing import Seal
-from synthdata.intake.signatures import Reviewer, public_key_of
+from synthdata.intake.signatures import Reviewer, load_reviewers, public_key_of, sign
 from synthdata.records import to_json
 from synthdata.spec import Vouching
 from tests.intake.planter import FAMILY, GIVEN, TOKENS
@@ -197,6 +198,40 @@ def test_only_what_the_controller_attested_is_taken_in(build, scans, private, si
     later = take(build, scans, private, attestation=where)
     assert (later.accepted, {one.code for one in later.reasons}) == (0, {"source.not_attested"})
     assert any("another inventory" in note for note in later.notes)
+
+
+def attested(report, key, role=ROLE) -> bytes:
+    facts = {
+        "controller": "A hospital",
+        "legal_basis": "law",
+        "profile": "PS3.15",
+        "tool": "a 1",
+        "inspected": 9,
+    }
+    return sign(
+        Attestation(inventory=report.inventory, role=role, defects=0, date="2026-11-25", **facts), key
+    )
+
+
+@pytest.mark.parametrize("what", ["role", "key", "content", "no record"])
+def test_an_attestation_that_cannot_be_trusted_holds_all_files(
+    build, scans, private, signing, tmp_path, what
+) -> None:
+    build.write(scans, build.series("PAT-1"))
+    key = Ed25519PrivateKey.generate() if what == "key" else signing
+    data = attested(inspect(scans), key, role="intern" if what == "role" else ROLE)
+    if what == "content":
+        data = data.replace(b"A hospital", b"B hospital")
+    (tmp_path / "attested.json").write_bytes(data if what != "no record" else b"{}")
+    report = take(build, scans, private, attestation=str(tmp_path / "attested.json"))
+    assert (report.accepted, {one.code for one in report.reasons}) == (0, {"source.not_attested"})
+    assert any("attestation" in note for note in report.notes)
+
+
+def test_a_list_of_reviewers_with_a_key_that_is_none_is_refused(tmp_path) -> None:
+    (tmp_path / "list.json").write_text(json.dumps([{"role": ROLE, "public_key": "00"}]))
+    with pytest.raises(ConfigError, match="1 public keys that are none"):
+        load_reviewers(tmp_path / "list.json")
 
 
 def test_the_commands_show_counts_and_reasons_and_never_a_value(
