@@ -10,7 +10,7 @@ from synthdata.intake.csv_rows import open_rows
 from synthdata.intake.dicom_file import Instance, is_dicom, quiet_parsers, read_instance
 from synthdata.intake.dicom_source import studies_of
 from synthdata.intake.elements import ElementJudge
-from synthdata.intake.file_names import judge_file_names
+from synthdata.intake.file_names import SEPARATORS, judge_file_names
 from synthdata.intake.inventory import Inventory, SeenFile
 from synthdata.intake.listing import list_files
 from synthdata.intake.nifti_file import is_nifti, read_nifti
@@ -23,6 +23,7 @@ from synthdata.intake.series import Series, hold_companions
 from synthdata.intake.telling import reason_of
 from synthdata.intake.unread import Looked, series_beside_unread
 from synthdata.intake.vouching import Voucher
+from synthdata.intake.word_lists import vocabulary
 from synthdata.progress import Progress, silent
 from synthdata.records.case_set import CaseSet
 from synthdata.records.intake import IntakeReport
@@ -140,9 +141,16 @@ def _inspect_other(seen: SeenFile, data: bytes) -> int:
 
 def _inspect_table(seen: SeenFile, data: bytes) -> None:
     try:
-        _, rows = open_rows(data, "table", ())
+        columns, rows = open_rows(data, "table", ())
         cells = dict.fromkeys(cell for row in rows for cell in row)
     except SourceError:
         seen.reasons.add("file.malformed")
         return
-    seen.reasons |= {reason_of(cells)} - {""}
+    headings = dict.fromkeys(map(_without_eponyms, columns))
+    seen.reasons |= {reason_of(cells), reason_of(headings)} - {""}
+
+
+def _without_eponyms(heading: str) -> str:
+    """Name of a column without the persons that scores are named after, such as Gleason."""
+    words = SEPARATORS.sub(" ", heading).split()
+    return " ".join(word for word in words if word.lower() not in vocabulary("eponyms"))

@@ -220,3 +220,15 @@ def test_a_header_of_an_array_that_python_cannot_parse_is_damage() -> None:
         archive.writestr("image.npy", member)
     assert reasons_of(buffer.getvalue()) == {"file.malformed"}
     assert not arrays_are_whole(buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("heading", "held"),
+    [("Okonkwo Oluwaseun", True), ("visit_1958-03-19", True), ("gleason", False), ("hoehn_yahr", False)],
+)
+def test_headings_of_tables_are_judged_and_scores_named_after_persons_pass(
+    scans, build, heading, held
+) -> None:
+    build.write(scans, build.series("PAT-1"))
+    (scans / "table.csv").write_text(f"patient,{heading}\nP-1,1\n")
+    assert inspect(scans).quarantined == held
