@@ -13,14 +13,13 @@ import pydicom.config
 from pydicom import dcmread
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import (
-    UID,
     DeflatedExplicitVRLittleEndian,
     MediaStorageDirectoryStorage,
     RTStructureSetStorage,
     SegmentationStorage,
 )
 
-from synthdata.intake.bombs import decodes_too_large, is_deflated_bomb
+from synthdata.intake.bombs import is_deflated_bomb
 from synthdata.intake.deidentification import LABEL_MAP_STORAGE, VOLUMES, FileFrame, codes_of
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.frames import (
@@ -40,11 +39,10 @@ from synthdata.intake.plain_file import PREFIX
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.strict_walk import dataset_start, fills
 from synthdata.intake.terminology import segment_codes
+from synthdata.intake.wholeness import damage_of, unknown_syntax
 
 PREAMBLE_BYTES = 128
 PARSERS = ("pydicom", "nibabel.global")  # loggers
-UNDEFINED_LENGTH = 0xFFFFFFFF
-TRANSFER_SYNTAXES = "1.2.840.10008.1.2."  # of the standard; some are younger than the parser
 MASKS = frozenset({SegmentationStorage, LABEL_MAP_STORAGE, RTStructureSetStorage})
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 DAMAGE = (  # what parsers raise on bytes that are not what they claim
@@ -134,10 +132,10 @@ def read_instance(
             seen.reasons.add("file.dicomdir")
             return None
         if not header.transfer_syntax.is_transfer_syntax:
-            seen.reasons.add(_unknown_syntax(header.transfer_syntax))
+            seen.reasons.add(unknown_syntax(header.transfer_syntax))
             inventory.broken.add(_owner(header, names))
             return None
-        damage = _damage(header, judge.likeness)
+        damage = damage_of(header, judge.likeness)
         frame = FileFrame(
             preamble=data[:PREAMBLE_BYTES],
             trailing_bytes=trailing_bytes,
@@ -177,52 +175,10 @@ def _is_filled(header: Header, data: bytes) -> bool:
     return fills(data, start=start, implicit=syntax.is_implicit_VR, little=syntax.is_little_endian)
 
 
-def _unknown_syntax(syntax: UID) -> str:
-    """A reason for pixels of a private syntax, or one that is younger than the parser; or for none at all."""
-    named = syntax.is_valid and (syntax.is_private or syntax.startswith(TRANSFER_SYNTAXES))
-    return "pixels.undecodable" if named else "file.malformed"
-
-
 def _owner(header: Header, names: Pseudonyms) -> str:
     """Series of a damaged file, or its patient where it ends before it tells that; empty where it tells neither."""
     series, patient = str(header.get("SeriesInstanceUID", "")), str(header.get("PatientID", "") or "")
     return series or (names.patient(patient) if patient else "")
-
-
-def _damage(header: Header, likeness: Likeness) -> str:
-    """A reason where the file ends too early or has no pixels."""
-    last = header.raw(header.last_tag) if header.last_tag is not None else None
-    if last is not None and last.length != UNDEFINED_LENGTH and len(last.value or b"") < last.length:
-        return "file.truncated"
-    if "PixelData" not in header:
-        return "" if header["SOPClassUID"] == RTStructureSetStorage else _no_pixels(header)
-    raw = header.raw(PIXEL_DATA)
-    coded = raw is None or (header.plain is not None and raw.length == UNDEFINED_LENGTH)
-    length = -1 if raw is None or coded else len(raw.value or b"")
-    return likeness.of("damage", lambda header: _wrong_pixels(header, length), header, given=length)
-
-
-def _no_pixels(header: Header) -> str:
-    decimal = "FloatPixelData" in header or "DoubleFloatPixelData" in header
-    return "pixels.decimal" if decimal else "file.no_pixels"
-
-
-def _wrong_pixels(header: Header, length: int) -> str:
-    """A reason where the pixels cannot be what the header says; their length is -1 where it is not known."""
-    syntax = header.transfer_syntax
-    if decodes_too_large(header):
-        return "file.too_large"
-    return "" if syntax.is_compressed or length < 0 else _wrong_length(header, length)
-
-
-def _wrong_length(header: Header, length: int) -> str:
-    """A reason where native pixel data are shorter or longer than the header says; one byte may be padding."""
-    frames = int(header.get("NumberOfFrames", 1) or 1)
-    bits = int(header["Rows"]) * int(header["Columns"]) * int(header.get("SamplesPerPixel", 1))
-    bits *= frames * int(header["BitsAllocated"])
-    if length < (bits + 7) // 8:
-        return "file.frames" if frames > 1 else "file.truncated"
-    return "file.frames" if length > (bits + 7) // 8 + 1 else ""
 
 
 def is_directory(header: Header) -> bool:
