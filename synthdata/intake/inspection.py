@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from synthdata.allocation import kept_memory
 from synthdata.errors import SourceError
 from synthdata.intake.archives import unpacked
 from synthdata.intake.csv_rows import open_rows
@@ -19,6 +20,7 @@ from synthdata.intake.pixels import stored_slices
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.pseudonyms import Pseudonyms
 from synthdata.intake.reading import read_volume
+from synthdata.intake.reading_ahead import read_ahead
 from synthdata.intake.series import Series, hold_companions
 from synthdata.intake.telling import reason_of
 from synthdata.intake.unread import Looked, series_beside_unread
@@ -60,9 +62,9 @@ def inspect(folder: Path, *, policy: Policy = STRICT, progress: Progress = silen
     scans = 0
     listing = list_files(folder)
     inventory.note_links(listing)
-    with quiet_parsers(), unpacked(listing.entries, inventory) as entries:
+    with kept_memory(), quiet_parsers(), unpacked(listing.entries, inventory) as entries:
         looked = list[Looked]()
-        for count, entry in enumerate(entries, 1):
+        for count, entry in enumerate(read_ahead(entries, lambda entry: entry.path), 1):
             seen, data = inventory.add(entry.path)
             instance = None
             if is_dicom(data):
