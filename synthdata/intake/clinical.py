@@ -111,9 +111,8 @@ def _number(column: ColumnSpec, text: str, unit: str) -> tuple[Value, str]:
         number = float(math.floor(number))  # an age is the number of completed years
     if not math.isfinite(number) or (column.kind == "integer" and not number.is_integer()):
         return None, "clinical.bad_value"
-    possible = ages is None or (
-        ages.lowest <= number <= ages.highest
-    )  # others stand for a missing one: -1, 999
+    # others stand for a missing one, as -1 and 999 do
+    possible = ages is None or ages.lowest <= number <= ages.highest
     if ages is not None and possible:
         number = min(number, ages.aggregated)
     low, high = column.minimum, column.maximum

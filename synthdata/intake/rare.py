@@ -13,6 +13,8 @@ from synthdata.spec import RareCombinations
 
 KNOWN_OUTSIDE = frozenset({"sex", "gender", "race", "ethnicity", "ethnic_group"})
 AGES = frozenset({"age", "age_years"})  # columns that hold nothing else; `age_gap` may be below zero
+UNSTATED = frozenset({"1", "", "year", "years", "y", "yr"})
+FINER = frozenset({"days", "weeks", "months", "day", "week", "month"})
 LONGEST_YEARS = 125  # nobody lived longer
 OLDEST_YEARS = 90  # higher ages are aggregated to it: 45 CFR 164.514(b)(2)(i)(C)
 BAND_YEARS = 10
@@ -34,11 +36,14 @@ class Ages(NamedTuple):
 
 
 def ages_in(column: ColumnSpec) -> Ages | None:
-    """Limits of a column of ages; None for others, and for units that are none of time."""
+    """Limits of a column of ages, in years where it has no unit; None for others and units that are none of time."""
     if not is_age(column):
         return None
+    unit, words = column.unit, set(column.name.lower().split("_"))
+    if unit in UNSTATED and words.isdisjoint(FINER):
+        unit = "a"
     try:
-        highest, aggregated = (convert(years, "a", column.unit) for years in (LONGEST_YEARS, OLDEST_YEARS))
+        highest, aggregated = (convert(years, "a", unit) for years in (LONGEST_YEARS, OLDEST_YEARS))
     except UnitError:
         return None
     return Ages(0.0 if column.name.lower() in AGES else -highest, highest, aggregated)

@@ -97,6 +97,12 @@ def test_parquet_gives_typed_columns_and_the_units_of_its_metadata() -> None:
         table(sink.getvalue()[:60], (HB,))
 
 
+@pytest.mark.parametrize("unit", ["1", "years", "a"])
+def test_ages_over_ninety_are_aggregated_where_their_column_has_no_unit_of_time(unit) -> None:
+    assert typed(ColumnSpec(name="age_at_scan", kind="integer", unit=unit), "97") == (90, "")
+    assert typed(ColumnSpec(name="age_days", kind="integer"), "20000") == (20000, "")
+
+
 @pytest.mark.parametrize("code", ["-1", "999"])
 def test_numbers_that_stand_for_a_missing_age_are_no_ages(code) -> None:
     age, gap = (ColumnSpec(name=name, kind="integer", unit="a") for name in ("age", "brain_age_gap"))
