@@ -1,6 +1,7 @@
 """Rare combinations of what strangers may know of a patient: generalised, or the patient is held back."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,6 +14,10 @@ from synthdata.spec import RareCombinations
 
 KNOWN_OUTSIDE = frozenset({"sex", "gender", "race", "ethnicity", "ethnic_group"})
 AGES = frozenset({"age", "age_years"})  # columns that hold nothing else; `age_gap` may be below zero
+AGE_WORDS = frozenset(
+    {"age", "ages", "alter", "edad", "idade", "leeftijd", "alder", "ålder", "wiek", "età", "âge"}
+)
+WORD = re.compile(r"[^\W\d_a-z]?[^\W\d_A-Z]+|[^\W\d_a-z]+(?![a-z])")
 UNSTATED = frozenset({"1", "", "year", "years", "y", "yr"})
 FINER = frozenset({"days", "weeks", "months", "day", "week", "month"})
 LONGEST_YEARS = 125  # nobody lived longer
@@ -23,8 +28,13 @@ Key = tuple[Value, ...]
 
 
 def is_age(column: ColumnSpec) -> bool:
-    """True for a number which is an age in years by its name."""
-    return column.kind in {"number", "integer"} and "age" in column.name.lower().split("_")
+    """True for a number which is an age by its name."""
+    return column.kind in {"number", "integer"} and not AGE_WORDS.isdisjoint(_words(column.name))
+
+
+def _words(name: str) -> set[str]:
+    """Words of a column's name in small letters, such as those of `age_at_scan` or `PatientAge`."""
+    return {word.lower() for word in WORD.findall(name)}
 
 
 class Ages(NamedTuple):
@@ -39,7 +49,7 @@ def ages_in(column: ColumnSpec) -> Ages | None:
     """Limits of a column of ages, in years where it has no unit; None for others and units that are none of time."""
     if not is_age(column):
         return None
-    unit, words = column.unit, set(column.name.lower().split("_"))
+    unit, words = column.unit, _words(column.name)
     if unit in UNSTATED and words.isdisjoint(FINER):
         unit = "a"
     try:

@@ -103,6 +103,15 @@ def test_ages_over_ninety_are_aggregated_where_their_column_has_no_unit_of_time(
     assert typed(ColumnSpec(name="age_days", kind="integer"), "20000") == (20000, "")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [(name, 90) for name in ("PatientAge", "ageYears", "AGE", "age-years", "age at scan", "age1", "Alter")]
+    + [(name, 97) for name in ("stage", "dosage", "Average", "imageCount")],
+)
+def test_a_column_is_one_of_ages_by_a_word_of_its_name(name, value) -> None:
+    assert typed(ColumnSpec(name=name, kind="integer", unit="a"), "97") == (value, "")
+
+
 @pytest.mark.parametrize("code", ["-1", "999"])
 def test_numbers_that_stand_for_a_missing_age_are_no_ages(code) -> None:
     age, gap = (ColumnSpec(name=name, kind="integer", unit="a") for name in ("age", "brain_age_gap"))
