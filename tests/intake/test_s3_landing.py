@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from synthdata.errors import SourceError
 from synthdata.intake.remote.landing import Fetched, Landing
 from synthdata.intake.remote.s3_prefix import fetch_objects
 from synthdata.progress import silent
@@ -60,3 +61,24 @@ def test_no_empty_folder_is_left(tmp_path) -> None:
     fetched(tmp_path, {"a/b/c": b"1", "d": b"2"})
     fetched(tmp_path, {"d": b"2"})
     assert [path.name for path in (tmp_path / "scans").rglob("*")] == ["d"]
+
+
+def test_a_folder_of_an_earlier_run_that_was_killed_while_it_wrote_the_address_is_taken_up(tmp_path) -> None:
+    fetched(tmp_path, {"a": b"1"})
+    (tmp_path / "address").write_bytes(b"")
+    done, here = fetched(tmp_path, {"a": b"1"})
+    assert (done.fetched, here) == (0, {"a": b"1"})
+    with pytest.raises(SourceError, match="holds those of another address"):
+        Landing(tmp_path, "s3://bucket/other")
+
+
+def test_an_address_that_is_known_is_not_written_again(tmp_path) -> None:
+    Landing(tmp_path, "s3://bucket/prefix")
+    before = (tmp_path / "address").stat()
+    Landing(tmp_path, "s3://bucket/prefix")
+    after = (tmp_path / "address").stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_ino,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from synthdata.errors import SourceError, StoreError, SynthDataError
 from synthdata.intake.memory import Memory
-from synthdata.storage.disk import disk_sentence
+from synthdata.storage.disk import disk_sentence, write_whole
 from synthdata.storage.folder import FolderStore
 
 OLD = ".old"  # suffix of a folder which another one has taken the place of
@@ -48,13 +48,15 @@ class Landing:
         with on_landing():
             for folder in (self.root, self.scans, self.incoming):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            said = root / "address"
-            if said.exists() and _spelt(said.read_text(encoding="utf-8")) != _spelt(address):
+            path = root / "address"
+            said = path.read_text(encoding="utf-8") if path.exists() else ""
+            if said and _spelt(said) != _spelt(address):
                 raise SourceError(
                     "the folder for the scans holds those of another address, expected one address per folder: empty "
                     "it, or name another one"
                 )
-            said.write_text(address, encoding="utf-8")
+            if said != address:
+                write_whole(path, address.encode())
         self.memory = Memory(FolderStore(root / "cursor"), "fetched/")
 
     @contextmanager
