@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from synthdata.errors import SynthDataError
-from synthdata.intake.listing import MAXIMUM_BYTES, Listing, Stamp, is_settled, list_files, stamp_of
+from synthdata.intake.listing import MAXIMUM_BYTES, Listing, Stamp, is_settled, stamp_of
 from synthdata.intake.policy import STRICT, Policy
 from synthdata.intake.reasons import REASONS
 from synthdata.intake.spool import restore
@@ -149,15 +149,6 @@ class Inventory:
             notes=tuple(sorted(self.notes)),
             label_codes=self.label_codes,
         )
-
-
-def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, or the one file, as `list_files` finds them.
-
-    Raises:
-        SourceError: There is no such folder, it holds no file, or a part of it is closed to this user.
-    """
-    return [entry.path for entry in list_files(folder).entries]
 
 
 def read_file(path: Path) -> tuple[bytes, Stamp | None, str]:

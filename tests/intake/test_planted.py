@@ -14,7 +14,8 @@ from synthdata.intake.deny_list import DenyList
 from synthdata.intake.dicom_file import quiet_parsers, read_instance
 from synthdata.intake.elements import ElementJudge
 from synthdata.intake.file_names import judge_file_names
-from synthdata.intake.inventory import Inventory, files_below
+from synthdata.intake.inventory import Inventory
+from synthdata.intake.listing import list_files
 from synthdata.intake.person_names import names_a_person
 from synthdata.intake.policy import Policy
 from synthdata.intake.pseudonyms import Pseudonyms
@@ -53,9 +54,9 @@ def reasons_after(plant: Plant, carrier: Path, folder: Path, judge: ElementJudge
     shutil.copy(carrier, folder / "0001.dcm")
     plant(folder / "0001.dcm")
     inventory, names = Inventory(), Pseudonyms(b"k" * 32)
-    (path,) = files_below(folder)
+    (entry,) = list_files(folder).entries
     with quiet_parsers():
-        seen, data = inventory.add(path)
+        seen, data = inventory.add(entry.path)
         read_instance(seen, data, judge=judge, names=names, inventory=inventory, body_part="")
     judge_file_names(inventory.files, folder, judge.policy.deny)
     return seen.reasons
