@@ -4,36 +4,20 @@ Letters follow each other in other ways in names than in words. Both are learnt 
 letter after three others.
 """
 
-import math
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache, lru_cache
+
+import numpy as np
 
 from synthdata.intake.word_lists import everyday_words, gazetteer, words_of_the_trade
 
 ORDER = 4  # letters that are looked at together
+LETTERS = 28  # of the alphabet, with the begin and the end of a word
+BEGIN, END = 0, 27
 PRIOR = 3.0  # how many letters the shorter context counts for
-LETTERS = 30.0
 LEAST_LEARNT = 5  # letters of a word
 LEAST_LIKENESS = 7.0  # nats by which names explain a word better than words do
 LEAST_FLUENCY = -3.7  # nats a letter; abbreviations in a row lie below, and one name of twenty
-
-
-@dataclass(frozen=True, slots=True)
-class _Letters:
-    """How often letters stand together in a list of words, and what stands before one."""
-
-    together: Counter[str]
-    before: Counter[str]
-
-    def chance(self, letters: str) -> float:
-        """Of the last letter after the others."""
-        chance = 1 / LETTERS
-        for length in range(2, len(letters) + 1):
-            part = letters[-length:]
-            chance = (self.together[part] + PRIOR * chance) / (self.before[part[:-1]] + PRIOR)
-        return chance
 
 
 @lru_cache(1 << 14)
@@ -47,33 +31,43 @@ def reads_like_a_name(word: str) -> bool:
         MacKay and Peto, "A hierarchical Dirichlet language model", Natural Language Engineering 1(3), 1995, with one
         prior for all contexts.
     """
-    parts, names, words = _parts(word), _learnt_names(), _learnt_words()
-    fluency = sum(math.log(names.chance(part)) for part in parts)
-    likeness = fluency - sum(math.log(words.chance(part)) for part in parts)
-    return likeness > LEAST_LIKENESS and fluency > LEAST_FLUENCY * len(parts)
+    letters = _codes(word)
+    tables = _learnt()
+    fluency, likeness = (float(table[_together(letters)].sum()) for table in tables)
+    return likeness > LEAST_LIKENESS and fluency > LEAST_FLUENCY * (len(letters) - ORDER + 1)
 
 
 @cache
-def _learnt_names() -> _Letters:
-    return _learn(gazetteer())
+def _learnt() -> tuple[np.ndarray, np.ndarray]:
+    """By four letters in a row: nats of the last one in names, and how many more these are than in words."""
+    names = np.log(_chances(gazetteer()))
+    words = np.log(_chances((words_of_the_trade() | everyday_words()) - gazetteer()))
+    return names.ravel(), (names - words).ravel()
 
 
-@cache
-def _learnt_words() -> _Letters:
-    return _learn((words_of_the_trade() | everyday_words()) - gazetteer())
+def _chances(words: Iterable[str]) -> np.ndarray:
+    """Chance of a letter after three others, (letter, letter, letter, letter)."""
+    learnt = [word for word in words if len(word) >= LEAST_LEARNT and word.isascii() and word.isalpha()]
+    letters = np.concatenate([_codes(" ".join(learnt)), [BEGIN]])
+    inner = ~np.isin(letters, END)
+    whole = inner[:-3] & inner[1:-2] & inner[2:-1]  # an end stands in the last place alone
+    counts = np.bincount(_together(letters)[whole], minlength=LETTERS**ORDER).reshape((LETTERS,) * ORDER)
+    chances = np.full(LETTERS, 1 / LETTERS)
+    for order in range(2, ORDER + 1):
+        seen = counts.sum(axis=tuple(range(ORDER - order)))
+        chances = (seen + PRIOR * chances) / (seen.sum(axis=-1, keepdims=True) + PRIOR)
+    return chances
 
 
-def _learn(words: Iterable[str]) -> _Letters:
-    longest = Counter(part for word in words if len(word) >= LEAST_LEARNT for part in _parts(word))
-    together, before = Counter[str](), Counter[str]()
-    for part, count in longest.items():
-        for start in range(ORDER - 1):
-            together[part[start:]] += count
-            before[part[start:-1]] += count
-    return _Letters(together, before)
+def _codes(words: str) -> np.ndarray:
+    """Letters as 1 to 26; each word between a begin and an end."""
+    edged = f"`{words.replace(' ', '{`')}{{"  # the signs before a and behind z
+    codes: np.ndarray = np.frombuffer(edged.encode(), np.uint8).astype(np.int64) - ord("`")
+    return codes
 
 
-def _parts(word: str) -> list[str]:
-    """Letters in a row, the edges of the word among them."""
-    edged = f"^{word}$"
-    return [edged[at : at + ORDER] for at in range(len(edged) - ORDER + 1)]
+def _together(letters: np.ndarray) -> np.ndarray:
+    """Four letters in a row as one number, for each place."""
+    first, second, third = letters[:-3], letters[1:-2], letters[2:-1]
+    place: np.ndarray = ((first * LETTERS + second) * LETTERS + third) * LETTERS + letters[3:]
+    return place
