@@ -107,7 +107,8 @@ def _counts(column: ColumnSpec, rule: RareCombinations) -> bool:
 
 def _width(column: ColumnSpec) -> float:
     if is_age(column):
-        return BAND_YEARS
+        ages = ages_in(column)
+        return BAND_YEARS * (ages.highest / LONGEST_YEARS if ages is not None else 1.0)
     if column.minimum is None or column.maximum is None:
         return math.inf
     return (column.maximum - column.minimum) / BANDS

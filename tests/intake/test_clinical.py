@@ -308,3 +308,14 @@ def test_a_table_too_small_for_the_rule_is_noted_and_left_as_it_is() -> None:
     assert found.look_up(NAMES.patient("P-2")) == ({"age": 88, "sex": "M"}, "")
     (note,) = inventory.notes
     assert note.startswith("2 patients have combinations that fewer than 5 share")
+
+
+@pytest.mark.parametrize(("unit", "per_year"), [("a", 1.0), ("mo", 12.0), ("d", 365.25)])
+def test_bands_of_ages_are_ten_years_in_any_unit(unit, per_year) -> None:
+    age = ColumnSpec(name="age", kind="integer", unit=unit)
+    rows = [f"P-{n},{round((40 + n % 30) * per_year)},F" for n in range(60)]
+    data = "\n".join(["patient,age,sex", *rows, f"P-X,{round(85 * per_year)},F"]).encode()
+    found = table(data, (age, SEX), rule=RareCombinations(k=5, least_patients=10))
+    assert set(found.changes) == {NAMES.patient("P-X")}
+    moved, _ = found.look_up(NAMES.patient("P-X"))
+    assert 69 * per_year <= moved["age"] <= 70 * per_year
