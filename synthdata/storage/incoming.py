@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from synthdata.errors import IntegrityError
@@ -128,8 +129,9 @@ def _held_file(folder: Path) -> Iterator[Incoming]:
         path.unlink(missing_ok=True)
 
 
+@cache
 def _sweep(folder: Path) -> None:
-    """Remove what killed writers left behind."""
+    """Remove what killed writers left behind; once in a process, since a folder may hold ten thousand shards."""
     for path in folder.glob(f"{HELD}*"):
         with suppress(OSError), path.open("rb") as left:
             fcntl.flock(left, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -140,10 +140,20 @@ with incoming(FolderStore(Path(sys.argv[1])), "shards/new") as file:
     with incoming.incoming(store, "shards/new"):
         (one,) = files_in(tmp_path)
         assert one != left
+        incoming._sweep.cache_clear()  # as in another process
         with incoming.incoming(store, "shards/new"):
             assert len(files_in(tmp_path)) == 2
             assert one in files_in(tmp_path)
     assert files_in(tmp_path) == []
+
+
+def test_a_folder_of_many_shards_is_searched_once_in_a_process(tmp_path, monkeypatch) -> None:
+    searched: list[Path] = []
+    original = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda path, *rest: (searched.append(path), original(path, *rest))[1])
+    for cases in range(1, 4):
+        committed(FolderStore(tmp_path), list(ellipsoids(cases)))
+    assert len(searched) == 1
 
 
 def test_voxels_of_another_type_are_refused(tmp_path) -> None:
