@@ -41,7 +41,8 @@ class Seal:
             data = None
         if data is None or not sealed.startswith(MAGIC):
             raise IntegrityError(
-                "a quarantined file cannot be opened: it was changed, or sealed with another key"
+                "a quarantined file cannot be opened, since it was changed or sealed with another key: name that key, "
+                "or remove the file and take the source in again"
             )
         return data
 
