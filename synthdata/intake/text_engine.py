@@ -62,20 +62,21 @@ class TextEngine:
         options.log_severity_level = 4
         return onnxruntime.InferenceSession(self._models / model, options, providers=["CPUExecutionProvider"])
 
-    def lines(self, image: np.ndarray) -> list[TextLine]:
+    def lines(self, image: np.ndarray, *, zoom: float = LARGEST_ZOOM) -> list[TextLine]:
         """Lines of text, the surest boxes first.
 
         Args:
             image: Grey values (y, x), uint8.
+            zoom: At most so many times the image is enlarged.
         """
-        found = [self._read(image, box) for box in self._boxes(image)]
+        found = [self._read(image, box) for box in self._boxes(image, zoom)]
         return [line for line in found if line.text]
 
-    def _boxes(self, image: np.ndarray) -> list[tuple[int, int, int, int]]:
+    def _boxes(self, image: np.ndarray, most: float) -> list[tuple[int, int, int, int]]:
         """Boxes (y0, x0, y1, x1) in pixels of the image."""
         from scipy import ndimage
 
-        scaled, zoom = _fitted(image)
+        scaled, zoom = _fitted(image, most)
         batch = np.broadcast_to((scaled / 127.5 - 1).astype(np.float32), (1, 3, *scaled.shape))
         (answer,) = self._detector.run(None, {self._detector.get_inputs()[0].name: batch})
         likely = answer[0, 0]
@@ -117,9 +118,9 @@ class TextEngine:
         return TextLine(text, confidence, float(crop.shape[0]))
 
 
-def _fitted(image: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+def _fitted(image: np.ndarray, most: float) -> tuple[np.ndarray, tuple[float, float]]:
     """The image zoomed to a size that the detector likes, and the zoom of y and x."""
-    wanted = min(max(1.0, LEAST_SIDE / min(image.shape)), LARGEST_ZOOM, LARGEST_SIDE / max(image.shape))
+    wanted = min(max(1.0, LEAST_SIDE / min(image.shape)), most, LARGEST_SIDE / max(image.shape))
     shape = tuple(max(STRIDE, round(side * wanted / STRIDE) * STRIDE) for side in image.shape)
     return resized(image, (shape[0], shape[1])), (shape[0] / image.shape[0], shape[1] / image.shape[1])
 

@@ -8,7 +8,6 @@ from scipy import ndimage
 from synthdata.intake import inspect, take_in, vouching
 from synthdata.intake.burned_in_text import holds_text, is_text
 from synthdata.intake.faces import _largest, _without_specks, defaced, find_nose, shows_face
-from synthdata.intake.lone_text import lone_lines
 from synthdata.intake.policy import Policy
 from synthdata.intake.text_engine import TextLine, text_engine
 from synthdata.intake.vouching import Voucher, voucher_for
@@ -64,25 +63,6 @@ def test_text_in_one_slice_of_a_ct_volume_is_found_light_or_dark(engine, ink, in
     pixels = head_hu(11)
     pixels[index] = written(pixels[index], "Smith 1962-03", ink=ink)
     assert holds_text(pixels, engine, modality="CT")
-
-
-@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32, np.float32])
-def test_rows_that_go_on_in_the_next_slice_are_not_lone(dtype) -> None:
-    one = head_hu(5)
-    one[2] = written(one[2], "Smith 1962-03", ink=-160)
-    pixels, window = (one + 1024).astype(dtype), (864, 1264)
-    assert lone_lines(pixels, [window])[0].letters > 6
-    assert lone_lines(np.repeat(pixels, 2, axis=0)[1:-1], [window]) == []
-
-
-def test_noise_holds_no_line_and_a_wide_window_is_made_coarser() -> None:
-    noise = np.random.default_rng(0).normal(0, 9000, (5, SIDE, SIDE)).clip(-32768, 32767).astype(np.int16)
-    assert lone_lines(noise, [(-32768, 32767)]) == []
-    noise[2] = written(noise[2] // 50, "Smith 1962-03", ink=32767)
-    assert lone_lines(noise // 50, [(-32768, 32767)]) == []
-    calm = np.zeros_like(noise)
-    calm[2] = written(calm[2].astype(np.int32), "Smith 1962-03", ink=32767)
-    assert len(lone_lines(calm, [(-32768, 32767)])) == 1
 
 
 @pytest.mark.parametrize(("modality", "slices"), [("DX", 1), ("MR", 6)])
