@@ -59,7 +59,7 @@ def _noses(volume: np.ndarray, grid: Grid, *, modality: str) -> list[Nose]:
         return []
     view, step = _upright(volume, grid)
     upright = np.ascontiguousarray(view)
-    inside = upright > (SKIN_HU if modality == "CT" else SKIN_SHARE * float(np.percentile(upright, 99)))
+    inside = upright > (SKIN_HU if modality == "CT" else SKIN_SHARE * _brightest(upright))
     head = _largest(inside)
     depth = np.ptp(np.flatnonzero(head.any(axis=(0, 2)))) * step[1] if head.any() else 0.0
     if not DEPTH_MM[0] <= depth <= DEPTH_MM[1]:
@@ -69,6 +69,11 @@ def _noses(volume: np.ndarray, grid: Grid, *, modality: str) -> list[Nose]:
     )  # mm behind the first plane (z, x)
     hits = _before_cheeks(front, step) | (_before_profile(front, step) & _in_front(front, step))
     return _spots(front, hits, step)
+
+
+def _brightest(upright: np.ndarray) -> float:
+    """The 99th percentile, of every other row and column."""
+    return float(np.percentile(upright[:, ::2, ::2], 99))
 
 
 def defaced(volume: np.ndarray, grid: Grid, *, modality: str) -> np.ndarray | None:
@@ -147,7 +152,9 @@ class _Runs:
     @classmethod
     def of(cls, mask: np.ndarray) -> "_Runs":
         """Runs of a mask (z, y, x)."""
-        padded = np.pad(mask, ((0, 0), (0, 1), (0, 1)))  # ends each run, and parts the slices
+        count, height, width = mask.shape
+        padded = np.zeros((count, height + 1, width + 1), bool)  # ends each run, and parts the slices
+        padded[:, :-1, :-1] = mask
         flat = padded.ravel().view(np.int8)
         edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         if flat.size and flat[0]:
@@ -186,7 +193,11 @@ class _Runs:
 
 def _without_specks(inside: np.ndarray) -> np.ndarray:
     """What most of the nine pixels about a pixel are, slice by slice: the median of true and false."""
-    counts = np.pad(inside, ((0, 0), (1, 1), (1, 1)), mode="symmetric").view(np.uint8)
+    height, width = inside.shape[1:]
+    counts = np.empty((len(inside), height + 2, width + 2), np.uint8)
+    counts[:, 1:-1, 1:-1] = inside
+    counts[:, 0], counts[:, -1] = counts[:, 1], counts[:, -2]
+    counts[..., 0], counts[..., -1] = counts[..., 1], counts[..., -2]
     counts = counts[:, :-2] + counts[:, 1:-1] + counts[:, 2:]
     most: np.ndarray = counts[..., :-2] + counts[..., 1:-1] + counts[..., 2:] > 4
     return most
