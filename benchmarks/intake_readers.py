@@ -6,6 +6,8 @@ series per such second. The intake also writes its cases, and reads the unchange
 
     OMP_NUM_THREADS=1 python benchmarks/intake_readers.py --series 40 [--cold] [--beside ../older-checkout]
 
+With --heads the slices show heads of the phantom, in which the look for text and faces has more to do.
+
 With --cold the files are written to disk and dropped from the page cache before each reader, and the rates are per
 second of the clock, since a reader that waits for a disk uses no processor. With --clock they stay in the page cache,
 rates are per second of the clock too, and both the intake and SimpleITK read in one process and in as many as there are
@@ -29,15 +31,17 @@ from pathlib import Path
 import numpy as np
 
 SLICES = 22
+PATIENTS = 5  # of the phantom, whose heads come in turn
 ENCODINGS = ("native", "rle", "jpeg-ls")
 READERS = ("intake", "intake again", "SimpleITK", "pydicom", "dcm2niix")
 ON_THE_CLOCK = ("intake", "intake in one process", "SimpleITK", "SimpleITK on all cores")
 
 
-def write_series(folder: Path, count: int, encoding: str, shape_yx: tuple[int, int] = (256, 256)) -> None:
-    """Smooth random volumes with noise, as de-identified MR slices."""
+def write_series(
+    folder: Path, count: int, encoding: str, shape_yx: tuple[int, int] = (256, 256), *, heads: bool = False
+) -> None:
+    """Smooth random volumes, or heads of the built-in phantom, with noise, as de-identified MR slices."""
     from pydicom.uid import JPEGLSLossless, RLELossless
-    from scipy import ndimage
 
     from synthdata.dicom import Deidentification, SeriesHeader, image_datasets, save, uid_of
     from synthdata.records import Grid
@@ -48,9 +52,10 @@ def write_series(folder: Path, count: int, encoding: str, shape_yx: tuple[int, i
         "113100|Basic Application Confidentiality Profile",
         "113108|Retain Patient Characteristics Option",
     )
-    smooth = ndimage.gaussian_filter(rng.normal(size=grid.shape_zyx), (1, 8, 8)) * 9000 + 700
+    smooth = phantom_heads(shape_yx) if heads else smooth_volume(rng, grid.shape_zyx)[None]
     for number in range(count):
-        image = np.clip(smooth + rng.normal(scale=9, size=smooth.shape), 0, 4000).astype(np.int16)
+        noise = rng.normal(scale=9, size=grid.shape_zyx)
+        image = np.clip(smooth[number % len(smooth)] + noise, 0, 4000).astype(np.int16)
         name = f"P{number:05d}"
         header = SeriesHeader(
             modality="MR",
@@ -74,6 +79,30 @@ def write_series(folder: Path, count: int, encoding: str, shape_yx: tuple[int, i
             save(dataset, path)
             if encoding != "native":
                 _compress(path, RLELossless if encoding == "rle" else JPEGLSLossless)
+
+
+def smooth_volume(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    from scipy import ndimage
+
+    smooth: np.ndarray = ndimage.gaussian_filter(rng.normal(size=shape), (1, 8, 8)) * 9000 + 700
+    return smooth
+
+
+def phantom_heads(shape_yx: tuple[int, int]) -> np.ndarray:
+    """T1 of some patients (n, z, y, x), from 0 to 1200, enlarged from voxels of 2 mm."""
+    from scipy import ndimage
+
+    from synthdata.phantom.patient import draw_patient
+    from synthdata.phantom.render import render, volume_grid
+
+    coarse = (SLICES, 112, 112)
+    heads = []
+    for number in range(PATIENTS):
+        grid = volume_grid(coarse, (5.0, 2.0, 2.0))
+        image = render(draw_patient(1, number), ("T1w",), grid).images["T1w"].astype(float)
+        larger = ndimage.zoom(image, (1, shape_yx[0] / coarse[1], shape_yx[1] / coarse[2]), order=3)
+        heads.append(larger * (1200 / np.percentile(larger, 99.5)))
+    return np.stack(heads)
 
 
 def _compress(path: Path, syntax: str) -> None:
@@ -229,6 +258,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the series, which are written once")
     parser.add_argument("--beside", type=Path, help="another checkout, whose intake is measured too")
     parser.add_argument("--encodings", nargs="+", choices=ENCODINGS, default=ENCODINGS)
+    parser.add_argument("--heads", action="store_true", help="heads of the phantom, instead of smooth noise")
     parser.add_argument("--shape", nargs=2, type=int, default=(256, 256), help="rows and columns of a slice")
     arguments = parser.parse_args()
     clock = "cold" if arguments.cold else "warm" if arguments.clock else ""
@@ -237,14 +267,17 @@ def main() -> None:
         return
     seconds_are = {"": "the processor", "cold": "the clock, cold", "warm": "the clock"}[clock]
     rows, columns = arguments.shape
-    print(f"{arguments.series} series of {SLICES} x {rows} x {columns}; series per second of {seconds_are}")
+    kind = "heads of the phantom" if arguments.heads else "smooth noise"
+    print(
+        f"{arguments.series} series of {SLICES} x {rows} x {columns}, {kind}; series per second of {seconds_are}"
+    )
     for encoding in arguments.encodings:
         with tempfile.TemporaryDirectory() as name:
             folder, store = (arguments.keep or Path(name) / "scans") / encoding, Path(name) / "store"
             store.mkdir()
             if not folder.exists():
                 folder.mkdir(parents=True)
-                write_series(folder, arguments.series, encoding, (rows, columns))
+                write_series(folder, arguments.series, encoding, (rows, columns), heads=arguments.heads)
             found = compare(folder, store, clock, arguments.beside)
         rates = {reader: arguments.series / seconds for reader, (seconds, _) in found.items()}
         shown = [f"{reader} {rate:.1f} ({found[reader][1]:.0f} MB)" for reader, rate in rates.items()]

@@ -26,10 +26,10 @@ MOST_DIGITS = 2  # of a line whose words are all of imaging, such as PORTABLE 2
 LEAST_PIECE = 5  # letters of a remark that tell it
 WORDS = re.compile(r"[^\W\d_]+")
 WINDOWS_HU = ((-160.0, 240.0), (0.0, 80.0))  # soft tissue and brain, in which text of CT is drawn
-MOST_PLACES = 16  # of most strokes, of each kind, that are looked at,
+MOST_PLACES = 32  # of most strokes, of each kind, that are looked at,
 SHARED, LYING, STANDING = (
-    (4, -1.6),
-    (3, -1.5),
+    (4, -1.7),
+    (4, -1.7),
     (2, 0.0),
 )  # so many of the likeliest are read: in what slices share, and
 # lying and standing in what one has alone; and the least log odds, which 2, 3 and 10 in 100 readable texts lie below
@@ -48,9 +48,7 @@ def holds_text(pixels: np.ndarray, engine: TextEngine, *, modality: str) -> bool
     if min(pixels.shape[1:]) < LEAST_SIDE:
         return False
     if modality in {"MR", "CT"} and len(pixels) >= LEAST_SLICES:
-        images = (
-            (image, line.zoom) for line in _likely_lines(_whole(pixels), modality) for image in line.images
-        )
+        images = (view for line in _likely_lines(_whole(pixels), modality) for view in line.views)
     else:
         images = ((image, LARGEST_ZOOM) for image in _all(pixels, modality))
     return any(is_text(line) for image, zoom in images for line in engine.lines(image, zoom=zoom))

@@ -2,7 +2,7 @@
 
 Letters of a line share one grey value, are of full contrast or none, and stand on calm ground; where tissue makes as
 many strokes, it makes them all about, of many values. How these weigh was fitted, not chosen: a logistic regression
-over text that was drawn into some volumes and clean places of the same (`benchmarks/burned_in_text.py --fit`).
+over text that was drawn into some volumes and clean places of the same (`benchmarks/text_in_volumes.py --fit`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,29 +15,30 @@ from synthdata.intake.strokes import MOST_OF_ROW, ROWS, TOP, Place, Scale
 
 BAND = 4  # px above and below the middle of a window, in which its strokes are looked at,
 FLANK = 12  # and in which the ground about them is
-ROWS_READ, COLUMNS_READ = (
-    28,
-    28,
-)  # px about a window's middle row, and beside its columns, that the engine sees
+READ, WIDE = (
+    (28, 28),
+    (56, 160),
+)  # px above and below a window's middle row, and beside its columns, that are read
 AROUND = 9  # px about a pixel, from whose mean shared ink stands out
 SAME = 6  # levels: how little ink differs between the slices that share it, a codec's noise included
 ONE_VALUE = 4  # levels: of strokes that share one grey value
-ZOOM_LONE, ZOOM_SHARED = 2.0, 2.5  # times that the engine enlarges two images of the one, or one of the other
+ZOOM_LONE, ZOOM_SHARED, ZOOM_SMALL = 2.0, 2.5, 3.0  # times that the engine enlarges an image
+SURE = 4.0  # log odds of text from which on it is read enlarged more, and with more of what lies about it
 WEIGHTS = {  # of each feature, where one slice has a line alone, and where slices share it
-    "strokes": (2.73, 5.77),
-    "peaks": (20.3, 18.58),
-    "alike": (4.06, 3.39),
-    "contrast": (0.42, 0.31),
-    "either": (8.2, -3.77),
-    "full": (4.46, 9.11),
-    "ground": (-1.04, -3.15),
-    "across": (-6.62, -5.49),
-    "along": (-1.98, -3.67),
-    "calm": (-2.95, -6.2),
-    "exact": (13.77, 4.56),
-    "still": (0.0, 1.71),
-    "moving": (0.0, 5.77),
-    "constant": (-11.07, -2.27),
+    "strokes": (3.18, 5.38),
+    "peaks": (22.06, 14.03),
+    "alike": (3.39, 3.39),
+    "contrast": (-0.19, 0.61),
+    "either": (7.91, -3.73),
+    "full": (3.26, 11.25),
+    "ground": (-0.49, -4.64),
+    "across": (-6.19, -4.55),
+    "along": (-3.58, -4.09),
+    "calm": (-4.82, -7.27),
+    "exact": (13.38, 4.17),
+    "still": (0.0, 1.75),
+    "moving": (0.0, 5.76),
+    "constant": (-10.32, -2.09),
 }
 
 
@@ -47,8 +48,9 @@ class Likely:
 
     place: Place
     score: float  # log odds of text
-    images: tuple[np.ndarray, np.ndarray]  # (y, x) uint8, for the engine
-    zoom: float  # at most, of the engine
+    views: tuple[
+        tuple[np.ndarray, float], ...
+    ]  # images (y, x) uint8 for the engine, and how much it enlarges them
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +74,38 @@ def likely_line(pixels: np.ndarray, place: Place, scale: Scale) -> Likely:
         scale: How values become levels.
     """
     area = _area(place)
-    cut = _cut_of_lone(pixels, place, scale, area) if place.beside else _cut_of_shared(place, scale, area)
+    cut = _cut(pixels, place, scale, area)
     features, contrast, level = _features(cut, place, scale.least)
     kind = 0 if place.beside else 1
     score = sum(value * WEIGHTS[name][kind] for name, value in features.items())
-    white = 255 if place.light else 0
-    ink = np.clip(cut.ink * (255.0 / contrast), 0, 255)
-    grey = np.clip((cut.image - level) * (TOP / contrast) + white, 0, 255)
-    if (
-        not place.beside
-    ):  # text on one of the slices that share it is not mixed with the extremes of all of them
+    ink, grey = _ink(cut.ink, contrast), _grey(cut.image, level, contrast, place)
+    if not place.beside:  # on one of its slices, text is not mixed with the extremes of all of them
         one = scale.of(_turned(pixels[place.slices[len(place.slices) // 2]], place)[area])
-        ink = np.clip((one - level) * (TOP / contrast / 2) + white, 0, 255)
-    images = [_turned(image.astype(np.uint8), place) for image in (ink, grey)]
-    return Likely(place, score, (images[0], images[1]), ZOOM_LONE if place.beside else ZOOM_SHARED)
+        ink = _grey(one, level, 2 * contrast, place)
+    zoom = ZOOM_LONE if place.beside else ZOOM_SHARED
+    views = [(ink, zoom), (grey, zoom)]
+    if score >= SURE:  # small letters, and large ones, which a place cuts off
+        wide = _cut(pixels, place, scale, _area(place, WIDE))
+        views += [(grey, ZOOM_SMALL), (_ink(wide.ink, contrast), 1.0)]
+    return Likely(place, score, tuple((_turned(image, place), zoom) for image, zoom in views))
+
+
+def _ink(ink: np.ndarray, contrast: float) -> np.ndarray:
+    """White on black."""
+    white: np.ndarray = np.clip(ink * (255.0 / contrast), 0, 255).astype(np.uint8)
+    return white
+
+
+def _grey(levels: np.ndarray, level: float, contrast: float, place: Place) -> np.ndarray:
+    """Levels about the ink's."""
+    grey = np.clip((levels - level) * (TOP / contrast) + (255 if place.light else 0), 0, 255)
+    shown: np.ndarray = grey.astype(np.uint8)
+    return shown
+
+
+def features_of(pixels: np.ndarray, place: Place, scale: Scale) -> dict[str, float]:
+    """What WEIGHTS are weights of, for whoever fits them anew."""
+    return _features(_cut(pixels, place, scale, _area(place)), place, scale.least)[0]
 
 
 def apart(lines: Iterable[Likely]) -> Iterator[Likely]:
@@ -109,13 +129,14 @@ def _turned(image: np.ndarray, place: Place) -> np.ndarray:
     return image.T if place.turned else image
 
 
-def _area(place: Place) -> tuple[slice, slice]:
+def _area(place: Place, margin: tuple[int, int] = READ) -> tuple[slice, slice]:
     """Rows and columns that are looked at about a window."""
     row, (first, last) = place.window.row, place.window.columns
-    return (
-        slice(max(0, row - ROWS_READ), row + ROWS_READ),
-        slice(max(0, first - COLUMNS_READ), last + COLUMNS_READ),
-    )
+    return slice(max(0, row - margin[0]), row + margin[0]), slice(max(0, first - margin[1]), last + margin[1])
+
+
+def _cut(pixels: np.ndarray, place: Place, scale: Scale, area: tuple[slice, slice]) -> _Cut:
+    return _cut_of_lone(pixels, place, scale, area) if place.beside else _cut_of_shared(place, scale, area)
 
 
 def _cut_of_lone(pixels: np.ndarray, place: Place, scale: Scale, area: tuple[slice, slice]) -> _Cut:

@@ -18,18 +18,27 @@ ROW_STEP = 2  # px between the rows that are looked at; letters of 8 px are cros
 SHARE = 0.16  # of the window: a stroke stands out by more,
 NOISE = 4.0  # and by so many standard deviations of the noise
 GAUSSIAN = 0.6745 * math.sqrt(6)  # median of absolute second differences of noise, by its standard deviation
-CT_HU = (  # windows in which text of CT is drawn, each with the bits that are cut off its levels: air, soft tissue,
+CT_BRAIN = (
     (-1000, -160, 5),
     (-160, 240, 4),
-    (0, 80, 1),  # brain,
-    (240, 1500, 6),  # bone
-)
-CT_LEVELS = 12  # of their sum, by which a stroke stands out
+    (0, 80, 1),
+    (240, 1500, 6),
+)  # HU of air, soft tissue, brain and bone, in
+CT_SOFT = (
+    (-1000, -160, 6),
+    (-160, 240, 2),
+    (240, 1500, 7),
+)  # which text of CT is drawn, and bits cut off their levels
+CT_LEAST = (
+    (CT_BRAIN, 12),
+    (CT_SOFT, 16),
+)  # by how much a stroke stands out; the first whose noise is lower is taken
 BLOCK, BLOCKS = 32, 3  # px of a block of columns, and blocks among which strokes are counted together
 ROWS = 3  # rows that are looked at, counted together,
 MOST_OF_ROW = 12  # no row more than so often
 LEAST_STROKES = 12  # counted: four a row
 WINDOWS, APART = 6, 8  # of what slices share so many windows, so many rows that are looked at from each other
+LONE_WINDOWS = 24  # of all slices together, if each has one alone
 SAME = 16  # levels: how little ink differs between the slices that share it, a codec's noise included
 REACH = 2  # slices from each other, of which one lacks ink that the other has, beside neighbours
 LEAST_SLICES = 4  # of a part of a volume whose slices are taken to share their text
@@ -78,15 +87,20 @@ def scale_of(pixels: np.ndarray, *, modality: str) -> Scale:
         pixels: Whole numbers (n, y, x); CT in HU.
         modality: CT has windows of its own; others are scaled from the 1st to the 99.8th percentile.
     """
-    windows: tuple[tuple[int, int, int], ...] = CT_HU
-    least = CT_LEVELS
-    if modality != "CT":
-        step = max(1, min(pixels.shape[1:]) // 32)
-        low, high = np.percentile(pixels[:, ::step, ::step], (1, 99.8)).astype(int)
-        bits = max(0, int(high - low).bit_length() - TOP.bit_length())
-        windows, least = ((int(low), int(high), bits),), int(SHARE * ((high - low) >> bits))
     some = pixels[:: max(1, len(pixels) // 4), :: max(1, pixels.shape[1] // 32)]
-    return Scale(windows, max(2, least, int(NOISE * _noise(Scale(windows, 0).of(some)))))
+    for windows, least in CT_LEAST if modality == "CT" else _of_percentiles(pixels):
+        noise = int(NOISE * _noise(Scale(windows, 0).of(some)))
+        if noise <= least:
+            break
+    return Scale(windows, max(2, least, noise))
+
+
+def _of_percentiles(pixels: np.ndarray) -> list[tuple[tuple[tuple[int, int, int], ...], int]]:
+    """The window from the 1st to the 99.8th percentile, and by how much a stroke stands out of it."""
+    step = max(1, min(pixels.shape[1:]) // 32)
+    low, high = (int(bound) for bound in np.percentile(pixels[:, ::step, ::step], (1, 99.8)))
+    bits = max(0, (high - low).bit_length() - TOP.bit_length())
+    return [(((low, high, bits),), int(SHARE * ((high - low) >> bits)))]
 
 
 def _inside(values: np.ndarray, low: int, high: int, bits: int) -> np.ndarray:
@@ -158,7 +172,7 @@ def lone_places(pixels: np.ndarray, scale: Scale, *, turned: bool) -> Iterator[P
                     index - reach if index >= reach else index + reach,
                     index + reach if index + reach < count else index - reach,
                 )
-                for window in _windows(strokes[index], ink.shape[2], 1):
+                for window in _windows(strokes[index], ink.shape[2], max(1, LONE_WINDOWS // count)):
                     yield Place(window, light, (index,), beside, turned)
 
 
