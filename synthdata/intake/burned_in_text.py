@@ -34,7 +34,7 @@ SHARED, LYING, STANDING = (
 )  # so many of the likeliest are read: in what slices share, and
 # lying and standing in what one has alone; and the least log odds, which 2, 3 and 10 in 100 readable texts lie below
 STEPS = 4096.0
-LEAST_SLICES = 3  # of a volume, whose slices tell something about each other
+LEAST_SLICES = 5  # of a volume whose slices tell enough about each other; all slices of shorter ones are read
 
 
 def holds_text(pixels: np.ndarray, engine: TextEngine, *, modality: str) -> bool:
