@@ -78,7 +78,7 @@ def people_of(resources: Sequence[tuple[str, Resource]]) -> tuple[list[Person], 
         kind = str(resource.get("resourceType"))
         if kind == "Patient":
             left_over += bool(resource.get("modifierExtension"))
-        elif subject is None or kind not in LISTS or _is_modified(resource):
+        elif subject is None or _is_modified(resource):
             left_over += 1
         else:
             getattr(subject, LISTS[kind]).append(resource)
@@ -104,7 +104,9 @@ def _address(url: str) -> Name:
 
 
 def _reference(resource: Resource) -> str:
-    return str((resource.get("subject") or {}).get("reference") or "")
+    """Whom one of our kinds is about; others, such as an account, may have a list of subjects."""
+    subject = resource.get("subject") if resource.get("resourceType") in LISTS else None
+    return str((subject or {}).get("reference") or "")
 
 
 def _latest(entries: Sequence[Entry]) -> list[Entry]:
@@ -151,6 +153,8 @@ def _is_modified(resource: Resource) -> bool:
 def _subject(entry: Entry, by_name: Mapping[Name, Person]) -> Person | None:
     """Whom a resource is about: by URL or type and id, with or without a version, or by an identifier."""
     resource, reference = entry.resource, entry.about[1]
+    if resource.get("resourceType") not in LISTS:
+        return None
     inner = resource.get("subject") or {}
     if reference.startswith("#"):  # a patient inside of the resource, known by an identifier
         held = resource.get("contained") or ()

@@ -230,3 +230,8 @@ def test_patients_whose_identifiers_cross_are_told_by_none_of_them() -> None:
 
     people = named("1", "P-1", "male"), named("3", "4", "female"), named("P-1", "3", "female")
     assert look_up((SEX,), *people) == ({}, "clinical.conflicting_rows")
+
+
+def test_resources_of_other_kinds_may_have_several_subjects() -> None:
+    account = {"resourceType": "Account", "status": "active", "subject": [{"reference": "Patient/p1"}]}
+    assert look_up((HB,), person(), hb(13.5), account) == ({"hb": 135.0}, "")
