@@ -27,7 +27,7 @@ def main() -> None:
     from synthdata.training.ranks import join_ranks, leave_ranks
 
     job = json.loads(os.environ[JOB])
-    private = open_store(private_url())
+    private = open_store(private_url(), private=True)
     with contextlib.ExitStack() as stack:
         try:
             spec = load_specs(spec_folders())[job["dataset"]]

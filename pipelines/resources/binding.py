@@ -23,7 +23,7 @@ def default_resources(watcher: Watcher | None = None) -> dict[str, object]:
         ConfigError: `SYNTHDATA_ENGINE` names no engine, or a number is none.
     """
     return {
-        "private": LazyStore(private_url()),
+        "private": LazyStore(private_url(), private=True),
         "releases": LazyStore(releases_url()),
         "io_manager": RecordIOManager(url=private_url()),
         "engine": _engine(),

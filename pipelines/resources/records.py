@@ -24,7 +24,7 @@ class RecordIOManager(dg.ConfigurableIOManager):
     def private(self) -> ObjectStore:
         """The private store."""
         if self._opened is None:
-            self._opened = open_store(self.url)
+            self._opened = open_store(self.url, private=True)
         return self._opened
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:

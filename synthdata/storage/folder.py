@@ -18,11 +18,12 @@ PARTIAL = ".partial-"  # prefix of the name of a file which is being written; no
 class FolderStore:
     """Objects as files below one folder."""
 
-    def __init__(self, root: Path, *, create: bool = True) -> None:
+    def __init__(self, root: Path, *, create: bool = True, private: bool = False) -> None:
+        """Open, or make, a folder; a private one that is made is closed to other users, and so all that is in it."""
         self.root = root.expanduser().resolve()
         with on_disk(f"folder store {self.root.name}", "written" if create else "read"):
             if create:
-                self.root.mkdir(parents=True, exist_ok=True)
+                self.root.mkdir(0o700 if private else 0o777, parents=True, exist_ok=True)
             there = self.root.is_dir()
         if not there:
             raise StoreError(f"store {root} is not a folder: make it, or check the address")

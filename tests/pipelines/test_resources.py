@@ -121,3 +121,14 @@ def test_a_wrong_engine_is_refused(
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match=words):
         default_resources()
+
+
+def test_a_new_private_store_is_closed_to_other_users_and_a_release_store_is_not(tmp_path: Path) -> None:
+    private, public = LazyStore(str(tmp_path / "p"), private=True), LazyStore(str(tmp_path / "r"))
+    for store in (pickle.loads(pickle.dumps(private)), public):
+        store.write("a/b", b"c")
+    assert (tmp_path / "p").stat().st_mode & 0o077 == 0
+    assert (tmp_path / "r").stat().st_mode & 0o055 == 0o055
+    assert (tmp_path / "r" / "a" / "b").stat().st_mode & 0o044 == 0o044
+    run(tmp_path / "q", upstream)
+    assert (tmp_path / "q").stat().st_mode & 0o077 == 0
