@@ -218,7 +218,7 @@ def examples(
                     continue
                 line = likely_line(pixels, place, scale)
                 if any(
-                    is_text(read) for image in line.images for read in engine.lines(image, zoom=line.zoom)
+                    is_text(read) for image, zoom in line.views for read in engine.lines(image, zoom=zoom)
                 ):
                     found[bool(place.beside), True].append(list(features_of(pixels, place, scale).values()))
     return found

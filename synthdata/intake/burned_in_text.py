@@ -32,7 +32,7 @@ SHARED, LYING, STANDING = (
     (4, -1.7),
     (2, 0.0),
 )  # so many of the likeliest are read: in what slices share, and
-# lying and standing in what one has alone; and the least log odds, which 2, 3 and 10 in 100 readable texts lie below
+# lying and standing in what one has alone; and the least log odds, which 3, 4 and 10 in 100 readable texts lie below
 STEPS = 4096.0
 LEAST_SLICES = 5  # of a volume whose slices tell enough about each other; all slices of shorter ones are read
 
