@@ -3,10 +3,13 @@
 The package is used for its model files alone (Apache-2.0, no network), through onnxruntime.
 """
 
+import os
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -32,6 +35,12 @@ class TextLine:
     height_px: float
 
 
+def _silent_runtime() -> ModuleType:
+    """The package onnxruntime, which from 1.29 on tells its maker of each session unless this is set before."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    return import_module("onnxruntime")
+
+
 class TextEngine:
     """Detector and reader, each loaded with its first image; one thread, since the cores are shared by files."""
 
@@ -52,8 +61,7 @@ class TextEngine:
         return ["", *characters, " "]
 
     def _session(self, model: str) -> Any:
-        import onnxruntime
-
+        onnxruntime = _silent_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.enable_mem_pattern = (
