@@ -2,8 +2,8 @@
 
 In one slice, two, a third or all of them; light, dark or grey; with a box behind it; standing; before a lossy JPEG. The
 volumes are a CT head (`Cranium.inv3` of Debian's invesalius-examples), an MR head (`ch2.nii.gz`, `ch2better.nii.gz`
-of Debian's mricron-data) in three directions, on which nothing was tuned, and those of SYNTHDATA_REALDATA, on which the
-weights were fitted.
+of Debian's mricron-data) in three directions, beside which bounds were chosen, and those of SYNTHDATA_REALDATA, on
+which the weights were fitted.
 
     OMP_NUM_THREADS=1 python benchmarks/text_in_volumes.py --project Cranium.inv3 --heads ch2.nii.gz ch2better.nii.gz
     OMP_NUM_THREADS=1 SYNTHDATA_REALDATA=... python benchmarks/text_in_volumes.py --fit
