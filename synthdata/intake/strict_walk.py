@@ -29,7 +29,7 @@ class _Level:
 def fills(data: bytes, *, start: int = 0, implicit: bool, little: bool, is_sequence: bool = False) -> bool:
     """True where attributes follow each other without a gap up to the end, and none comes twice in its dataset.
 
-    A file that is cut short counts as filled: the parser tells that.
+    A file that is cut short counts as filled: the parser tells that. An attribute that leaves its item does not.
 
     Args:
         data: A dataset, or the items of a sequence.
@@ -48,7 +48,8 @@ def fills(data: bytes, *, start: int = 0, implicit: bool, little: bool, is_seque
         if at == level.end:
             levels.pop()
         elif at > level.end or at + 8 > len(data):
-            return not is_sequence and at + 8 > len(data)
+            cut = at + 8 > len(data) and all(one.end >= len(data) for one in levels)
+            return not is_sequence and cut
         elif (at := _step(data, at, levels, order)) < 0:
             return False
     return True

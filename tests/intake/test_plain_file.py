@@ -24,6 +24,7 @@ from synthdata.intake.likeness import Likeness
 from synthdata.intake.pixels import stored_slices
 from synthdata.intake.plain_file import PlainReader
 from synthdata.intake.pseudonyms import Pseudonyms
+from synthdata.intake.strict_walk import fills
 from synthdata.phantom import write_cohort
 
 from .planter import PLANTS
@@ -271,3 +272,17 @@ def test_what_is_remembered_of_files_like_each_other_is_bounded(clean, monkeypat
         value = b"%02d" % number
         assert reader.read(data[: at - 2] + b"\2\0" + value + data[at + data[at - 2] :]) is not None
         assert len(reader._known) <= 8
+
+
+def test_an_attribute_that_leaves_its_item_leaves_a_gap_however_long_it_says_to_be() -> None:
+    def item(length: int) -> bytes:
+        text = struct.pack("<HH2sH", 0x0008, 0x0104, b"LO", length) + b"Brain "
+        inside = struct.pack("<HHI", 0xFFFE, 0xE000, len(text)) + text
+        return struct.pack("<HH2sHI", 0x0008, 0x1110, b"SQ", 0, len(inside)) + inside
+
+    behind = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 2) + b"A "
+    kind = {"implicit": False, "little": True}
+    assert fills(item(6) + behind, **kind)
+    assert not fills(item(10) + behind, **kind)
+    assert not fills(item(0xFF00) + behind, **kind)  # beyond the file, too
+    assert fills((item(6) + behind)[:-1], **kind)  # the parser tells of a file that is cut short
