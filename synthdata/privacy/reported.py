@@ -51,7 +51,9 @@ def reported_tests(
     member = pool.in_train[pool.patient]
     train, control = vectors[member], vectors[~member]
     runs: tuple[Callable[[], PrivacyTest], ...] = (
-        lambda: _as_test(near_count(_to(generated, train), _to(control, train))),
+        lambda: _as_test(
+            near_count(_to(generated, train), _to(control, train), to_control=_to(generated, control))
+        ),
         lambda: _as_test(three_sample_statistic(train, generated, control, rng=rng)),
         lambda: _as_test(authentic_share(train, generated, control)),
         lambda: _as_test(cliques(generated, vectors)),

@@ -36,12 +36,14 @@ class Review:
     explanation: str
 
 
-def near_count(generated: np.ndarray, control: np.ndarray) -> Review:
+def near_count(generated: np.ndarray, control: np.ndarray, *, to_control: np.ndarray | None = None) -> Review:
     """Are more generated cases very near to training patients than control patients are?
 
     Args:
         generated: Distance of each generated case to the nearest training patient, (m,).
         control: The same of each control patient, (n,), n > `LEAST_RANK`.
+        to_control: Distance of each generated case to the nearest control patient, (m,). Where as many of these are as
+            small, cases lie near the middle of all patients, and not near those who were trained on.
 
     Returns:
         The count of generated cases below the k-th smallest control distance; k is 1 % of n, at least 3. If both are
@@ -55,13 +57,16 @@ def near_count(generated: np.ndarray, control: np.ndarray) -> Review:
     p_value = float(stats.betabinom.sf(count - 1, m, k, n - k + 1))
     expected = m * k / (n + 1)
     told = f"{count} of {m} cases lie nearer to a training patient than the {k} nearest of {n} control patients do, "
+    beside = (
+        "" if to_control is None else f"; as near to a control patient lie {int((to_control < limit).sum())}"
+    )
     return Review(
         name="near_count",
         value=float(count),
         expected=expected,
         p_value=p_value,
         look=p_value < LEVEL,
-        explanation=f"{told}{expected:.1f} are expected (beta-binomial p {p_value:.3g})",
+        explanation=f"{told}{expected:.1f} are expected (beta-binomial p {p_value:.3g}){beside}",
     )
 
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.spatial.distance import cdist
 
 from synthdata.errors import ConfigError
 from synthdata.privacy.membership import auc_with_interval
@@ -30,6 +31,25 @@ def test_the_near_count_is_the_beta_binomial_tail() -> None:
     draws = np.random.default_rng(0).beta(3, 198, 400_000)
     assert review.value == 7
     assert review.p_value == pytest.approx(float(stats.binom.sf(6, 100, draws).mean()), rel=0.05)
+
+
+def test_the_near_count_tells_cases_near_all_patients_from_those_near_training_patients(
+    rng: np.random.Generator,
+) -> None:
+    train, control, middle = draws(rng, 200, 200, 200)
+    copies = train + rng.normal(0, 0.01, train.shape)
+    told = {}
+    for name, made in (("middle", middle / 3), ("copies", copies)):
+        between = {
+            key: cdist(made, real).min(axis=1) for key, real in (("train", train), ("control", control))
+        }
+        held = cdist(control, train).min(axis=1)
+        review = near_count(between["train"], held, to_control=between["control"])
+        told[name] = review.value, int(review.explanation.rsplit(" ", 1)[1])
+        assert review.look
+    assert abs(told["middle"][0] - told["middle"][1]) < 40
+    assert told["copies"][0] == 200
+    assert told["copies"][1] < 20
 
 
 def test_half_copies_are_seen_by_all_of_them_and_clean_cases_by_none(rng: np.random.Generator) -> None:
