@@ -1,6 +1,5 @@
 """Rows of clinical tables: CSV and Parquet, with the units that their headers state."""
 
-import io
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -100,7 +99,7 @@ def _parquet(data: bytes, used: Collection[str]) -> tuple[list[dict[str, str]], 
     import pyarrow.parquet as pq
 
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
+        file = pq.ParquetFile(pa.BufferReader(data))
         schema = file.schema_arrow
         is_small = file.metadata.num_rows * file.metadata.num_columns <= MOST_CELLS
         table = file.read() if is_small else None

@@ -1,6 +1,5 @@
 """What changed against the version before: cases added, removed or changed, each with the reason."""
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -82,7 +81,7 @@ def compare(previous: Previous, index: pa.Table, provenance: Mapping[str, str]) 
     Returns:
         Columns case_id, change (added, removed or changed) and reason, sorted by case.
     """
-    old = pq.read_table(io.BytesIO(previous.index))
+    old = pq.read_table(pa.BufferReader(previous.index))
     why = "; ".join(reasons(previous, provenance)) or "no record behind the cases changed"
     shared = [name for name in _record_columns(index) if name in old.schema.names]
     parts = [

@@ -62,7 +62,7 @@ class Features:
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote."""
-        table = pq.read_table(io.BytesIO(data))
+        table = pq.read_table(pa.BufferReader(data))
         names = tuple(json.loads(table.schema.metadata[b"names"]))
         column = table["values"].combine_chunks()
         flat = np.asarray(column.flatten().to_numpy(zero_copy_only=False), np.float64)
