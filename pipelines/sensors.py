@@ -18,10 +18,8 @@ from synthdata.spec import DatasetSpec
 RUN_KEY_TAG = "dagster/run_key"
 STOPPED = dg.DefaultSensorStatus.STOPPED
 STILL_SECONDS = 240.0  # a transfer that pauses is no transfer that has ended
-AGAIN_SECONDS, LONGEST_SECONDS = (
-    3600.0,
-    86_400.0,
-)  # until a refresh that was not whole is tried again; doubled each time
+# Until a refresh that was not whole is tried again; doubled each time.
+AGAIN_SECONDS, LONGEST_SECONDS = 3600.0, 86_400.0
 
 
 def new_scans(spec: DatasetSpec) -> dg.SensorDefinition:

@@ -86,9 +86,8 @@ def _local(source: str, keep: Path | None, progress: "Progress") -> Iterator[tup
     if not is_remote(source):
         yield Path(source.removeprefix("file://")), ()
         return
-    from synthdata.storage.scratch import (
-        scratch_folder,
-    )  # whose locks not every system has: pull works without them
+    # Here, since not every system has its locks: pull works without them.
+    from synthdata.storage.scratch import scratch_folder
 
     with scratch_folder() as folder:
         root = keep or folder

@@ -236,9 +236,8 @@ def edge_pixels(y: np.ndarray, x: np.ndarray, shape_yx: tuple[int, int]) -> np.n
     result = np.zeros(shape_yx, dtype=bool)
     starts = np.stack([y, x])
     along = np.roll(starts, -1, axis=1) - starts
-    steep = np.abs(along[0]) >= np.abs(
-        along[1]
-    )  # edges walked by rows; along them no pixel centre is passed over
+    # Edges walked by rows; along them no pixel centre is passed over.
+    steep = np.abs(along[0]) >= np.abs(along[1])
     for axis, chosen in ((0, steep), (1, ~steep)):
         start, way = starts[axis, chosen], along[axis, chosen]
         low = np.maximum(np.ceil(np.minimum(start, start + way) - EDGE), 0)

@@ -15,10 +15,8 @@ from synthdata.intake.strokes import MOST_OF_ROW, ROWS, TOP, Place, Scale
 
 BAND = 4  # px above and below the middle of a window, in which its strokes are looked at,
 FLANK = 12  # and in which the ground about them is
-READ, WIDE = (
-    (28, 28),
-    (56, 160),
-)  # px above and below a window's middle row, and beside its columns, that are read
+# Px above and below a window's middle row, and beside its columns, that are read.
+READ, WIDE = (28, 28), (56, 160)
 AROUND = 9  # px about a pixel, from whose mean shared ink stands out
 SAME = 6  # levels: how little ink differs between the slices that share it, a codec's noise included
 ONE_VALUE = 4  # levels: of strokes that share one grey value
@@ -48,9 +46,7 @@ class Likely:
 
     place: Place
     score: float  # log odds of text
-    views: tuple[
-        tuple[np.ndarray, float], ...
-    ]  # images (y, x) uint8 for the engine, and how much it enlarges them
+    views: tuple[tuple[np.ndarray, float], ...]  # images (y, x) uint8 for the engine; its zoom
 
 
 @dataclass(frozen=True, slots=True)

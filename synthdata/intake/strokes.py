@@ -18,21 +18,11 @@ ROW_STEP = 2  # px between the rows that are looked at; letters of 8 px are cros
 SHARE = 0.16  # of the window: a stroke stands out by more,
 NOISE = 4.0  # and by so many standard deviations of the noise
 GAUSSIAN = 0.6745 * math.sqrt(6)  # median of absolute second differences of noise, by its standard deviation
-CT_BRAIN = (
-    (-1000, -160, 5),
-    (-160, 240, 4),
-    (0, 80, 1),
-    (240, 1500, 6),
-)  # HU of air, soft tissue, brain and bone, in
-CT_SOFT = (
-    (-1000, -160, 6),
-    (-160, 240, 2),
-    (240, 1500, 7),
-)  # which text of CT is drawn, and bits cut off their levels
-CT_LEAST = (
-    (CT_BRAIN, 12),
-    (CT_SOFT, 16),
-)  # by how much a stroke stands out; the first whose noise is lower is taken
+# HU of air, soft tissue, brain and bone in which text of CT is drawn, and bits cut off their levels.
+CT_BRAIN = ((-1000, -160, 5), (-160, 240, 4), (0, 80, 1), (240, 1500, 6))
+CT_SOFT = ((-1000, -160, 6), (-160, 240, 2), (240, 1500, 7))
+# By how much a stroke stands out; the first whose noise is lower is taken.
+CT_LEAST = ((CT_BRAIN, 12), (CT_SOFT, 16))
 BLOCK, BLOCKS = 32, 3  # px of a block of columns, and blocks among which strokes are counted together
 ROWS = 3  # rows that are looked at, counted together,
 MOST_OF_ROW = 12  # no row more than so often

@@ -64,9 +64,7 @@ class TextEngine:
         onnxruntime = _silent_runtime()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.enable_mem_pattern = (
-            False  # images differ in size: a plan for each holds memory and saves no time
-        )
+        options.enable_mem_pattern = False  # a plan for each size of image holds memory and saves no time
         options.log_severity_level = 4
         return onnxruntime.InferenceSession(self._models / model, options, providers=["CPUExecutionProvider"])
 

@@ -13,9 +13,8 @@ from synthdata.storage import keys
 from synthdata.storage.incoming import Incoming, commit_incoming, incoming
 from synthdata.storage.protocol import ObjectStore
 
-ROW_GROUP_BYTES = (
-    16 << 20
-)  # of arrays, after which a row group is full; no more than caches of a processor hold
+# Of arrays, after which a row group is full; no more than caches of a processor hold.
+ROW_GROUP_BYTES = 16 << 20
 
 
 class ShardFile:

@@ -60,77 +60,66 @@ def eight(ds):
     return (px >> bits - 8).astype(np.uint8)
 
 
+def as_coded(ds, pixels, syntax):
+    """Give an object one frame of 8 bits, as its items stand in the pixel data."""
+    if "NumberOfFrames" in ds:
+        ds.NumberOfFrames = 1
+    ds.PixelData = pixels
+    ds["PixelData"].VR = "OB"
+    ds["PixelData"].is_undefined_length = True
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (8, 8, 7, 0)
+    ds.file_meta.TransferSyntaxUID = syntax
+
+
+def jpeg_of(ds):
+    buf = io.BytesIO()
+    Image.fromarray(eight(ds)).save(buf, "JPEG")
+    return buf.getvalue()
+
+
 def j2k(how):
 
     def c(ds):
         buf = io.BytesIO()
         Image.fromarray(eight(ds)).save(buf, "JPEG2000", no_jp2=True)
-        s = how(buf.getvalue())
-        if "NumberOfFrames" in ds:
-            ds.NumberOfFrames = 1
-        ds.PixelData = encapsulate([s])
-        ds["PixelData"].VR = "OB"
-        ds["PixelData"].is_undefined_length = True
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (8, 8, 7, 0)
-        ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
+        as_coded(ds, encapsulate([how(buf.getvalue())]), JPEG2000Lossless)
 
     return c
 
 
-def j2k_comment(s):
-    com = b"\xffd" + struct.pack(">HH", 4 + 16, 1) + b"Siobhan OMalley_"
+def j2k_comment(s, kind=1):
+    com = b"\xffd" + struct.pack(">HH", 4 + 16, kind) + b"Siobhan OMalley_"
     at = 2
     ln = struct.unpack(">H", s[at + 2 : at + 4])[0]
     return s[: at + 2 + ln] + com + s[at + 2 + ln :]
 
 
 def j2k_binary_comment(s):
-    com = b"\xffd" + struct.pack(">HH", 4 + 16, 0) + b"Siobhan OMalley_"
-    at = 2
-    ln = struct.unpack(">H", s[at + 2 : at + 4])[0]
-    return s[: at + 2 + ln] + com + s[at + 2 + ln :]
+    return j2k_comment(s, kind=0)
 
 
 def jpeg_app(marker, text):
 
     def c(ds):
-        buf = io.BytesIO()
-        Image.fromarray(eight(ds)).save(buf, "JPEG")
-        s = buf.getvalue()
+        s = jpeg_of(ds)
         seg = bytes([255, marker]) + struct.pack(">H", len(text) + 2) + text
-        s = s[:2] + seg + s[2:]
-        if "NumberOfFrames" in ds:
-            ds.NumberOfFrames = 1
-        ds.PixelData = encapsulate([s])
-        ds["PixelData"].VR = "OB"
-        ds["PixelData"].is_undefined_length = True
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (8, 8, 7, 0)
-        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        as_coded(ds, encapsulate([s[:2] + seg + s[2:]]), JPEGBaseline8Bit)
 
     return c
+
+
+def fragment(data):
+    return b"\xfe\xff\x00\xe0" + struct.pack("<I", len(data)) + data
 
 
 def extra_fragment(text):
 
     def c(ds):
-        buf = io.BytesIO()
-        Image.fromarray(eight(ds)).save(buf, "JPEG")
-        if "NumberOfFrames" in ds:
-            ds.NumberOfFrames = 1
-        s = buf.getvalue()
-        s += b"\x00" * (len(s) % 2)
-        ds.PixelData = encapsulate([s])[: -0 or None]
-        raw = ds.PixelData
-        frag = b"\xfe\xff\x00\xe0" + struct.pack("<I", len(text)) + text
-        ds.PixelData = (
-            raw + frag
-            if not raw.endswith(b"\xfe\xff\xdd\xe0\x00\x00\x00\x00")
-            else raw[:-8] + frag + raw[-8:]
-        )
-        ds["PixelData"].VR = "OB"
-        ds["PixelData"].is_undefined_length = True
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (8, 8, 7, 0)
-        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        s = jpeg_of(ds)
+        raw, frag = encapsulate([s + bytes(len(s) % 2)]), fragment(text)
+        end = b"\xfe\xff\xdd\xe0\x00\x00\x00\x00"
+        pixels = raw[: -len(end)] + frag + end if raw.endswith(end) else raw + frag
+        as_coded(ds, pixels, JPEGBaseline8Bit)
 
     return c
 
@@ -138,25 +127,8 @@ def extra_fragment(text):
 def offset_table(text):
 
     def c(ds):
-        buf = io.BytesIO()
-        Image.fromarray(eight(ds)).save(buf, "JPEG")
-        if "NumberOfFrames" in ds:
-            ds.NumberOfFrames = 1
-        s = buf.getvalue()
-        s += b"\x00" * (len(s) % 2)
-        bot = b"\x00\x00\x00\x00" + text
-        ds.PixelData = (
-            b"\xfe\xff\x00\xe0"
-            + struct.pack("<I", len(bot))
-            + bot
-            + b"\xfe\xff\x00\xe0"
-            + struct.pack("<I", len(s))
-            + s
-        )
-        ds["PixelData"].VR = "OB"
-        ds["PixelData"].is_undefined_length = True
-        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = (8, 8, 7, 0)
-        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        s = jpeg_of(ds)
+        as_coded(ds, fragment(bytes(4) + text) + fragment(s + bytes(len(s) % 2)), JPEGBaseline8Bit)
 
     return c
 

@@ -132,16 +132,21 @@ def test_older_codes_become_those_of_snomed_ct(build, scans, private, scheme, co
     assert report.label_codes.get("lesion") == found
 
 
+def observation(value: str, scheme: str, meaning: str) -> Dataset:
+    """What the first region shows, as a code."""
+    said, kind = Dataset(), Dataset()
+    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = value, scheme, meaning
+    said.ObservationNumber = said.ReferencedROINumber = 1
+    said.RTROIIdentificationCodeSequence = [kind]
+    said.RTROIInterpretedType, said.ROIInterpreter = "", ""
+    return said
+
+
 def test_the_codes_of_regions_travel_like_those_of_segments(build, scans, private) -> None:
     grid = build.grid()
     series = build.series("PAT-1", grid)
     regions = build.structure_set(series[0], {"lesion": [build.outline(grid, 2, (1, 0), (7, 5))]})
-    observation, kind = Dataset(), Dataset()
-    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "52988006", "SCT", "Lesion"
-    observation.ObservationNumber = observation.ReferencedROINumber = 1
-    observation.RTROIIdentificationCodeSequence = [kind]
-    observation.RTROIInterpretedType, observation.ROIInterpreter = "", ""
-    regions.RTROIObservationsSequence = [observation]
+    regions.RTROIObservationsSequence = [observation("52988006", "SCT", "Lesion")]
     build.write(scans, [*series, regions])
     report = take(build, scans, private)
     assert report.accepted == report.seen, codes(report)
@@ -192,12 +197,7 @@ def test_a_region_of_another_name_is_known_by_its_code(build, scans, private) ->
     grid = build.grid()
     series = build.series("PAT-1", grid)
     regions = build.structure_set(series[0], {"Segment 1": [build.outline(grid, 2, (1, 0), (7, 5))]})
-    observation, kind = Dataset(), Dataset()
-    kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning = "T-62000", "SRT", "Liver"
-    observation.ObservationNumber = observation.ReferencedROINumber = 1
-    observation.RTROIIdentificationCodeSequence = [kind]
-    observation.RTROIInterpretedType, observation.ROIInterpreter = "", ""
-    regions.RTROIObservationsSequence = [observation]
+    regions.RTROIObservationsSequence = [observation("T-62000", "SRT", "Liver")]
     build.write(scans, [*series, regions])
     spec = build.spec(labels={"liver": 1}, label_codes={"liver": "10200004|Liver"})
     report = take_in(spec, scans, private, pseudonym_key=build.key)
